@@ -1,0 +1,83 @@
+# Each target does its own set-up. It takes make, any python3 (3.8 or newer)
+# with pip, and a package index; uv, a Python that fits and the dependencies
+# come from there, into .tools and .venv.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+# A uv on the PATH will do if it knows dependency groups; else we install ours.
+UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --group && command -v uv || echo .tools/bin/uv)
+
+# Pinned versions, checked against their hashes; -b: the build backend's too.
+INSTALL = $(UV) pip install --python .venv -c constraints.txt -b constraints.txt
+
+.PHONY: help demo test check docs notebooks calibrate bench constraints clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+
+demo: .venv/.core ## run the demo
+	.venv/bin/python -m equiprob demo
+
+test: .venv/.test ## run the tests; PYTEST_ARGS="-n 2" for two at a time
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+check: .venv/.check ## formatting, lint and types
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/basedpyright
+
+docs: .venv/.docs ## build the pages in docs/_build/html, running the notebooks
+	.venv/bin/python -m sphinx -W --keep-going -n -b html docs docs/_build/html
+
+notebooks: .venv/.docs ## run every notebook; an error or a warning in one fails
+	.venv/bin/python docs/run_notebooks.py
+
+calibrate: .venv/.test ## simulation-based calibration
+	.venv/bin/python -m benchmarks.calibration
+
+bench: .venv/.test ## time the orbit-pass benchmark
+	.venv/bin/python -m benchmarks.orbit_pass
+
+constraints: | $(UV) ## pin the newest versions in constraints.txt
+	$(UV) pip compile -q --upgrade --universal --python-version 3.12 --no-python-downloads \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make constraints" \
+	  --group dev --group build -o constraints.txt pyproject.toml
+
+clean: ## remove everything that make made
+	rm -rf .venv .tools docs/_build docs/_notebooks docs/_api
+
+# --- set-up: one .venv, and in it a stamp for each group that is installed ---
+
+.venv/.core: pyproject.toml constraints.txt .venv/pyvenv.cfg
+	$(INSTALL) -e .
+	@touch $@
+
+.venv/.%: .venv/.core
+	$(INSTALL) --group $*
+	@touch $@
+
+# The Python of .python-version if there is one, else any that has wheels of
+# every dependency, else uv may download the first. pyenv's shims run only what
+# .python-version names, so the search looks past them into pyenv's own folders.
+.venv/pyvenv.cfg: .python-version | $(UV)
+	@rm -rf .venv; \
+	PATH="$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)$$PATH"; \
+	want="cpython@$$(cat .python-version)"; \
+	find() { $(UV) python find --no-project --system --no-python-downloads "$$1" 2>/dev/null; }; \
+	if py="$$(find "$$want" || find 'cpython>=3.12,<3.15')"; then \
+	  $(UV) venv --no-project -p "$$py" .venv; \
+	else \
+	  $(UV) venv --no-project -q -p "$$want" .venv 2>/dev/null || { \
+	  echo "equiprob needs CPython 3.12, 3.13 or 3.14: none was found here and uv could download none;" \
+	    "install one (such as python3.13 from your system or pyenv) and run make again." >&2; exit 1; }; \
+	fi
+
+# From outside the project, as a pyenv python3 obeys .python-version inside it
+# and may not have that one. --target works where the system's Python is managed.
+.tools/bin/uv: constraints.txt
+	@mkdir -p .tools && sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > .tools/uv.txt
+	cd / && $(PYTHON) -m pip install -q --disable-pip-version-check --upgrade \
+	  --target "$(CURDIR)/.tools" --require-hashes -r "$(CURDIR)/.tools/uv.txt"
+	@touch $@

@@ -1,0 +1,47 @@
+"""Sphinx settings. The build reads nothing from the network."""
+
+import shutil
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+# Sphinx only reads pages below docs/, so the notebooks are copied there.
+NOTEBOOKS = HERE / "_notebooks"
+shutil.rmtree(NOTEBOOKS, ignore_errors=True)
+NOTEBOOKS.mkdir()
+for _source in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
+    shutil.copy2(_source, NOTEBOOKS)  # with its time, so unchanged pages are not rebuilt
+
+project = "equiprob"
+author = "the equiprob authors"
+release = version = installed_version("equiprob")
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "myst_nb",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+html_theme = "furo"
+html_title = f"equiprob {release}"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+
+# -n asks that every reference resolve. With no inventories fetched, only our
+# own names can; all others are let be.
+nitpick_ignore_regex = [("py:.*", r"(?!equiprob\b).*")]
+
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_in_temp = True  # an empty folder, as in run_notebooks.py
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600

@@ -1,0 +1,384 @@
+"""How is the model called on the transformed inputs of one chunk of rows?
+
+A model that JAX can trace runs in one compiled program: the raw passes (the base, and once the
+rounding probe) and a scan over transformations that makes each transformed input, consumes it and
+takes the output back. Transformed inputs live for one step, so memory is that of a chunk. Any other
+callable is called once for each transformation of a chunk, on NumPy (or the user's own) arrays.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, final
+
+import jax
+import jax.extend.core as jex
+import jax.numpy as jnp
+import numpy as np
+
+from equiprob.transforms.actions import Invariant
+from equiprob.transforms.base import AbstractTransform, LeafActions, Parameters, act_on_row
+
+Predict = Callable[[Any], Any]
+
+_BLOCK = 32
+"""Most transformations in one call of the compiled program."""
+
+_CACHED_PROGRAMS = 16
+
+
+def perturbed(x: Any, size: Any) -> Any:
+    """Return `x` with every float changed by `size` roundings up or down (traceable)."""
+
+    def leaf(i: int, values: Any) -> Any:
+        if not jnp.issubdtype(values.dtype, jnp.floating):
+            return values
+        signs = jax.random.rademacher(jax.random.key(i), values.shape, dtype=jnp.int8)
+        step = jnp.finfo(values.dtype).eps * size
+        return values * (1 + step * signs).astype(values.dtype)
+
+    leaves, treedef = jax.tree.flatten(x)
+    return treedef.unflatten([leaf(i, values) for i, values in enumerate(leaves)])
+
+
+class AbstractBackend(abc.ABC):
+    """Calls a model on one chunk of rows after another."""
+
+    name: str
+    pads: bool
+    """Whether a short last chunk is padded to the full batch size."""
+
+    output: Any
+    """Shapes and dtypes of the model's output on one chunk."""
+
+    @abc.abstractmethod
+    def evaluate(
+        self, x: Any, parameters: Parameters, *, probe: bool
+    ) -> tuple[list[Any], Iterator[list[Any]]]:
+        """Evaluate the model on a chunk and on its transformations.
+
+        Args:
+            x: The chunk, a pytree of arrays with rows first.
+            parameters: ``(row, transformation, n_parameters)``.
+            probe: Whether to evaluate the chunk perturbed by one rounding, too.
+
+        Returns:
+            The output leaves at the rows ``(pass, row, ...)``, the probe as second pass, and an
+            iterator over blocks of transformations: output leaves ``(transformation, row, ...)``
+            taken back by the inverse output action.
+        """
+
+
+@dataclass
+class _Program:
+    """A compiled pass, and the traces of the model it was compiled from."""
+
+    predict: Predict
+    run: Callable[..., Any]
+    traces: dict[Any, Any] = field(default_factory=dict)
+
+
+_programs: OrderedDict[Any, _Program] = OrderedDict()
+
+
+def _constants(jaxpr: Any) -> list[Any]:
+    """Return the arrays a traced function captured, inner functions included."""
+    found = list(jaxpr.consts)
+    for equation in jaxpr.jaxpr.eqns:
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda v: isinstance(v, jex.ClosedJaxpr)
+        ):
+            if isinstance(value, jex.ClosedJaxpr):
+                found += _constants(value)
+    return found
+
+
+def trace(predict: Predict, x: Any) -> tuple[Any, Any]:
+    """Trace a model afresh on arrays shaped like `x`; return its jaxpr and its output's shape."""
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype)), x
+    )
+    # A new function object each time: JAX would otherwise return its cached trace.
+    return jax.make_jaxpr(lambda batch: predict(batch), return_shape=True)(shapes)
+
+
+def same_trace(one: Any, other: Any) -> bool:
+    """Whether two traces compute the same function, captured arrays compared by value."""
+    pair = (_constants(one), _constants(other))
+    return (
+        str(one) == str(other)
+        and len(pair[0]) == len(pair[1])
+        and all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in zip(*pair, strict=True))
+    )
+
+
+def _compiled(predict: Predict, x: Any, jaxpr: Any, inward: LeafActions, back: LeafActions) -> Any:
+    """Return the compiled pass of a model, made once for each (model, actions, shapes).
+
+    A model that captures arrays which have since been replaced (more training, the same closure) is
+    recognized by its trace and compiled again.
+    """
+    key = (id(predict), inward, back)
+    shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
+    shapes = (jax.tree.structure(x), shapes)
+    program = _programs.pop(key, None)
+    if program is not None and shapes in program.traces:
+        if not same_trace(program.traces[shapes], jaxpr):
+            program = None
+    if program is None:
+        program = _Program(predict, _build(predict, inward, back))
+    program.traces[shapes] = jaxpr
+    _programs[key] = program
+    while len(_programs) > _CACHED_PROGRAMS:
+        _programs.popitem(last=False)
+    return program.run
+
+
+def _build(predict: Predict, inward: LeafActions, back: LeafActions) -> Callable[..., Any]:
+    @jax.jit
+    def run(x: Any, n_raw: Any, forward: Any, backward: Any) -> tuple[Any, Any]:
+        shape = jax.eval_shape(predict, x)
+        buffer = jax.tree.map(lambda s: jnp.zeros((2, *s.shape), s.dtype), shape)
+
+        def raw_pass(i: Any, outputs: Any) -> Any:
+            out = predict(perturbed(x, i))
+            return jax.tree.map(lambda b, o: b.at[i].set(o), outputs, out)
+
+        # The trip count is an argument, so that the rounding probe costs its pass only when asked.
+        raw = jax.lax.fori_loop(0, n_raw, raw_pass, buffer)
+
+        def step(_: None, elements: Any) -> tuple[None, Any]:
+            there, home = elements
+            moved = jax.vmap(partial(act_on_row, inward))(there, x)
+            return None, jax.vmap(partial(act_on_row, back))(home, predict(moved))
+
+        return raw, jax.lax.scan(step, None, (forward, backward))[1]
+
+    return run
+
+
+def _by_transformation(elements: Sequence[dict[str, Any]], block: slice, size: int) -> Any:
+    """Return elements ``(transformation, row, ...)`` of a block, padded to `size` by its last."""
+
+    def leaf(values: Any) -> Any:
+        part = np.moveaxis(values[:, block], 1, 0)
+        short = size - len(part)
+        return np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) if short else part
+
+    return tuple({name: leaf(v) for name, v in element.items()} for element in elements)
+
+
+@final
+class JaxBackend(AbstractBackend):
+    """One compiled program for each shape, for any number of rows."""
+
+    name = "jax"
+    pads = True
+
+    def __init__(self, predict: Predict, transform: AbstractTransform, x: Any) -> None:
+        """Trace the model on one chunk `x`.
+
+        Raises:
+            ValueError: If two traces of the model differ: it depends on hidden state.
+        """
+        jaxpr, self.output = trace(predict, x)
+        if not same_trace(jaxpr, trace(predict, x)[0]):
+            raise ValueError(
+                "predict is not repeatable: traced twice, it is two different functions (it draws "
+                "random numbers or counts its calls); pass a function of its input alone, with "
+                "dropout and sampling off"
+            )
+        self._transform = transform
+        self._inward = transform.input_actions(x)
+        self._outward = transform.output_actions(self.output)
+        self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(self.output)]
+        back, _ = transform.inverse_elements(
+            self._outward, transform.identity[None, None], self._dtypes
+        )
+        self._back = back
+        self._run = _compiled(predict, x, jaxpr, self._inward, back)
+
+    def evaluate(
+        self, x: Any, parameters: Parameters, *, probe: bool
+    ) -> tuple[list[Any], Iterator[list[Any]]]:
+        dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
+        forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
+        _, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
+        m = parameters.shape[1]
+        size = -(-m // -(-m // _BLOCK))
+        starts = list(range(0, m, size))
+
+        def run(start: int, n_raw: int) -> tuple[Any, Any]:
+            block = slice(start, start + size)
+            return self._run(
+                x,
+                n_raw,
+                _by_transformation(forward, block, size),
+                _by_transformation(backward, block, size),
+            )
+
+        n_raw = 2 if probe else 1
+        raw, outputs = run(0, n_raw)
+
+        def blocks(outputs: Any) -> Iterator[list[Any]]:
+            for start, upcoming in zip(starts, [*starts[1:], None], strict=True):
+                # Dispatched before the current block is fetched: the two overlap.
+                following = None if upcoming is None else run(upcoming, 0)[1]
+                yield [np.asarray(leaf)[: m - start] for leaf in jax.tree.leaves(outputs)]
+                outputs = following
+
+        return [np.asarray(leaf)[:n_raw] for leaf in jax.tree.leaves(raw)], blocks(outputs)
+
+
+@final
+class PythonBackend(AbstractBackend):
+    """Any callable, once for each transformation of a chunk."""
+
+    name = "python"
+    pads = False
+
+    def __init__(self, predict: Predict, transform: AbstractTransform, x: Any) -> None:
+        """Evaluate the model twice on one chunk `x`.
+
+        Raises:
+            ValueError: If the two differ: the model is stochastic.
+        """
+        self._predict, self._transform = predict, transform
+        first = self._outputs(x)
+        second = self._outputs(x)
+        unequal = [
+            not np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.inexact))
+            for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+        ]
+        if any(unequal):
+            raise ValueError(
+                "predict is not repeatable: the same rows gave different outputs twice; pass a "
+                "deterministic predict (evaluation mode, dropout and sampling off, fixed seeds)"
+            )
+        self.output = first
+        self._inward = transform.input_actions(x)
+        self._outward = transform.output_actions(first)
+        self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(first)]
+
+    def evaluate(
+        self, x: Any, parameters: Parameters, *, probe: bool
+    ) -> tuple[list[Any], Iterator[list[Any]]]:
+        passes = [self._outputs(x)]
+        if probe:
+            with _precision_of(x):
+                moved = perturbed(jax.tree.map(np.asarray, x), 1)
+            passes.append(self._outputs(_like(x, moved)))
+        dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
+        forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
+        back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
+
+        def blocks() -> Iterator[list[Any]]:
+            for j in range(parameters.shape[1]):
+                there, home = (
+                    tuple({k: v[:, j] for k, v in element.items()} for element in elements)
+                    for elements in (forward, backward)
+                )
+                outputs = self._outputs(_like(x, move_rows(self._inward, there, x)))
+                outputs = move_rows(back, home, outputs)
+                yield [np.asarray(leaf)[None] for leaf in jax.tree.leaves(outputs)]
+
+        raw = [np.stack(leaves) for leaves in zip(*map(jax.tree.leaves, passes), strict=True)]
+        return raw, blocks()
+
+    def _outputs(self, x: Any) -> Any:
+        """Return the model's output as NumPy arrays."""
+
+        def leaf(values: Any) -> Any:
+            array = np.asarray(values)
+            if array.dtype == object:
+                raise TypeError(
+                    f"predict returned {type(values).__name__}, which is not an array of numbers; "
+                    f"return an array (row, ...) or a dict of such arrays"
+                )
+            return array
+
+        output = self._predict(x)
+        is_mapping = isinstance(output, Mapping)
+        return {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
+
+
+def _precision_of(x: Any) -> AbstractContextManager[Any]:
+    """Return a context in which JAX keeps the float64 of any leaf of `x`."""
+    wide = any(np.dtype(leaf.dtype) == np.float64 for leaf in jax.tree.leaves(x))
+    return jax.enable_x64(True) if wide else nullcontext()
+
+
+def _like(x: Any, values: Any) -> Any:
+    """Return `values` as the kind of arrays that `x` holds, NumPy or JAX."""
+    return jax.tree.map(
+        lambda old, new: new if isinstance(old, jax.Array) else np.asarray(new), x, values
+    )
+
+
+@partial(jax.jit, static_argnames="actions")
+def _move_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
+    return jax.vmap(partial(act_on_row, actions))(elements, x)
+
+
+def move_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
+    """Move each row by its own transformation, compiled where the action can be traced."""
+    if all(isinstance(action, Invariant) for action in actions.actions):
+        return x
+    with _precision_of(x):
+        try:
+            return _move_rows(actions, elements, jax.tree.map(np.asarray, x))
+        except (jax.errors.JAXTypeError, TypeError, NotImplementedError):
+            pass  # an action that needs concrete arrays goes row by row
+    n = len(jax.tree.leaves(x)[0])
+    rows = [
+        act_on_row(actions, *jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], (elements, x)))
+        for i in range(n)
+    ]
+    return jax.tree.map(lambda *parts: np.stack(parts), *rows)
+
+
+def choose_backend(
+    predict: Predict, transform: AbstractTransform, x: Any, backend: str
+) -> AbstractBackend:
+    """Return the backend for a model, given one chunk `x`.
+
+    "auto" takes JAX if the model and the action can be traced. A model that is given float64 NumPy
+    rows while JAX computes in float32, and returns NumPy arrays, is NumPy code that happens to
+    trace: it stays in NumPy, in float64.
+
+    Raises:
+        ValueError: If `backend` is unknown, or "jax" was asked for and tracing fails.
+    """
+    if backend not in ("auto", "jax", "python"):
+        raise ValueError(f"backend must be 'auto', 'jax' or 'python', got {backend!r}")
+    if backend == "python":
+        return PythonBackend(predict, transform, x)
+    actions = transform.input_actions(x)
+    dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
+    n = len(jax.tree.leaves(x)[0])
+    identity = np.broadcast_to(transform.identity, (n, *transform.identity.shape))
+    elements = transform.leaf_elements(actions, identity, dtypes)
+    try:
+        jax.eval_shape(partial(_move_rows, actions), elements, x)
+        trace(predict, x)
+    except Exception as error:
+        if backend == "jax":
+            raise ValueError(
+                f"backend='jax' was asked for, but JAX cannot trace predict or the action: {error}"
+            ) from error
+        return PythonBackend(predict, transform, x)
+    narrowed = any(
+        isinstance(leaf, np.ndarray) and jax.dtypes.canonicalize_dtype(leaf.dtype) != leaf.dtype
+        for leaf in jax.tree.leaves(x)
+        if np.issubdtype(leaf.dtype, np.floating)
+    )
+    if backend == "auto" and narrowed:
+        returned = jax.tree.leaves(predict(x))
+        if all(isinstance(leaf, np.ndarray) for leaf in returned):
+            return PythonBackend(predict, transform, x)
+    return JaxBackend(predict, transform, x)

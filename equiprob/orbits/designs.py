@@ -1,0 +1,128 @@
+"""Which transformations does each row see, and which averages do they make unbiased?
+
+- ``"quasi"``: two independent replicates, each an equispaced lattice (in several dimensions a
+  Hammersley set) with its own random shift per row. The replicates' sizes are coprime to the
+  symmetry of the pixel grid, with which equispaced transformations would alias.
+- ``"random"``: independent draws for each row.
+- ``"crossed"``: one list of independent draws shared by all rows, for profiles over transformations.
+- ``"full"``: all elements of a finite set, with their probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
+from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
+
+Kind = Literal["quasi", "random", "crossed", "full"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """The transformations of every row, as a function of its id.
+
+    Args:
+        kind: The kind in use, after "quasi" has given way where it has to.
+        asked: The kind the user asked for.
+        replicates: How many transformations each independent replicate has; one entry where there
+            is no second replicate.
+        weights: Probability of each transformation ``(n_transforms,)``.
+        seed: The seed of the transformations.
+    """
+
+    kind: Kind
+    asked: Kind
+    replicates: tuple[int, ...]
+    weights: NDArray[np.float64]
+    seed: int
+
+    @property
+    def n_transforms(self) -> int:
+        """Transformations per row."""
+        return len(self.weights)
+
+    @property
+    def is_independent(self) -> bool:
+        """Whether the transformations of a row are independent draws."""
+        return self.kind in ("random", "crossed")
+
+    def parameters(self, transform: AbstractTransform, row_ids: Ids) -> Parameters:
+        """Return the parameters ``(row, transformation, n_parameters)`` of the given rows."""
+        if self.kind == "full":
+            finite = transform.enumeration()
+            assert finite is not None, "a full design is only made for a finite set"
+            return np.broadcast_to(
+                finite.parameters, (len(row_ids), *finite.parameters.shape)
+            ).copy()
+        if self.kind == "crossed":
+            shared = self._draw(transform, np.zeros(1, dtype=np.uint64))
+            return np.broadcast_to(shared, (len(row_ids), *shared.shape[1:])).copy()
+        return self._draw(transform, row_ids)
+
+    def _draw(self, transform: AbstractTransform, ids: Ids) -> Parameters:
+        m, dimensions = self.n_transforms, transform.n_uniforms
+        if not dimensions:
+            generators = keyed_generators(self.seed, ids)
+            return np.stack([[transform.sample(g) for _ in range(m)] for g in generators])
+        if self.kind != "quasi":
+            uniforms = keyed_uniforms(self.seed, Purpose.TRANSFORMS, ids, m * dimensions)
+            return transform.parameters(uniforms.reshape(len(ids), m, dimensions))
+        n_shifts = len(self.replicates)
+        shifts = keyed_uniforms(self.seed, Purpose.TRANSFORMS, ids, n_shifts * dimensions)
+        shifts = shifts.reshape(len(ids), n_shifts, 1, dimensions)
+        lattices = [
+            (hammersley(size, dimensions) + shifts[:, r]) % 1.0
+            for r, size in enumerate(self.replicates)
+        ]
+        return transform.parameters(np.concatenate(lattices, axis=1))
+
+
+def split_replicates(m: int, grid_symmetry: int) -> tuple[int, ...]:
+    """Split `m` transformations into two lattices that alias least with the pixel grid."""
+    if m == 1:
+        return (1,)
+    splits = [(a, m - a) for a in range((m + 1) // 2, m)]
+    aliasing = lambda s: math.gcd(s[0], grid_symmetry) + math.gcd(s[1], grid_symmetry)  # noqa: E731
+    return min(splits, key=lambda s: (aliasing(s), s[0] - s[1]))
+
+
+def make_design(transform: AbstractTransform, kind: str, n_transforms: int, seed: int) -> Design:
+    """Return the design of an orbit pass.
+
+    "quasi" over a finite set with no more elements than `n_transforms` is the full orbit, and over
+    a law without quantile function it is random; the design records both.
+
+    Raises:
+        ValueError: If `kind` is not known, `n_transforms` is not positive, or "full" is asked for a
+            set that is not finite.
+    """
+    if kind not in get_args(Kind):
+        raise ValueError(f"design must be one of {list(get_args(Kind))}, got {kind!r}")
+    if not isinstance(n_transforms, int | np.integer) or n_transforms < 1:
+        raise ValueError(f"n_transforms must be a positive integer, got {n_transforms!r}")
+    asked: Kind = kind
+    finite = transform.enumeration()
+    if kind == "full" and finite is None:
+        raise ValueError(
+            f"design='full' needs a finite set of transformations and {transform} is not one; "
+            f"pass design='quasi'"
+        )
+    if kind == "full" or (
+        kind == "quasi" and finite is not None and len(finite.weights) <= n_transforms
+    ):
+        assert finite is not None
+        return Design("full", asked, (len(finite.weights),), finite.weights, seed)
+    if kind == "quasi" and not transform.n_uniforms:
+        kind = "random"
+    m = int(n_transforms)
+    if kind == "quasi":
+        replicates = split_replicates(m, transform.grid_symmetry)
+    else:
+        replicates = (m,) if m == 1 else (m - m // 2, m // 2)
+    return Design(kind, asked, replicates, np.full(m, 1 / m), seed)  # pyright: ignore[reportArgumentType]

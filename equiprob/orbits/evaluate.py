@@ -1,0 +1,423 @@
+"""The one pass over the model: every estimator is fitted to what it returns."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
+from equiprob.orbits.backends import AbstractBackend, Predict, choose_backend
+from equiprob.orbits.designs import Design, make_design
+from equiprob.orbits.keys import Ids, content_ids, label_ids
+from equiprob.orbits.table import OrbitTable, RowStatistics, describe_rows
+from equiprob.transforms.base import AbstractTransform, leaf_names
+
+DEFAULT_OUTPUT = "output"
+"""The name of the output of a model that returns one array."""
+
+_BATCH = 128
+"""Rows in a chunk by default: larger chunks are slower on CPU and need more memory."""
+
+_MOST_KEPT = 2**23
+"""Numbers up to which keep="auto" keeps all displacements (64 MiB)."""
+
+_SLOW_SECONDS = 4.0
+"""A pass expected to take longer shows a progress bar."""
+
+
+def evaluate_orbits(
+    predict: Predict,
+    x: Any,
+    transform: AbstractTransform,
+    *,
+    y: Any = None,
+    n_transforms: int = 16,
+    design: str = "quasi",
+    seed: int = 0,
+    batch_size: int | None = None,
+    groups: ArrayLike | None = None,
+    row_ids: ArrayLike | None = None,
+    keep: str | Sequence[float] = "auto",
+    backend: str = "auto",
+    progress: bool | None = None,
+    executor: Any = None,
+    checkpoint: Any = None,
+    on_error: str = "raise",
+    stop_when: Callable[[OrbitTable], str | None] | None = None,
+) -> OrbitTable:
+    """Evaluate a model on its inputs and on random transformations of them, once.
+
+    Args:
+        predict: ``predict(batch) -> output``, rows first: an array ``(row, ...)`` or a dict of
+            such. It must be deterministic. Class probabilities, not logits, where `y` holds labels.
+        x: The inputs: an array or a dict (pytree) of arrays, rows first. Not rows that the model
+            was trained on.
+        transform: The distribution over transformations and how they act.
+        y: The targets, shaped like the output (a dict of some of its names for several outputs), or
+            integer class labels ``(row,)``.
+        n_transforms: Transformations for each row.
+        design: ``"quasi"`` (two independently shifted lattices for each row; a finite set with no
+            more than `n_transforms` elements is evaluated in full), ``"random"``, ``"crossed"``
+            (one list shared by all rows, for profiles over transformations) or ``"full"``.
+        seed: Seed of the transformations, which depend on it and on row ids alone.
+        batch_size: Rows in each call of `predict`; at most 128 when left out.
+        groups: A label for each row; rows of a group are one independent unit (frames of a
+            trajectory, crops of an image).
+        row_ids: A unique label for each row (integers or strings). When left out, a hash of its
+            content in `x` and `y`: give labels where tables with and without `y` must be paired.
+        keep: ``"all"`` keeps every displacement, ``"rows"`` only row statistics, ``"auto"`` all
+            below 64 MiB; a sequence of magnitudes keeps sums up to each (for ``paths.Range``).
+        backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
+        progress: Show a progress bar; when left out, where the pass takes more than a few seconds.
+        executor: Reserved.
+        checkpoint: Reserved.
+        on_error: ``"raise"``.
+        stop_when: Reserved.
+
+    Returns:
+        The orbit table.
+
+    Raises:
+        ValueError: If inputs, targets, ids, counts or declared actions do not fit (the message says
+            what was expected and what to pass), if `x` is not finite, or if `predict` is not
+            repeatable or changes the number of rows.
+        TypeError: If `predict` does not return arrays of floats.
+        RuntimeError: If `predict` raises; the message names the rows.
+        NotImplementedError: For the reserved arguments.
+
+    Assumptions:
+        Rows (or groups) are independent draws from the law of the inputs.
+
+    References:
+        The design and its variance reduction: Owen, "Monte Carlo theory, methods and examples",
+        chapter 17 (randomly shifted lattices).
+    """
+    _refuse_reserved(executor, checkpoint, on_error, stop_when)
+    n = _check_inputs(x)
+    size = _check_batch_size(batch_size, n)
+    plan = make_design(transform, design, n_transforms, _check_seed(seed))
+    x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
+    labels = None if y is None else jax.tree.map(np.asarray, y)
+    ids = _row_ids(row_ids, x_host, labels, n)
+    units = ids if groups is None else _unit_ids(groups, n)
+
+    first = _take(x_host, slice(0, size))
+    with _naming_rows(0, size):
+        engine = choose_backend(predict, transform, first, backend)
+    outputs = _named(engine.output)
+    _check_outputs(outputs, size)
+    targets = _encode_targets(labels, outputs, n)
+    bins = MagnitudeBins.of(*transform.magnitude_law())
+    ranges, keep_raw = _check_keep(keep, n * plan.n_transforms, outputs)
+
+    parts: dict[str, list[RowStatistics]] = {name: [] for name in outputs}
+    for start, stop in _chunks(n, size, progress):
+        chunk = _chunk(
+            engine, x_host, ids, plan, transform, slice(start, stop), size if engine.pads else None
+        )
+        base, blocks, magnitudes, floors = chunk
+        accumulators = [
+            ChunkStatistics(b, plan, magnitudes, bins, ranges, keep_raw) for b in base
+        ]
+        with _naming_rows(start, stop):
+            for block in blocks:
+                for accumulator, leaf in zip(accumulators, block, strict=True):
+                    accumulator.add(_flat(leaf, rows=stop - start, leading=2))
+        for (name, shape), accumulator, floor in zip(
+            outputs.items(), accumulators, floors, strict=True
+        ):
+            target = targets[name]
+            rows_of_target = None if target is None else target[start:stop]
+            parts[name].append(
+                accumulator.finish(rows_of_target, tuple(shape.shape[1:]), floor)
+            )
+
+    return OrbitTable(
+        statistics={name: RowStatistics.concatenate(chunks) for name, chunks in parts.items()},
+        row_ids=ids,
+        unit_ids=units,
+        grouped=groups is not None,
+        design=plan,
+        transform=transform,
+        x=x,
+        count=np.full(n, plan.n_transforms, dtype=np.int64),
+        bin_magnitude=bins.magnitude,
+        range_magnitudes=ranges,
+        backend=engine.name,
+    )
+
+
+def _chunk(
+    engine: AbstractBackend,
+    x: Any,
+    ids: Ids,
+    plan: Design,
+    transform: AbstractTransform,
+    rows: slice,
+    pad_to: int | None,
+) -> tuple[list[Any], Iterator[list[Any]], NDArray[np.float64], list[float]]:
+    """Evaluate one chunk: bases, blocks of outputs, magnitudes, and rounding floors (first chunk).
+
+    A short chunk is padded with copies of its first row, whose outputs are dropped.
+    """
+    index = np.arange(rows.start, rows.stop)
+    n = len(index)
+    if pad_to is not None and n < pad_to:
+        index = np.concatenate([index, np.full(pad_to - n, rows.start)])
+    part = _take(x, slice(rows.start, rows.stop) if len(index) == n else index)
+    parameters = plan.parameters(transform, ids[index])
+    probe = rows.start == 0
+    with _naming_rows(rows.start, rows.stop):
+        raw, blocks = engine.evaluate(part, parameters, probe=probe)
+    passes = [_flat(leaf, rows=n, leading=2) for leaf in raw]
+    floors = [_floor(p, leaf.dtype) if probe else 0.0 for p, leaf in zip(passes, raw, strict=True)]
+    return [p[0] for p in passes], blocks, transform.magnitude(parameters[:n]), floors
+
+
+def _floor(passes: NDArray[np.float64], dtype: Any) -> float:
+    """Return the rms change of an output under one rounding of the input and of itself."""
+    base, probed = passes
+    finite = np.isfinite(base).all(axis=1) & np.isfinite(probed).all(axis=1)
+    if not finite.any():
+        return 0.0
+    eps = float(jax.numpy.finfo(dtype).eps)
+    changed = ((probed - base)[finite] ** 2).sum(axis=1).mean()
+    size = (base[finite] ** 2).sum(axis=1).mean()
+    return float(np.sqrt(changed + eps**2 * size))
+
+
+def _flat(leaf: Any, *, rows: int, leading: int) -> NDArray[np.float64]:
+    """Return ``(..., row, k)`` in float64, padding rows dropped."""
+    array = np.asarray(leaf)
+    return array.reshape(*array.shape[:leading], -1)[:, :rows].astype(np.float64)
+
+
+def _take(x: Any, rows: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[rows], x)
+
+
+def _named(output: Any) -> dict[str, Any]:
+    """Return the outputs by name, in the order of the leaves."""
+    leaves = jax.tree.leaves(output)
+    if not isinstance(output, dict):
+        if len(leaves) != 1:
+            raise TypeError(
+                f"predict returned {type(output).__name__} with {len(leaves)} arrays; return one "
+                f"array (row, ...) or a dict of named arrays"
+            )
+        return {DEFAULT_OUTPUT: leaves[0]}
+    if any(not hasattr(v, "shape") for v in output.values()):
+        raise TypeError("predict returned a nested dict; return a flat dict of named arrays")
+    return dict(zip(sorted(output), leaves, strict=True))
+
+
+class _naming_rows:  # noqa: N801 - reads as a statement
+    """Says which rows a failing prediction was given."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self._rows = f"rows {start} to {stop - 1}"
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        ours = traceback is not None and _raised_by_us(traceback)
+        if isinstance(error, Exception) and not ours:
+            raise RuntimeError(
+                f"predict raised {type(error).__name__} on {self._rows}: {error}"
+            ) from error
+
+
+def _raised_by_us(traceback: Any) -> bool:
+    """Whether the innermost frame is the package's own code."""
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return str(traceback.tb_frame.f_globals.get("__name__", "")).startswith("equiprob.")
+
+
+def _chunks(n: int, size: int, progress: bool | None) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of each chunk, with a progress bar where the work is long."""
+    starts = list(range(0, n, size))
+    bar = None
+    began = time.monotonic()
+    for done, start in enumerate(starts):
+        if bar is None and progress is not False:
+            elapsed = time.monotonic() - began
+            # The first chunk compiles, so the estimate waits for the second.
+            slow = done >= 2 and elapsed / done * len(starts) > _SLOW_SECONDS
+            if progress or slow:
+                from tqdm import tqdm
+
+                bar = tqdm(total=n, initial=start, unit="row", desc="orbits", file=sys.stderr)
+        yield start, min(start + size, n)
+        if bar is not None:
+            bar.update(min(size, n - start))
+    if bar is not None:
+        bar.close()
+
+
+def _refuse_reserved(executor: Any, checkpoint: Any, on_error: str, stop_when: Any) -> None:
+    for name, value in {
+        "executor": executor,
+        "checkpoint": checkpoint,
+        "stop_when": stop_when,
+    }.items():
+        if value is not None:
+            raise NotImplementedError(f"{name}= is not available yet; leave it out")
+    if on_error == "skip":
+        raise NotImplementedError("on_error='skip' is not available yet; leave it out")
+    if on_error != "raise":
+        raise ValueError(f"on_error must be 'raise', got {on_error!r}")
+
+
+def _check_inputs(x: Any) -> int:
+    leaves, names = jax.tree.leaves(x), leaf_names(x)
+    if not leaves:
+        raise ValueError("x holds no arrays; pass an array or a dict of arrays, rows first")
+    lengths: dict[str, int] = {}
+    for name, leaf in zip(names, leaves, strict=True):
+        array = np.asarray(leaf)
+        if array.ndim == 0 or array.dtype == object or array.dtype.kind in "USMm":
+            raise ValueError(
+                f"x{name} must be an array of numbers with rows first, got "
+                f"{type(leaf).__name__} of dtype {array.dtype} and shape {array.shape}"
+            )
+        lengths[f"x{name}"] = len(array)
+        if np.issubdtype(array.dtype, np.inexact):
+            bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            if bad.any():
+                raise ValueError(
+                    f"x{name} is not finite (NaN or infinity) in rows "
+                    f"{describe_rows(np.flatnonzero(bad))}; drop or mend these rows"
+                )
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the leaves of x have different numbers of rows: {lengths}")
+    n = next(iter(lengths.values()))
+    if n < 2:
+        raise ValueError(f"x has {n} row(s); an interval needs at least 2")
+    return n
+
+
+def _check_batch_size(batch_size: int | None, n: int) -> int:
+    if batch_size is None:
+        return -(-n // -(-n // _BATCH))  # equal chunks, so that little is padded
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}")
+    return min(int(batch_size), n)
+
+
+def _check_seed(seed: int) -> int:
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
+    return int(seed)
+
+
+def _check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
+    array = np.asarray(labels)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must hold one label for each of the {n} rows, got {array.shape}")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(f"{name} holds NaN; pass integers or strings")
+    return array
+
+
+def _row_ids(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
+    if row_ids is None:
+        leaves = jax.tree.leaves(x) + [leaf for leaf in jax.tree.leaves(y) if len(leaf) == n]
+        return content_ids(leaves)
+    ids = label_ids(_check_labels(row_ids, "row_ids", n))
+    if len(np.unique(ids)) < n:
+        raise ValueError("row_ids must be unique; pass groups= for rows that belong together")
+    return ids
+
+
+def _unit_ids(groups: ArrayLike, n: int) -> Ids:
+    ids = label_ids(_check_labels(groups, "groups", n))
+    if len(np.unique(ids)) < 2:
+        raise ValueError("groups holds a single group; an interval needs at least 2")
+    return ids
+
+
+def _check_keep(
+    keep: str | Sequence[float], entries: int, outputs: dict[str, Any]
+) -> tuple[NDArray[np.float64] | None, bool]:
+    if not isinstance(keep, str):
+        magnitudes = np.unique(np.asarray(keep, dtype=np.float64))
+        if magnitudes.size == 0 or not np.isfinite(magnitudes).all() or (magnitudes <= 0).any():
+            raise ValueError(f"keep must list positive magnitudes, got {keep}")
+        return magnitudes, False
+    if keep not in ("auto", "all", "rows"):
+        raise ValueError(f"keep must be 'auto', 'all', 'rows' or magnitudes, got {keep!r}")
+    numbers = entries * sum(int(np.prod(s.shape[1:])) for s in outputs.values())
+    return None, keep == "all" or (keep == "auto" and numbers <= _MOST_KEPT)
+
+
+def _check_outputs(outputs: dict[str, Any], size: int) -> None:
+    for name, shape in outputs.items():
+        if not shape.shape or shape.shape[0] != size:
+            raise ValueError(
+                f"predict changed the batch: given {size} rows it returned shape {shape.shape} for "
+                f"{name!r}; return one output for each row, rows first"
+            )
+        if not np.issubdtype(shape.dtype, np.floating) and shape.dtype.kind != "V":
+            raise TypeError(
+                f"predict returned {shape.dtype} for {name!r}; return floats (class probabilities "
+                f"rather than labels, predict_proba rather than predict)"
+            )
+
+
+def _encode_targets(y: Any, outputs: dict[str, Any], n: int) -> dict[str, Any]:
+    """Return the target of each output as ``(row, k)`` float64, or None."""
+    if y is None:
+        return dict.fromkeys(outputs)
+    if isinstance(y, dict):
+        unknown = sorted(set(y) - set(outputs))
+        if unknown:
+            raise ValueError(f"y names {unknown}, but the outputs are {list(outputs)}")
+        named = y
+    elif len(outputs) == 1:
+        named = {next(iter(outputs)): y}
+    else:
+        raise ValueError(f"pass y as a dict: the model has the outputs {list(outputs)}")
+    return {
+        name: _encode(named[name], shape, n) if name in named else None
+        for name, shape in outputs.items()
+    }
+
+
+def _encode(y: NDArray[Any], shape: Any, n: int) -> NDArray[np.float64]:
+    if y.ndim == 0 or len(y) != n:
+        raise ValueError(f"y has shape {y.shape}, but x has {n} rows; pass one target for each row")
+    row_shape = tuple(shape.shape[1:])
+    if y.dtype.kind in "iub" and y.shape[1:] in ((), (1,)):
+        y = y.reshape(n)
+        if len(row_shape) != 1 or row_shape[0] < 2:
+            raise ValueError(
+                f"y holds integer labels, but predict returns rows of shape {row_shape}; return "
+                f"class probabilities (row, class), or pass y as floats for a regression"
+            )
+        classes = row_shape[0]
+        if y.min() < 0 or y.max() >= classes:
+            raise ValueError(
+                f"y holds labels from {y.min()} to {y.max()}, but predict returns {classes} classes"
+                f"; labels must lie in 0..{classes - 1}"
+            )
+        return np.eye(classes)[y.astype(int)]
+    if y.shape[1:] != row_shape:
+        raise ValueError(
+            f"y has rows of shape {y.shape[1:]}, but predict returns rows of shape {row_shape}; "
+            f"pass targets shaped like the output, or integer class labels"
+        )
+    values = y.reshape(n, -1).astype(np.float64)
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"y is not finite in rows {describe_rows(np.flatnonzero(bad))}; drop these rows"
+        )
+    return values

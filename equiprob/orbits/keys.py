@@ -1,0 +1,104 @@
+"""Which random numbers belong to a row?
+
+Everything random is a function of a seed, a purpose and the id of a row (or group), never of its
+place in a batch: the same rows get the same transformations and the same weights in every
+estimator, whatever the batch size or the number of processes.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.uint64]
+
+_LENGTH_STEP = 128
+
+
+class Purpose(enum.IntEnum):
+    """What random numbers are for: different purposes never share any."""
+
+    TRANSFORMS = 1
+    WEIGHTS = 2
+    FOLDS = 3
+
+
+def _digest(content: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def _canonical(leaf: Any) -> NDArray[Any]:
+    """Return a leaf as contiguous float64 or int64 rows, so that equal values hash alike."""
+    array = np.asarray(leaf)
+    wide = np.float64 if np.issubdtype(array.dtype, np.floating) else np.int64
+    if np.issubdtype(array.dtype, np.complexfloating):
+        wide = np.complex128
+    # Adding zero turns -0.0 into 0.0.
+    return np.ascontiguousarray(array.reshape(len(array), -1).astype(wide) + wide(0))
+
+
+def content_ids(leaves: Sequence[Any]) -> Ids:
+    """Return an id for each row: a hash of its content and of how often it came before.
+
+    Args:
+        leaves: Arrays with rows first, all of the same length.
+    """
+    columns = [_canonical(leaf) for leaf in leaves]
+    seen: Counter[int] = Counter()
+    ids = np.empty(len(columns[0]), dtype=np.uint64)
+    for i, row in enumerate(zip(*columns, strict=True)):
+        content = _digest(b"".join(part.tobytes() for part in row))
+        ids[i] = content if not seen[content] else _digest(b"%d#%d" % (content, seen[content]))
+        seen[content] += 1
+    return ids
+
+
+def label_ids(labels: Any) -> Ids:
+    """Return an id for each of the users' own labels (integers or strings)."""
+    return np.array([_digest(repr(v).encode()) for v in np.asarray(labels).tolist()], np.uint64)
+
+
+def split_ids(ids: Ids) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Return the high and low halves of 64-bit ids."""
+    return (ids >> np.uint64(32)).astype(np.uint32), ids.astype(np.uint32)
+
+
+def root_key(seed: int, purpose: Purpose) -> jax.Array:
+    """Return the JAX key all keys of one seed and purpose derive from."""
+    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), int(purpose))
+
+
+def keys_of(root: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
+    """Return one JAX key for each id (traceable)."""
+    return jax.vmap(lambda h, w: jax.random.fold_in(jax.random.fold_in(root, h), w))(high, low)
+
+
+@partial(jax.jit, static_argnames="n")
+def _bits(root: jax.Array, high: jax.Array, low: jax.Array, n: int) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.bits(key, (n, 2), jnp.uint32))(keys_of(root, high, low))
+
+
+def keyed_uniforms(seed: int, purpose: Purpose, ids: Ids, n: int) -> NDArray[np.float64]:
+    """Return `n` uniform numbers in [0, 1) for each id, with 53 random bits: ``(id, n)``."""
+    # Lengths are rounded up so that a short last chunk compiles nothing new.
+    padded = np.zeros(-(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP, dtype=np.uint64)
+    padded[: len(ids)] = ids
+    bits = np.asarray(_bits(root_key(seed, purpose), *split_ids(padded), n))[: len(ids)]
+    bits = bits.astype(np.uint64)
+    return ((bits[..., 0] >> 5) * 2.0**26 + (bits[..., 1] >> 6)) / 2.0**53
+
+
+def keyed_generators(seed: int, ids: Ids) -> list[np.random.Generator]:
+    """Return a NumPy generator for each id, for laws that can only be sampled."""
+    keys = keyed_uniforms(seed, Purpose.TRANSFORMS, ids, 2)
+    words = (keys * 2.0**53).astype(np.uint64)
+    return [np.random.Generator(np.random.Philox(key=word)) for word in words]

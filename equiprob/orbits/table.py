@@ -1,0 +1,231 @@
+"""What does one pass over the model leave behind?
+
+Row statistics from which nearly every quantity of the package follows by arithmetic. They are kept
+as *displacements* ``D = rho(g)^-1 f(g.x) - f(x)``: an equivariant model has none, and differences of
+nearly equal numbers are taken once, in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.designs import Design
+from equiprob.orbits.keys import Ids
+from equiprob.transforms.base import AbstractTransform, Parameters
+
+Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RowStatistics:
+    """The statistics of one output, one entry a row; outputs flattened to k components.
+
+    Args:
+        base: The model's output at the row itself, ``(row, k)``.
+        y: The target, ``(row, k)``, or None.
+        displacement: Mean displacement in each replicate of the design, ``(row, replicate, k)``.
+        within_sq: Mean squared distance of the displacements from their mean, ``(row,)``.
+        pair_sq: Mean squared displacement, ``(row,)``.
+        bin_sq: Weighted sum of squared displacements by magnitude, ``(row, bin)``.
+        bin_weight: Sum of weights by magnitude, ``(row, bin)``.
+        pair_sq_each: Squared displacement by transformation, ``(row, transformation)``; crossed
+            designs only.
+        range_sum: Weighted sums of displacements up to each magnitude,
+            ``(row, replicate, magnitude, k)``, where magnitudes were declared.
+        range_sq: Weighted sums of squared displacements, ``(row, magnitude)``, likewise.
+        raw: All displacements, ``(row, transformation, k)``, where they were kept.
+        n_nonfinite: How many of the row's outputs, its base among them, are not finite.
+        output_shape: The shape of one output.
+        float_floor: Root mean square change of the output under rounding of the input.
+    """
+
+    base: Rows
+    y: Rows | None
+    displacement: Rows
+    within_sq: Rows
+    pair_sq: Rows
+    bin_sq: Rows
+    bin_weight: Rows
+    pair_sq_each: Rows | None
+    range_sum: Rows | None
+    range_sq: Rows | None
+    raw: Rows | None
+    n_nonfinite: NDArray[np.int64]
+    output_shape: tuple[int, ...]
+    float_floor: float
+
+    @classmethod
+    def concatenate(cls, chunks: list[RowStatistics]) -> RowStatistics:
+        """Return the statistics of all rows of all chunks; the floor is the first chunk's."""
+        per_row = {
+            name: np.concatenate([getattr(chunk, name) for chunk in chunks])
+            for name, value in vars(chunks[0]).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(chunks[0], **per_row)
+
+    def take(self, rows: NDArray[Any]) -> RowStatistics:
+        """Return the statistics of the given rows."""
+        per_row = {
+            name: value[rows]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
+        return replace(self, **per_row)
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitTable:
+    """Row statistics of one orbit pass: what every estimator is fitted to.
+
+    Made by `evaluate_orbits`. With several outputs, ``table["forces"]`` is the table of one.
+
+    Args:
+        statistics: Row statistics by output name.
+        row_ids: 64-bit id of each row, ``(row,)``.
+        unit_ids: Id of the independent unit of each row: its group, else the row itself.
+        grouped: Whether groups were given.
+        design: Which transformations each row saw.
+        transform: The transform.
+        x: The inputs (a reference).
+        count: Transformations evaluated per row.
+        bin_magnitude: Mean magnitude of each bin.
+        range_magnitudes: The magnitudes of `range_sum`, where declared.
+        backend: ``"jax"`` (one compiled pass) or ``"python"``.
+    """
+
+    statistics: Mapping[str, RowStatistics]
+    row_ids: Ids
+    unit_ids: Ids
+    grouped: bool
+    design: Design
+    transform: AbstractTransform
+    x: Any = field(repr=False)
+    count: NDArray[np.int64] = field(repr=False)
+    bin_magnitude: NDArray[np.float64] = field(repr=False)
+    range_magnitudes: NDArray[np.float64] | None = field(repr=False)
+    backend: str = "jax"
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.row_ids)
+
+    def __getitem__(self, name: str) -> OrbitTable:
+        """Return the table of one output, over the same rows."""
+        if name not in self.statistics:
+            raise KeyError(f"no output {name!r}; the outputs are {list(self.statistics)}")
+        return replace(self, statistics={name: self.statistics[name]})
+
+    def __str__(self) -> str:
+        """Summarize the table in one line."""
+        bad = int((~self.valid).sum())
+        return (
+            f"orbit table: {len(self)} rows x {self.design.n_transforms} transformations of "
+            f"{self.transform}, {self.design.kind} design, outputs {list(self.statistics)}, "
+            f"{self.backend} backend" + (f", {bad} rows not finite" if bad else "")
+        )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return tuple(self.statistics)
+
+    @property
+    def only(self) -> RowStatistics:
+        """The statistics of the one output.
+
+        Raises:
+            ValueError: If there are several: choose with ``table[name]``.
+        """
+        if len(self.statistics) != 1:
+            raise ValueError(
+                f"the model has the outputs {list(self.statistics)}: choose one, as in "
+                f"orbits[{next(iter(self.statistics))!r}]"
+            )
+        return next(iter(self.statistics.values()))
+
+    @cached_property
+    def valid(self) -> NDArray[np.bool_]:
+        """Which rows have only finite outputs; the others enter no estimate."""
+        return np.logical_and.reduce([s.n_nonfinite == 0 for s in self.statistics.values()])
+
+    @cached_property
+    def finite(self) -> OrbitTable:
+        """The same table without the rows that have outputs that are not finite.
+
+        Raises:
+            ValueError: If fewer than two rows are left.
+        """
+        if self.valid.all():
+            return self
+        if self.valid.sum() < 2:
+            raise ValueError(
+                f"{int(self.valid.sum())} of {len(self)} rows have only finite outputs; at least 2 "
+                f"are needed: look at the model's outputs on rows "
+                f"{describe_rows(np.flatnonzero(~self.valid))}"
+            )
+        rows = np.flatnonzero(self.valid)
+        return replace(
+            self,
+            statistics={name: s.take(rows) for name, s in self.statistics.items()},
+            row_ids=self.row_ids[rows],
+            unit_ids=self.unit_ids[rows],
+            count=self.count[rows],
+        )
+
+    @property
+    def nonfinite_rows(self) -> NDArray[np.int64]:
+        """Positions of the rows that were set aside."""
+        return np.flatnonzero(~self.valid)
+
+    def parameters(self) -> Parameters:
+        """Return the parameters ``(row, transformation, n_parameters)`` that were evaluated."""
+        return self.design.parameters(self.transform, self.row_ids)
+
+    @property
+    def replicates(self) -> Rows:
+        """Means of the back-transformed outputs in each replicate, ``(row, replicate, k)``."""
+        return self.only.base[:, None] + self.only.displacement
+
+    @cached_property
+    def mean_displacement(self) -> Rows:
+        """Mean of all displacements of a row, ``(row, k)``: unbiased for ``S f(x) - f(x)``."""
+        share = self._replicate_shares
+        return np.einsum("r,irk->ik", share, self.only.displacement)
+
+    @cached_property
+    def mean_displacement_sq(self) -> Rows | None:
+        """Unbiased ``|S f(x) - f(x)|^2`` for each row, ``(row,)``; None with one draw a row.
+
+        A product of two orbit averages takes distinct transformations in its factors: all pairs of
+        independent draws, the two independently shifted lattices of the quasi design, the orbit
+        itself where it is complete.
+        """
+        design = self.design
+        if design.kind == "full":
+            return (self.mean_displacement**2).sum(axis=1)
+        if design.n_transforms < 2:
+            return None
+        if design.is_independent:
+            correction = self.only.within_sq / (design.n_transforms - 1)
+            return (self.mean_displacement**2).sum(axis=1) - correction
+        first, second = self.only.displacement[:, 0], self.only.displacement[:, 1]
+        return (first * second).sum(axis=1)
+
+    @property
+    def _replicate_shares(self) -> NDArray[np.float64]:
+        sizes = np.array(self.design.replicates, dtype=np.float64)
+        return sizes / sizes.sum()
+
+
+def describe_rows(rows: NDArray[Any], most: int = 8) -> str:
+    """Return row numbers for a message: the first few and how many there are."""
+    shown = ", ".join(str(int(r)) for r in rows[:most])
+    return f"[{shown}]" if len(rows) <= most else f"[{shown}, ...] ({len(rows)} in all)"
+

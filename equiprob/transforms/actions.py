@@ -1,0 +1,194 @@
+"""How does one element of a transformation act on one leaf of one row?
+
+A transform turns its parameter into an *element*: a dict of small arrays (``"matrix"``, ``"shift"``,
+``"scale"``, ``"source"``, always ``"parameter"``). The leaf actions below are the only code that
+reads elements, so that a new transform never has to know about images, and a new kind of leaf never
+has to know about rotations. Everything here is the mathematics of one row; batching is elsewhere.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+
+Element = Mapping[str, Any]
+"""The arrays that describe one transformation, in the dtype of the leaf they act on."""
+
+
+class AbstractLeafAction(abc.ABC):
+    """The action of one transformation on one leaf of one row."""
+
+    needs: tuple[tuple[str, ...], ...] = ()
+    """Sets of element keys, one of which a transform must provide."""
+
+    @abc.abstractmethod
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        """Return the transformed leaf, of the same shape."""
+
+    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+        """Say why a leaf of this row shape cannot be acted on, or return None."""
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class Invariant(AbstractLeafAction):
+    """The leaf does not change."""
+
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        return leaf
+
+
+@final
+@dataclass(frozen=True)
+class Vectors(AbstractLeafAction):
+    """The last axis is a vector: it turns and reflects, and does not translate."""
+
+    needs = (("matrix",), ("scale",), ("shift",))
+
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        if "scale" in element:
+            return leaf * element["scale"]
+        return leaf @ element["matrix"].T if "matrix" in element else leaf
+
+    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+        size = next(element[k].shape[-1] for k in ("scale", "matrix", "shift") if k in element)
+        if not shape or shape[-1] != size:
+            return f"vectors must end in an axis of length {size}"
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class Points(AbstractLeafAction):
+    """The last axis is a position: it turns, reflects and translates."""
+
+    needs = (("matrix",), ("scale",), ("shift",))
+
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        turned = Vectors().apply(element, leaf)
+        return turned + element["shift"] if "shift" in element else turned
+
+    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+        return (Vectors().misfit(shape, element) or "").replace("vectors", "points") or None
+
+
+@final
+@dataclass(frozen=True)
+class Permuted(AbstractLeafAction):
+    """The first axis of the row is a list of items that changes its order."""
+
+    needs = (("source",),)
+
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        return leaf[element["source"]]
+
+    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+        size = element["source"].shape[-1]
+        if not shape or shape[0] != size:
+            return f"a permuted leaf must have {size} items on its first axis after the row"
+        return None
+
+
+@final
+@dataclass(frozen=True)
+class Image(AbstractLeafAction):
+    """The leaf is an image ``(height, width)`` or ``(height, width, channel)``.
+
+    Each output pixel reads the input at the position the inverse transformation sends it to, by
+    bilinear interpolation. Positions are measured from the centre of the image, x to the right and
+    y upwards, in pixels, so that an image turns the way points do. What lies outside the image reads
+    ``fill`` (the corners of a rotated square do), or, with ``wrap``, the opposite side.
+    """
+
+    fill: float = 0.0
+    wrap: bool = False
+
+    needs = (("matrix",), ("shift",))
+
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        height, width = leaf.shape[:2]
+        row, column = self._source(element, height, width, leaf.dtype)
+        if self.wrap:
+            source, stride = leaf, width
+            top, left = jnp.floor(row), jnp.floor(column)
+            above, below = jnp.mod(top, height), jnp.mod(top + 1, height)
+            before, after = jnp.mod(left, width), jnp.mod(left + 1, width)
+        else:
+            # One ring of fill around the image and coordinates clipped into it replace a mask for
+            # each of the four taps.
+            ring = ((1, 1), (1, 1)) + ((0, 0),) * (leaf.ndim - 2)
+            source, stride = jnp.pad(leaf, ring, constant_values=self.fill), width + 2
+            row, column = jnp.clip(row, -1, height), jnp.clip(column, -1, width)
+            top = jnp.minimum(jnp.floor(row), height - 1)
+            left = jnp.minimum(jnp.floor(column), width - 1)
+            above, below, before, after = top + 1, top + 2, left + 1, left + 2
+        flat = source.reshape((-1, *leaf.shape[2:]))
+        down, across = row - top, column - left
+
+        def tap(row_index: jax.Array, column_index: jax.Array, weight: jax.Array) -> jax.Array:
+            index = row_index.astype(jnp.int32) * stride + column_index.astype(jnp.int32)
+            values = flat.at[index].get(mode="promise_in_bounds")
+            return values * weight.reshape(weight.shape + (1,) * (leaf.ndim - 2))
+
+        pixels = (
+            tap(above, before, (1 - down) * (1 - across))
+            + tap(above, after, (1 - down) * across)
+            + tap(below, before, down * (1 - across))
+            + tap(below, after, down * across)
+        )
+        return pixels.reshape(leaf.shape)
+
+    def _source(
+        self, element: Element, height: int, width: int, dtype: Any
+    ) -> tuple[jax.Array, jax.Array]:
+        """Return the (row, column) each output pixel reads, flattened over pixels."""
+        rows, columns = jnp.meshgrid(
+            jnp.arange(height, dtype=dtype), jnp.arange(width, dtype=dtype), indexing="ij"
+        )
+        x = columns.ravel() - (width - 1) / 2
+        y = (height - 1) / 2 - rows.ravel()
+        if "shift" in element:
+            x, y = x - element["shift"][0], y - element["shift"][1]
+        if "inverse_matrix" in element:
+            m = element["inverse_matrix"]
+            x, y = m[0, 0] * x + m[0, 1] * y, m[1, 0] * x + m[1, 1] * y
+        return (height - 1) / 2 - y, x + (width - 1) / 2
+
+    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+        if len(shape) not in (2, 3):
+            return "an image row must be (height, width) or (height, width, channel)"
+        size = element["matrix" if "matrix" in element else "shift"].shape[-1]
+        return None if size == 2 else f"a transformation of {size} dimensions cannot act on images"
+
+
+@final
+@dataclass(frozen=True)
+class Action(AbstractLeafAction):
+    """A user's own action, on one leaf or on one output of one row.
+
+    Args:
+        function: ``function(parameter, row) -> row``; `parameter` is the transform's parameter
+            vector (radians for angles), `row` one row of the leaf.
+        inverse: ``inverse(parameter, row) -> row``, which undoes `function`. Only outputs need it.
+    """
+
+    function: Callable[[Any, Any], Any]
+    inverse: Callable[[Any, Any], Any] | None = None
+
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        return self.function(element["parameter"], leaf)
+
+
+NAMED_ACTIONS: dict[str, AbstractLeafAction] = {
+    "invariant": Invariant(),
+    "vectors": Vectors(),
+    "points": Points(),
+    "permuted": Permuted(),
+    "image": Image(),
+}

@@ -1,0 +1,360 @@
+"""What is a probability distribution over transformations, and how does it act?
+
+A transform holds a law over parameters, the action of one parameter on inputs (leaf by leaf) and on
+outputs, and what is known of it: whether the law is the Haar measure of a compact group, its finite
+enumeration, a magnitude for plots. Parameters are computed in float64 on the host, turned into
+elements there, and cast to the dtype of the leaf they act on.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms.actions import (
+    NAMED_ACTIONS,
+    AbstractLeafAction,
+    Action,
+    Image,
+    Invariant,
+)
+
+Parameters = NDArray[np.float64]
+"""Transformation parameters, ``(..., n_parameters)``: leading axes are batch axes."""
+
+LeafDeclaration = str | Callable[..., Any] | AbstractLeafAction
+"""How one leaf transforms: a name, a function ``(parameter, row) -> row``, or an action."""
+
+
+class Enumeration(NamedTuple):
+    """All elements of a finite law: parameters ``(element, n_parameters)`` and probabilities."""
+
+    parameters: Parameters
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LeafActions:
+    """The actions of a transform on the leaves of one pytree, in leaf order (hashable)."""
+
+    names: tuple[str, ...]
+    actions: tuple[AbstractLeafAction, ...]
+
+
+def leaf_names(tree: Any) -> tuple[str, ...]:
+    """Return the path of every leaf as users write it: ``x['cell']``."""
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return tuple(jax.tree_util.keystr(path) for path, _ in paths)
+
+
+def act_on_row(actions: LeafActions, elements: Sequence[Mapping[str, Any]], row: Any) -> Any:
+    """Apply one transformation to one row, leaf by leaf (traceable; `elements` one per leaf)."""
+    leaves, treedef = jax.tree.flatten(row)
+    moved = [a.apply(e, leaf) for a, e, leaf in zip(actions.actions, elements, leaves, strict=True)]
+    return treedef.unflatten(moved)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AbstractTransform(abc.ABC):
+    """A probability distribution over transformations, and how each acts.
+
+    Args:
+        acts_on: How the input transforms: ``"image"``, ``"points"``, ``"vectors"``, ``"permuted"``,
+            ``"invariant"``, a function ``(parameter, row) -> row``, or a dict of these with the keys
+            of a dict input. Every leaf must be declared.
+        output_action: The same for the output of the model; a function needs its inverse:
+            ``Action(function, inverse)``.
+        fill: What images read outside their frame.
+        wrap: Images continue on the opposite side instead.
+    """
+
+    acts_on: Any = "vectors"
+    output_action: Any = "invariant"
+    fill: float = 0.0
+    wrap: bool = False
+
+    # ---- the law --------------------------------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def n_uniforms(self) -> int:
+        """How many uniform numbers one parameter takes (0: the law can only be sampled)."""
+
+    @abc.abstractmethod
+    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
+        """Map uniforms ``(..., n_uniforms)`` in [0, 1) to parameters ``(..., n_parameters)``."""
+
+    def sample(self, generator: np.random.Generator) -> Parameters:
+        """Draw one parameter ``(n_parameters,)`` from the law."""
+        return self.parameters(generator.random(self.n_uniforms))
+
+    def enumeration(self) -> Enumeration | None:
+        """Return all elements and their probabilities when there are finitely many, else None."""
+        return None
+
+    @property
+    def is_haar(self) -> bool:
+        """Whether the law is the Haar (uniform) measure of a compact group, by construction."""
+        return False
+
+    # ---- the set --------------------------------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def identity(self) -> Parameters:
+        """The parameter ``(n_parameters,)`` of the transformation that changes nothing."""
+
+    @abc.abstractmethod
+    def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
+        """Return the float64 arrays that describe ``(...)`` transformations (see `actions`)."""
+
+    def inverse(self, parameters: Parameters) -> Parameters:
+        """Return the parameters of the inverse transformations.
+
+        Raises:
+            ValueError: If the transformations have no inverse here.
+        """
+        raise ValueError(f"{self} has no inverse; {_INVERSE_HINT}")
+
+    def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
+        """Return the parameters of "`second`, then `first`", or None where it is not a group."""
+        return None
+
+    # ---- for people -----------------------------------------------------------------------------
+
+    magnitude_label = "magnitude"
+    magnitude_unit = ""
+
+    @abc.abstractmethod
+    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
+        """Return how large ``(...)`` transformations are, in `magnitude_unit` (0 at identity)."""
+
+    @property
+    def grid_symmetry(self) -> int:
+        """Order of the symmetry of the pixel grid that equispaced transformations alias with."""
+        return 1
+
+    def restricted(self, max_magnitude: float) -> AbstractTransform:
+        """Return the transform whose law is this one's, given a magnitude up to `max_magnitude`.
+
+        Raises:
+            ValueError: If the law has no such restriction here.
+        """
+        raise ValueError(
+            f"{self} cannot be restricted to a range of magnitudes; use rotations2d, translations "
+            f"or a finite set, or a path that needs no restriction such as ep.paths.Blend()"
+        )
+
+    def probability_within(self, max_magnitude: float) -> float:
+        """Return the probability of a magnitude of at most `max_magnitude`."""
+        magnitudes, weights = self.magnitude_law()
+        return float(weights[magnitudes <= max_magnitude * (1 + 1e-9)].sum())
+
+    def magnitude_law(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return magnitudes and weights that represent the law of the magnitude.
+
+        Exact for finite sets; otherwise 4096 quasi-random (or, without a quantile function,
+        random) parameters of equal weight.
+        """
+        finite = self.enumeration()
+        if finite is not None:
+            return self.magnitude(finite.parameters), finite.weights
+        n = 4096
+        if self.n_uniforms:
+            parameters = self.parameters(hammersley(n, self.n_uniforms, centred=True))
+        else:
+            generator = np.random.default_rng(0)
+            parameters = np.stack([self.sample(generator) for _ in range(n)])
+        return self.magnitude(parameters), np.full(n, 1 / n)
+
+    # ---- acting ---------------------------------------------------------------------------------
+
+    def input_actions(self, x: Any) -> LeafActions:
+        """Match the declared input action with the leaves of `x` (rows first).
+
+        Raises:
+            ValueError: If a leaf is undeclared, does not exist, is an integer that would have to
+                move, or has a shape that the action cannot take.
+        """
+        return self._match(self.acts_on, x, argument="acts_on", what="x")
+
+    def output_actions(self, output: Any) -> LeafActions:
+        """Match the declared output action with a model's output (rows first).
+
+        Raises:
+            ValueError: As `input_actions`, and if an action has no inverse.
+        """
+        matched = self._match(
+            self.output_action, output, argument="output_action", what="the output"
+        )
+        for name, action in zip(matched.names, matched.actions, strict=True):
+            if isinstance(action, Action) and action.inverse is None:
+                raise ValueError(
+                    f"output_action{name} has no inverse, which comparing outputs needs; pass "
+                    f"ep.transforms.Action(function, inverse)"
+                )
+        if any(not isinstance(a, Invariant | Action) for a in matched.actions):
+            self.inverse(self.identity)  # raises where there is none
+        return matched
+
+    def _match(self, declared: Any, tree: Any, *, argument: str, what: str) -> LeafActions:
+        is_declaration = lambda node: isinstance(node, str | AbstractLeafAction) or callable(node)  # noqa: E731
+        declarations = {
+            jax.tree_util.keystr(path): node
+            for path, node in jax.tree_util.tree_flatten_with_path(
+                declared, is_leaf=is_declaration
+            )[0]
+        }
+        names, leaves = leaf_names(tree), jax.tree.leaves(tree)
+        for name in names:
+            if name not in declarations:
+                keys = {n: "..." for n in names}
+                example = "a name such as 'image'" if names == ("",) else f"a dict with keys {keys}"
+                raise ValueError(
+                    f"{argument} does not say how {what}{name} transforms; pass {argument} as "
+                    f"{example}, with one of {sorted(NAMED_ACTIONS)} or a function for each"
+                )
+        extra = [name for name in declarations if name not in names]
+        if extra:
+            raise ValueError(
+                f"{argument} declares {extra}, but {what} has only {list(names)}; "
+                f"declare exactly the leaves that are there"
+            )
+        actions = tuple(self._action(declarations[name], argument + name) for name in names)
+        probe = self.element(self.identity)
+        for name, action, leaf in zip(names, actions, leaves, strict=True):
+            kind = type(action).__name__.lower()
+            if action.needs and not any(all(k in probe for k in need) for need in action.needs):
+                fits = [
+                    label
+                    for label, other in NAMED_ACTIONS.items()
+                    if not other.needs or any(all(k in probe for k in n) for n in other.needs)
+                ]
+                raise ValueError(
+                    f"{self} has no action of kind {kind!r} ({argument}{name}); "
+                    f"it knows {fits}, or pass a function (parameter, row) -> row"
+                )
+            if not isinstance(action, Invariant) and not np.issubdtype(leaf.dtype, np.inexact):
+                raise ValueError(
+                    f"{what}{name} has dtype {leaf.dtype} and cannot be {kind!r}; declare it "
+                    f"'invariant', or convert it to float"
+                )
+            if action.needs and (reason := action.misfit(tuple(leaf.shape[1:]), probe)):
+                raise ValueError(
+                    f"{what}{name} has rows of shape {tuple(leaf.shape[1:])}, declared {kind!r} in "
+                    f"{argument}: {reason}"
+                )
+        return LeafActions(names, actions)
+
+    def _action(self, declaration: LeafDeclaration, where: str) -> AbstractLeafAction:
+        if isinstance(declaration, AbstractLeafAction):
+            return declaration
+        if isinstance(declaration, str):
+            if declaration not in NAMED_ACTIONS:
+                raise ValueError(
+                    f"{where} is {declaration!r}; expected one of {sorted(NAMED_ACTIONS)}, a "
+                    f"function (parameter, row) -> row, or ep.transforms.Action"
+                )
+            if declaration == "image":
+                return Image(fill=self.fill, wrap=self.wrap)
+            return NAMED_ACTIONS[declaration]
+        return Action(declaration)
+
+    def leaf_elements(
+        self, actions: LeafActions, parameters: Parameters, dtypes: Sequence[Any]
+    ) -> tuple[dict[str, NDArray[Any]], ...]:
+        """Return the elements ``(..., *)`` each leaf needs, cast from float64 to its dtype."""
+        needed = [a for a in actions.actions if not isinstance(a, Invariant)]
+        element: dict[str, NDArray[Any]] = {}
+        if any(not isinstance(a, Action) for a in needed):
+            element = self.element(parameters)
+            if "matrix" in element and any(isinstance(a, Image) for a in needed):
+                element["inverse_matrix"] = np.linalg.inv(element["matrix"])
+
+        def cast(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+            return values.astype(dtype) if np.issubdtype(values.dtype, np.inexact) else values
+
+        elements: list[dict[str, NDArray[Any]]] = []
+        for action, dtype in zip(actions.actions, dtypes, strict=True):
+            if isinstance(action, Invariant):
+                elements.append({})
+            elif isinstance(action, Action):
+                elements.append({"parameter": cast(parameters, dtype)})
+            else:
+                elements.append({k: cast(v, dtype) for k, v in element.items()})
+        return tuple(elements)
+
+    def inverse_elements(
+        self, actions: LeafActions, parameters: Parameters, dtypes: Sequence[Any]
+    ) -> tuple[LeafActions, tuple[dict[str, NDArray[Any]], ...]]:
+        """Return the actions and elements that undo the output action."""
+        undo = tuple(
+            Action(a.inverse) if isinstance(a, Action) and a.inverse is not None else a
+            for a in actions.actions
+        )
+        inverse = LeafActions(actions.names, undo)
+        built_in = [not isinstance(a, Invariant | Action) for a in actions.actions]
+        if not any(built_in):
+            return inverse, self.leaf_elements(inverse, parameters, dtypes)
+        backwards = self.leaf_elements(inverse, self.inverse(parameters), dtypes)
+        forwards = self.leaf_elements(inverse, parameters, dtypes)
+        chosen = zip(built_in, backwards, forwards, strict=True)
+        return inverse, tuple(b if uses_inverse else f for uses_inverse, b, f in chosen)
+
+    def apply(self, parameter: Parameters, x: Any) -> Any:
+        """Transform every row of `x` by the same transformation.
+
+        Args:
+            parameter: One parameter vector, ``(n_parameters,)``.
+            x: An array or pytree of arrays, rows first.
+
+        Returns:
+            The transformed `x`, in the dtypes of its leaves.
+        """
+        actions = self.input_actions(x)
+        return self._apply(actions, self.leaf_elements(actions, parameter, _dtypes(x)), x)
+
+    def apply_to_output(self, parameter: Parameters, output: Any) -> Any:
+        """Transform every row of an output (rows first) by the output action of one parameter."""
+        actions = self.output_actions(output)
+        return self._apply(actions, self.leaf_elements(actions, parameter, _dtypes(output)), output)
+
+    def undo_on_output(self, parameter: Parameters, output: Any) -> Any:
+        """Transform every row of an output by the inverse of the output action."""
+        undo, elements = self.inverse_elements(
+            self.output_actions(output), parameter, _dtypes(output)
+        )
+        return self._apply(undo, elements, output)
+
+    def _apply(self, actions: LeafActions, elements: Sequence[Mapping[str, Any]], x: Any) -> Any:
+        return jax.vmap(lambda row: act_on_row(actions, elements, row))(
+            jax.tree.map(jnp.asarray, x)
+        )
+
+
+_INVERSE_HINT = (
+    "an output that is not 'invariant' needs one: pass inverse= (from_functions), or "
+    "output_action=ep.transforms.Action(function, inverse)"
+)
+
+
+def _dtypes(tree: Any) -> list[Any]:
+    return [leaf.dtype for leaf in jax.tree.leaves(tree)]
+
+
+def hammersley(n: int, dimensions: int, *, centred: bool = False) -> NDArray[np.float64]:
+    """Return `n` points of the Hammersley set in [0, 1)^dimensions: equispaced in one dimension."""
+    from scipy.stats import qmc
+
+    first = (np.arange(n) + (0.5 if centred else 0.0)) / n
+    if dimensions == 1:
+        return first[:, None]
+    rest = qmc.Halton(dimensions - 1, scramble=False).random(n)
+    return np.column_stack([first, rest])

@@ -1,0 +1,251 @@
+"""Finite sets of matrices or permutations, the cyclic and the dihedral groups among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.rotations2d import rotation_matrix
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finite(AbstractTransform):
+    """A finite set of transformations; made by `finite`, `cyclic` and `dihedral`.
+
+    The parameter is the index of the element.
+    """
+
+    elements: NDArray[Any]
+    weights: NDArray[np.float64]
+    name: str = "finite"
+
+    def __post_init__(self) -> None:
+        """Check that the elements are permutations or invertible matrices."""
+        shape = self.elements.shape
+        if self.is_permutations:
+            if (np.sort(self.elements, axis=1) != np.arange(shape[1])).any():
+                raise ValueError(
+                    f"integer elements must be permutations of 0..{shape[1] - 1}, one a row; "
+                    f"pass matrices as floats of shape (element, d, d)"
+                )
+        elif len(shape) != 3 or shape[1] != shape[2] or not np.isfinite(self.elements).all():
+            raise ValueError(
+                f"elements must be finite matrices (element, d, d) or integer permutations "
+                f"(element, items), got {self.elements.dtype} of shape {shape}"
+            )
+        if self.weights.shape != shape[:1] or (self.weights <= 0).any():
+            raise ValueError(
+                f"weights must be positive, one for each of the {shape[0]} elements, got "
+                f"{self.weights}"
+            )
+
+    def __str__(self) -> str:
+        """Name the transform for people."""
+        return f"{self.name} set of {len(self.weights)} elements"
+
+    @property
+    def is_permutations(self) -> bool:
+        return self.elements.ndim == 2 and np.issubdtype(self.elements.dtype, np.integer)
+
+    @property
+    def n_uniforms(self) -> int:
+        return 1
+
+    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
+        edges = np.cumsum(self.weights)
+        return np.searchsorted(edges[:-1], uniforms, side="right").astype(np.float64)
+
+    def enumeration(self) -> Enumeration:
+        return Enumeration(np.arange(len(self.weights), dtype=np.float64)[:, None], self.weights)
+
+    @property
+    def is_haar(self) -> bool:
+        return self._products is not None and bool(np.allclose(self.weights, self.weights[0]))
+
+    @property
+    def identity(self) -> Parameters:
+        if self._identity_index is None:
+            raise ValueError(
+                f"{self} does not contain the identity, which the float floor and the checks need; "
+                f"add it"
+            )
+        return np.array([float(self._identity_index)])
+
+    def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
+        chosen = self.elements[parameters[..., 0].astype(int)]
+        if self.is_permutations:
+            return {"source": np.argsort(chosen, axis=-1).astype(np.int32)}
+        return {"matrix": chosen}
+
+    def inverse(self, parameters: Parameters) -> Parameters:
+        if self._products is None:
+            return super().inverse(parameters)
+        inverses = np.argmax(self._products == self._identity_index, axis=1)
+        return inverses[parameters[..., 0].astype(int)].astype(np.float64)[..., None]
+
+    def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
+        if self._products is None:
+            return None
+        i, j = first[..., 0].astype(int), second[..., 0].astype(int)
+        return self._products[i, j].astype(np.float64)[..., None]
+
+    @property
+    def magnitude_label(self) -> str:
+        return "items moved" if self.is_permutations else "largest turn of a vector"
+
+    @property
+    def magnitude_unit(self) -> str:
+        return "" if self.is_permutations else "deg"
+
+    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
+        return self._magnitudes[parameters[..., 0].astype(int)]
+
+    def restricted(self, max_magnitude: float) -> AbstractTransform:
+        keep = self._magnitudes <= max_magnitude * (1 + 1e-9)
+        return Finite(
+            elements=self.elements[keep],
+            weights=self.weights[keep] / self.weights[keep].sum(),
+            name=self.name,
+            acts_on=self.acts_on,
+            output_action=self.output_action,
+            fill=self.fill,
+        )
+
+    @cached_property
+    def _magnitudes(self) -> NDArray[np.float64]:
+        if self.is_permutations:
+            return (self.elements != np.arange(self.elements.shape[1])).sum(axis=1).astype(float)
+        moved = self.elements - np.eye(self.elements.shape[1])
+        norm = np.linalg.norm(moved, ord=2, axis=(1, 2))
+        # An orthogonal matrix at distance |g - 1| turns some unit vector by this angle, and none by
+        # more; rounding keeps equal turns equal.
+        return np.round(np.rad2deg(2 * np.arcsin(np.clip(norm / 2, 0, 1))), 6)
+
+    def _index(self, elements: NDArray[Any]) -> NDArray[np.int64] | None:
+        """Return the index of each given element in the set, or None if one is not in it."""
+        flat = self.elements.reshape(len(self.weights), -1)
+        apart = np.abs(elements.reshape(-1, 1, flat.shape[1]) - flat).max(axis=2)
+        found = apart.argmin(axis=1)
+        return found if (apart.min(axis=1) < 1e-8).all() else None
+
+    @cached_property
+    def _identity_index(self) -> int | None:
+        size = self.elements.shape[1]
+        index = self._index(np.arange(size) if self.is_permutations else np.eye(size))
+        return None if index is None else int(index[0])
+
+    @cached_property
+    def _products(self) -> NDArray[np.int64] | None:
+        """The multiplication table ``(first, second)``, or None when the set is not a group."""
+        if self._identity_index is None:
+            return None
+        rows = []
+        for g in self.elements:
+            row = self._index(g[self.elements] if self.is_permutations else g @ self.elements)
+            if row is None or len(set(row.tolist())) < len(row):
+                return None
+            rows.append(row)
+        return np.stack(rows)
+
+
+def finite(
+    elements: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    acts_on: Any = "vectors",
+    output_action: Any = "invariant",
+    fill: float = 0.0,
+) -> Finite:
+    """Draw from a finite set of matrices or permutations.
+
+    Args:
+        elements: Matrices ``(element, d, d)`` as floats, or permutations ``(element, items)`` as
+            integers (item i moves to place ``elements[g, i]``). The identity must be among them.
+        weights: Probabilities, one for each element; uniform when left out.
+        acts_on: How the input transforms: ``"vectors"``, ``"points"``, ``"image"`` (2 x 2
+            matrices), ``"permuted"``, ``"invariant"``, a function, or a dict of these by leaf.
+        output_action: How the output transforms, in the same words.
+        fill: What images read outside their frame.
+
+    Returns:
+        The transform. It is a Haar measure where the elements form a group of equal weights, which
+        is found from their products.
+
+    Raises:
+        ValueError: If elements are neither matrices nor permutations, or weights do not fit.
+    """
+    array = np.asarray(elements)
+    array = array if np.issubdtype(array.dtype, np.integer) and array.ndim == 2 else (
+        array.astype(np.float64)
+    )
+    mass = np.full(len(array), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
+    return Finite(
+        elements=array,
+        weights=mass / mass.sum(),
+        acts_on=acts_on,
+        output_action=output_action,
+        fill=fill,
+    )
+
+
+def _planar(name: str, matrices: NDArray[np.float64], **actions: Any) -> Finite:
+    n = len(matrices)
+    return Finite(elements=matrices, weights=np.full(n, 1 / n), name=name, **actions)
+
+
+def cyclic(
+    order: int,
+    *,
+    acts_on: Any = "image",
+    output_action: Any = "invariant",
+    fill: float = 0.0,
+) -> Finite:
+    """Rotate the plane by multiples of ``360 / order`` degrees (exact on images for order 4).
+
+    Args:
+        order: The number of rotations, at least 1.
+        acts_on: As in `rotations2d`.
+        output_action: As in `rotations2d`.
+        fill: What an image reads outside its frame.
+
+    Raises:
+        ValueError: If `order` is not a positive integer.
+    """
+    _require_order(order)
+    turns = rotation_matrix(2 * np.pi * np.arange(order) / order)
+    return _planar("cyclic", turns, acts_on=acts_on, output_action=output_action, fill=fill)
+
+
+def dihedral(
+    order: int,
+    *,
+    acts_on: Any = "image",
+    output_action: Any = "invariant",
+    fill: float = 0.0,
+) -> Finite:
+    """Rotate the plane by multiples of ``360 / order`` degrees, with and without a reflection.
+
+    Args:
+        order: The number of rotations, at least 1; the group has twice as many elements.
+        acts_on: As in `rotations2d`.
+        output_action: As in `rotations2d`.
+        fill: What an image reads outside its frame.
+
+    Raises:
+        ValueError: If `order` is not a positive integer.
+    """
+    _require_order(order)
+    turns = rotation_matrix(2 * np.pi * np.arange(order) / order)
+    elements = np.concatenate([turns, turns @ np.diag([1.0, -1.0])])
+    return _planar("dihedral", elements, acts_on=acts_on, output_action=output_action, fill=fill)
+
+
+def _require_order(order: int) -> None:
+    if not isinstance(order, int | np.integer) or order < 1:
+        raise ValueError(f"order must be a positive integer, got {order!r}")

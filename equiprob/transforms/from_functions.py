@@ -1,0 +1,135 @@
+"""Any sampler and any action: an augmentation pipeline, a semigroup of blurs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.laws import Quantile, quantile_function, sampler
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FromFunctions(AbstractTransform):
+    """Transformations given by functions; made by `from_functions`."""
+
+    draw: Callable[[np.random.Generator], Parameters]
+    quantile: Quantile | None
+    unit: Parameters
+    invert: Callable[[Any], Any] | None
+    size: Callable[[Any], Any]
+    name: str
+    unit_of_size: str
+    haar: bool
+
+    def __str__(self) -> str:
+        """Name the transform for people."""
+        return self.name
+
+    @property
+    def n_uniforms(self) -> int:
+        return 0 if self.quantile is None else 1
+
+    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
+        if self.quantile is None:
+            raise ValueError(f"{self} can only be sampled: its law has no quantile function")
+        return self.quantile(uniforms)
+
+    def sample(self, generator: np.random.Generator) -> Parameters:
+        if self.quantile is not None:
+            return super().sample(generator)
+        parameter = np.atleast_1d(np.asarray(self.draw(generator), dtype=np.float64))
+        if parameter.ndim != 1 or parameter.shape != self.unit.shape:
+            raise ValueError(
+                f"the law of {self} drew a parameter of shape {parameter.shape}; expected "
+                f"{self.unit.shape}, the shape of identity"
+            )
+        return parameter
+
+    @property
+    def is_haar(self) -> bool:
+        return self.haar
+
+    @property
+    def identity(self) -> Parameters:
+        return self.unit
+
+    def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
+        return {"parameter": parameters}
+
+    def inverse(self, parameters: Parameters) -> Parameters:
+        if self.invert is None:
+            return super().inverse(parameters)
+        return np.apply_along_axis(self.invert, -1, parameters)
+
+    @property
+    def magnitude_unit(self) -> str:
+        return self.unit_of_size
+
+    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
+        return np.apply_along_axis(lambda p: np.asarray(self.size(p)).item(), -1, parameters)
+
+
+def from_functions(
+    law: Any,
+    act: Any,
+    *,
+    identity: ArrayLike = 0.0,
+    inverse: Callable[[Any], Any] | None = None,
+    output_action: Any = "invariant",
+    magnitude: Callable[[Any], Any] | None = None,
+    magnitude_unit: str = "",
+    haar: bool = False,
+    name: str = "from_functions",
+) -> FromFunctions:
+    """Build a transform from a law over parameters and the action of one parameter.
+
+    Args:
+        law: A function of a ``numpy.random.Generator`` that draws one parameter (a number or a
+            vector), or a scalar ``numpyro.distributions.Distribution``.
+        act: ``act(parameter, row) -> row`` of the same shape, or a dict of these by leaf (an
+            invariant leaf may be declared ``"invariant"``). Functions that JAX can trace run inside
+            the compiled pass; others run row by row.
+        identity: The parameter of the transformation that changes nothing.
+        inverse: ``inverse(parameter) -> parameter``, where there is one.
+        output_action: How the output transforms: ``"invariant"``, or
+            ``Action(function, inverse)`` with ``function(parameter, row) -> row``.
+        magnitude: ``magnitude(parameter) -> float``, for plots; the distance to `identity` when
+            left out.
+        magnitude_unit: The unit of the magnitude.
+        haar: Your promise that the law is the Haar measure of a compact group.
+        name: What plots and messages call the transform.
+
+    Returns:
+        The transform.
+
+    Raises:
+        ValueError: If `law` is neither a function nor a scalar distribution.
+    """
+    unit = np.atleast_1d(np.asarray(identity, dtype=np.float64))
+    if hasattr(law, "sample") and hasattr(law, "log_prob"):
+        quantile, draw = quantile_function(law), sampler(law)
+    elif callable(law):
+        quantile, draw = None, law
+    else:
+        raise ValueError(
+            f"law must be a function of a numpy Generator or a numpyro Distribution, got "
+            f"{type(law).__name__}"
+        )
+    return FromFunctions(
+        acts_on=act,
+        output_action=output_action,
+        draw=draw,
+        quantile=quantile,
+        unit=unit,
+        invert=inverse,
+        size=magnitude or (lambda p: np.linalg.norm(p - unit)),
+        name=name,
+        unit_of_size=magnitude_unit,
+        haar=haar,
+    )

@@ -1,0 +1,87 @@
+"""All orders of a list of items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations as all_orders
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+
+_MOST_ENUMERATED = 6
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Permutations(AbstractTransform):
+    """The symmetric group on `items` items; made by `permutations`.
+
+    The parameter lists the place each item moves to.
+    """
+
+    items: int
+
+    magnitude_label = "items moved"
+
+    def __post_init__(self) -> None:
+        """Check the number of items."""
+        if not isinstance(self.items, int | np.integer) or self.items < 2:
+            raise ValueError(f"items must be an integer of at least 2, got {self.items!r}")
+
+    def __str__(self) -> str:
+        """Name the transform for people."""
+        return f"permutations({self.items})"
+
+    @property
+    def n_uniforms(self) -> int:
+        return self.items
+
+    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
+        return np.argsort(uniforms, axis=-1).astype(np.float64)
+
+    def enumeration(self) -> Enumeration | None:
+        if self.items > _MOST_ENUMERATED:
+            return None
+        orders = np.array(list(all_orders(range(self.items))), dtype=np.float64)
+        return Enumeration(orders, np.full(len(orders), 1 / len(orders)))
+
+    @property
+    def is_haar(self) -> bool:
+        return True
+
+    @property
+    def identity(self) -> Parameters:
+        return np.arange(self.items, dtype=np.float64)
+
+    def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
+        return {"source": self.inverse(parameters).astype(np.int32)}
+
+    def inverse(self, parameters: Parameters) -> Parameters:
+        return np.argsort(parameters, axis=-1).astype(np.float64)
+
+    def compose(self, first: Parameters, second: Parameters) -> Parameters:
+        first, second = np.broadcast_arrays(first, second)
+        return np.take_along_axis(first, second.astype(int), axis=-1)
+
+    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
+        return (parameters != np.arange(self.items)).sum(axis=-1).astype(np.float64)
+
+
+def permutations(
+    items: int, *, acts_on: Any = "permuted", output_action: Any = "invariant"
+) -> Permutations:
+    """Put a list of items in a uniformly random order (the Haar measure of the symmetric group).
+
+    Args:
+        items: The number of items, the first axis of a row of the leaves that are permuted.
+        acts_on: How the input transforms: ``"permuted"``, ``"invariant"``, a function, or a dict of
+            these by leaf.
+        output_action: How the output transforms, in the same words.
+
+    Raises:
+        ValueError: If `items` is not an integer of at least 2.
+    """
+    return Permutations(items=items, acts_on=acts_on, output_action=output_action)

@@ -1,0 +1,83 @@
+"""Independent sign changes of the coordinates of a vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+
+_MOST_ENUMERATED = 10
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SignFlips(AbstractTransform):
+    """The group {-1, 1}^dimensions; made by `sign_flips`."""
+
+    dimensions: int
+
+    magnitude_label = "coordinates flipped"
+
+    def __post_init__(self) -> None:
+        """Check the dimension."""
+        if not isinstance(self.dimensions, int | np.integer) or self.dimensions < 1:
+            raise ValueError(f"dimensions must be a positive integer, got {self.dimensions!r}")
+
+    def __str__(self) -> str:
+        """Name the transform for people."""
+        return f"sign_flips({self.dimensions})"
+
+    @property
+    def n_uniforms(self) -> int:
+        return self.dimensions
+
+    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
+        return np.where(uniforms < 0.5, 1.0, -1.0)
+
+    def enumeration(self) -> Enumeration | None:
+        if self.dimensions > _MOST_ENUMERATED:
+            return None
+        signs = np.array(list(product([1.0, -1.0], repeat=self.dimensions)))
+        return Enumeration(signs, np.full(len(signs), 1 / len(signs)))
+
+    @property
+    def is_haar(self) -> bool:
+        return True
+
+    @property
+    def identity(self) -> Parameters:
+        return np.ones(self.dimensions)
+
+    def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
+        return {"scale": parameters}
+
+    def inverse(self, parameters: Parameters) -> Parameters:
+        return parameters
+
+    def compose(self, first: Parameters, second: Parameters) -> Parameters:
+        return first * second
+
+    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
+        return (parameters < 0).sum(axis=-1).astype(np.float64)
+
+
+def sign_flips(
+    dimensions: int, *, acts_on: Any = "vectors", output_action: Any = "invariant"
+) -> SignFlips:
+    """Flip the sign of each coordinate with probability one half (the Haar measure of {-1, 1}^d).
+
+    Args:
+        dimensions: The length of the last axis of the leaves that flip.
+        acts_on: How the input transforms: ``"vectors"``, ``"points"``, ``"invariant"``, a function,
+            or a dict of these by leaf.
+        output_action: How the output transforms, in the same words.
+
+    Raises:
+        ValueError: If `dimensions` is not a positive integer.
+    """
+    return SignFlips(dimensions=dimensions, acts_on=acts_on, output_action=output_action)
