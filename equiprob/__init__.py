@@ -1,1 +1,51 @@
-"""equiprob."""
+"""How equivariant is my model, and how much symmetry should I build in? With credible intervals.
+
+The names below are imported when first used, so that ``import equiprob`` costs little more than
+``import jax``.
+"""
+
+import importlib
+from typing import Any
+
+import jax as _jax  # noqa: F401 - everything here stands on it
+import numpy as _np  # noqa: F401
+
+_WHERE = {
+    "AbstractPath": "equiprob.levels.paths",
+    "Comparison": "equiprob.decisions.compare",
+    "Diagnostic": "equiprob.posterior.diagnostics",
+    "ModelEquivarianceError": "equiprob.equivariance.model_error",
+    "OrbitTable": "equiprob.orbits.table",
+    "SymmetryLevel": "equiprob.levels.symmetry_level",
+    "check_action": "equiprob.transforms.check_action",
+    "compare": "equiprob.decisions.compare",
+    "evaluate_orbits": "equiprob.orbits.evaluate",
+    "load": "equiprob.posterior.tree",
+}
+_MODULES = {
+    "paths": "equiprob.levels.paths",
+    "plots": "equiprob.plots",
+    "testing": "equiprob.testing",
+    "transforms": "equiprob.transforms",
+}
+
+__all__ = sorted([*_WHERE, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(importlib.import_module(_WHERE[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(_MODULES[name])
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("equiprob")
+    else:
+        raise AttributeError(f"module 'equiprob' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

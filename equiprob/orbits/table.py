@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -170,13 +171,29 @@ class OrbitTable:
                 f"are needed: look at the model's outputs on rows "
                 f"{describe_rows(np.flatnonzero(~self.valid))}"
             )
-        rows = np.flatnonzero(self.valid)
+        return self._take(np.flatnonzero(self.valid))
+
+    def rows(self, row_ids: Ids) -> OrbitTable:
+        """Return the table of the rows with the given ids, in their order.
+
+        Raises:
+            KeyError: If an id is not in the table.
+        """
+        order = np.argsort(self.row_ids)
+        place = np.searchsorted(self.row_ids, row_ids, sorter=order)
+        found = order[np.minimum(place, len(order) - 1)]
+        if not np.array_equal(self.row_ids[found], row_ids):
+            raise KeyError("some row ids are not in the table")
+        return self._take(found)
+
+    def _take(self, rows: NDArray[np.int64]) -> OrbitTable:
         return replace(
             self,
             statistics={name: s.take(rows) for name, s in self.statistics.items()},
             row_ids=self.row_ids[rows],
             unit_ids=self.unit_ids[rows],
             count=self.count[rows],
+            x=jax.tree.map(lambda leaf: np.asarray(leaf)[rows], self.x),
         )
 
     @property
@@ -217,6 +234,34 @@ class OrbitTable:
             return (self.mean_displacement**2).sum(axis=1) - correction
         first, second = self.only.displacement[:, 0], self.only.displacement[:, 1]
         return (first * second).sum(axis=1)
+
+    def sums_up_to(self, magnitudes: NDArray[np.float64]) -> tuple[Rows, Rows]:
+        """Return what displacements up to each magnitude add up to, from those that were kept.
+
+        Args:
+            magnitudes: ``(magnitude,)``.
+
+        Returns:
+            Weighted means over each replicate of the displacements within each magnitude,
+            ``(row, replicate, magnitude, k)``, and over all of their squares, ``(row, magnitude)``.
+
+        Raises:
+            ValueError: If displacements were not kept.
+        """
+        raw = self.only.raw
+        if raw is None:
+            raise ValueError("displacements were not kept: pass keep='all' to evaluate_orbits")
+        sizes = self.transform.magnitude(self.parameters())
+        inside = (sizes[:, :, None] <= magnitudes * (1 + 1e-9)).astype(np.float64)
+        weights = self.design.weights
+        squares = np.einsum("ijt,ij,j->it", inside, (raw**2).sum(axis=2), weights)
+        sums, start = [], 0
+        for size in self.design.replicates:
+            part = slice(start, start + size)
+            shares = weights[part] / weights[part].sum()
+            sums.append(np.einsum("ijt,ijk,j->itk", inside[:, part], raw[:, part], shares))
+            start += size
+        return np.stack(sums, axis=1), squares
 
     @property
     def _replicate_shares(self) -> NDArray[np.float64]:

@@ -1,0 +1,32 @@
+from equiprob import plots as plots
+from equiprob import testing as testing
+from equiprob import transforms as transforms
+from equiprob.decisions.compare import Comparison as Comparison
+from equiprob.decisions.compare import compare as compare
+from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEquivarianceError
+from equiprob.levels import paths as paths
+from equiprob.levels.paths import AbstractPath as AbstractPath
+from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
+from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
+from equiprob.orbits.table import OrbitTable as OrbitTable
+from equiprob.posterior.diagnostics import Diagnostic as Diagnostic
+from equiprob.posterior.tree import load as load
+from equiprob.transforms.check_action import check_action as check_action
+
+__version__: str
+__all__ = [
+    "AbstractPath",
+    "Comparison",
+    "Diagnostic",
+    "ModelEquivarianceError",
+    "OrbitTable",
+    "SymmetryLevel",
+    "check_action",
+    "compare",
+    "evaluate_orbits",
+    "load",
+    "paths",
+    "plots",
+    "testing",
+    "transforms",
+]

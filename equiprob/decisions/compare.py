@@ -1,0 +1,323 @@
+"""Which model should be shipped, and how sure is that?
+
+Candidates are judged on the same rows with the same weights, so that their risks are joint draws and
+every difference is paired. The loss minimized is the squared error (the Brier score for labels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.table import OrbitTable, Rows
+from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
+from equiprob.posterior.results import (
+    AbstractResult,
+    check_draws,
+    credible_interval,
+)
+from equiprob.posterior.weights import weighted_means
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Metric = Callable[[Rows, Rows], NDArray[Any]]
+"""``metric(y, prediction) -> (row,)``, with y and prediction ``(row, k)`` and labels one-hot."""
+
+_DECIDED = 0.9
+"""Probability of being best from which the verdict names a winner without "undecided"."""
+
+
+def accuracy(y: Rows, prediction: Rows) -> NDArray[np.bool_]:
+    """Return whether the most probable class is the right one, ``(row,)``."""
+    return y.argmax(axis=1) == prediction.argmax(axis=1)
+
+
+_NAMED_METRICS: dict[str, Metric] = {"accuracy": accuracy}
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison(AbstractResult):
+    """Joint posterior of the candidates' risks; made by `compare`."""
+
+    @property
+    def candidates(self) -> list[str]:
+        """The candidates, best expected risk first."""
+        return [str(name) for name in self.coords["candidate"]]
+
+    @property
+    def regret(self) -> NDArray[np.float64]:
+        """Draws ``(draw, candidate)`` of the risk above the best candidate's."""
+        risk = self.draws["risk"]
+        return risk - risk.min(axis=1, keepdims=True)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for each candidate, best first, with ArviZ's default interval probability.
+
+        Columns: ``risk`` (posterior mean) with ``ci_low`` and ``ci_high``; ``p_best``;
+        ``expected_regret``; ``p_equivalent`` (probability that the risk is within ``rope`` of the
+        first candidate's); each metric with its interval; ``diagnostics`` in words.
+        """
+        import pandas as pd
+
+        risk = self.draws["risk"]
+        best = np.eye(risk.shape[1])[risk.argmin(axis=1)].mean(axis=0)
+        limits = credible_interval(risk)
+        columns: dict[str, Any] = {
+            "risk": risk.mean(axis=0),
+            "ci_low": limits[:, 0],
+            "ci_high": limits[:, 1],
+            "p_best": best,
+            "expected_regret": self.regret.mean(axis=0),
+            "p_equivalent": (np.abs(risk - risk[:, :1]) <= self.facts["rope"]).mean(axis=0),
+        }
+        for name, values in self.draws.items():
+            if name != "risk":
+                limits = credible_interval(values)
+                columns[name] = values.mean(axis=0)
+                columns[f"{name}_low"], columns[f"{name}_high"] = limits[:, 0], limits[:, 1]
+        columns["diagnostics"] = [
+            self.facts["candidate_notes"].get(name, "no problem found") for name in self.candidates
+        ]
+        return pd.DataFrame(columns, index=pd.Index(self.candidates, name="candidate"))
+
+    @property
+    def verdict(self) -> str:
+        """Which candidate to ship, and how sure that is, in two sentences."""
+        first = self.table.iloc[0]
+        name = self.candidates[0]
+        rope = self.facts["rope"]
+        equal = [
+            other
+            for other in self.candidates[1:]
+            if rope > 0 and self.table.loc[other, "p_equivalent"] >= _DECIDED
+        ]
+        if first["p_best"] >= _DECIDED:
+            head = f"Ship {name!r}: it has the least risk with probability {first['p_best']:.2f}."
+        elif equal:
+            head = (
+                f"Ship {name!r} or {', '.join(map(repr, equal))}: they are practically equal "
+                f"(within {rope:g}) with probability above {_DECIDED}."
+            )
+        else:
+            rival = self.table["p_best"].drop(name).idxmax()
+            head = (
+                f"Undecided: {name!r} has the least expected risk, but is best only with "
+                f"probability {first['p_best']:.2f} ({rival!r}: "
+                f"{self.table.loc[rival, 'p_best']:.2f})."
+            )
+        return (
+            f"{head} Its risk is {first['risk']:.3g} and choosing it costs "
+            f"{first['expected_regret']:.2g} in expectation ({self.facts['loss']}, "
+            f"{self.facts['n_rows']} held-out rows)."
+        )
+
+    def __str__(self) -> str:
+        """Say which model to ship."""
+        return self.verdict + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the candidates' risks with their intervals."""
+        from equiprob.plots.comparison import plot_comparison
+
+        return plot_comparison(self, **kwargs)
+
+
+def compare(
+    tables: Mapping[str, OrbitTable | Sequence[OrbitTable]],
+    *,
+    rope: float = 0.0,
+    metrics: Sequence[str] | Mapping[str, Metric] = (),
+    on: Literal["rows", "intersection"] = "rows",
+    n_draws: int = 4000,
+    weight_seed: int = 0,
+) -> Comparison:
+    """Compare candidates by their risk on the same rows.
+
+    Args:
+        tables: Orbit tables with targets by candidate name. A list of tables, one for each training
+            seed, makes the candidate an architecture: its risk then carries the spread between
+            trainings, pooled over candidates in relative terms.
+        rope: Difference in risk that makes no practical difference.
+        metrics: Further row losses or scores to report: ``["accuracy"]``, or a dict of functions
+            ``metric(y, prediction) -> (row,)``. They do not enter the decision.
+        on: ``"rows"`` refuses tables over different rows; ``"intersection"`` compares on those
+            that all share.
+        n_draws: Posterior draws.
+        weight_seed: Seed of the rows' weights.
+
+    Returns:
+        The comparison, candidates in order of expected risk.
+
+    Raises:
+        ValueError: If there are fewer than two candidates, a table has no targets or several
+            outputs, rows differ, or `rope` is negative.
+
+    Assumptions:
+        Rows (or groups) are independent and were not trained on.
+
+    References:
+        Rubin, Annals of Statistics 1981 (weights); Benavoli et al., JMLR 2017 (regions of practical
+        equivalence).
+    """
+    check_draws(n_draws, weight_seed)
+    if not np.isfinite(rope) or rope < 0:
+        raise ValueError(f"rope must be a difference in risk of at least 0, got {rope}")
+    if len(tables) < 2:
+        raise ValueError(f"compare needs at least 2 candidates, got {list(tables)}")
+    seeds = {
+        name: [value] if isinstance(value, OrbitTable) else list(value)
+        for name, value in tables.items()
+    }
+    scores = _named(metrics)
+    found: set[Diagnostic] = set()
+    aligned = _align(seeds, on, found)
+    names = list(seeds)
+    risks, values = _draw(aligned, names, scores, n_draws, weight_seed)
+    if max(len(s) for s in seeds.values()) > 1:
+        risks = risks * np.exp(_seed_effects(aligned, names, n_draws, weight_seed))
+    else:
+        found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
+    first = aligned[names[0]][0]
+    if len(np.unique(first.unit_ids)) < FEW_UNITS:
+        found.add(Diagnostic.FEW_ROWS)
+    several = max(len(s) for s in seeds.values()) > 1
+    notes = {
+        name: Diagnostic.FEW_SEEDS.value
+        for name in names
+        if several and len(seeds[name]) < 3  # fewer give no idea of the spread
+    }
+    if notes:
+        found.add(Diagnostic.FEW_SEEDS)
+    order = np.argsort(risks.mean(axis=0), kind="stable")
+    draws = {"risk": risks} | values
+    return Comparison(
+        draws={name: array[:, order] for name, array in draws.items()},
+        dims={name: ("candidate",) for name in draws},
+        coords={"candidate": np.array(names)[order]},
+        units={"risk": "risk"},
+        diagnostics=worst_first(found),
+        facts={
+            "rope": float(rope),
+            "loss": "expected squared error",
+            "n_rows": len(first),
+            "candidate_notes": notes,
+            "n_seeds": {name: len(s) for name, s in seeds.items()},
+            "nonfinite_rows": [],
+        },
+        rows={"row_id": first.row_ids},
+    )
+
+
+def _named(metrics: Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:
+    if isinstance(metrics, str):
+        metrics = [metrics]
+    if isinstance(metrics, Mapping):
+        return dict(metrics)
+    unknown = [m for m in metrics if m not in _NAMED_METRICS]
+    if unknown:
+        raise ValueError(
+            f"unknown metrics {unknown}: expected {list(_NAMED_METRICS)}, or a dict of functions "
+            f"metric(y, prediction) -> (row,)"
+        )
+    return {name: _NAMED_METRICS[name] for name in metrics}
+
+
+def _align(
+    seeds: Mapping[str, Sequence[OrbitTable]], on: str, found: set[Diagnostic]
+) -> dict[str, list[OrbitTable]]:
+    """Return the tables restricted to the rows they share, in one order."""
+    if on not in ("rows", "intersection"):
+        raise ValueError(f"on must be 'rows' or 'intersection', got {on!r}")
+    flat = [(name, table) for name, group in seeds.items() for table in group]
+    for name, table in flat:
+        if table.only.y is None:
+            raise ValueError(f"{name!r} has no targets: pass y= to evaluate_orbits")
+    everywhere = set(flat[0][1].row_ids.tolist())
+    for name, table in flat[1:]:
+        ids = set(table.row_ids.tolist())
+        if on == "rows" and ids != everywhere:
+            raise ValueError(
+                f"{name!r} was evaluated on other rows than {flat[0][0]!r} "
+                f"({len(ids & everywhere)} of {len(ids)} shared); evaluate both on the same x and "
+                f"y (or give the same row_ids), or pass on='intersection'"
+            )
+        if ids != everywhere:
+            found.add(Diagnostic.ROWS_LEFT_OUT)
+        everywhere &= ids
+    for _, table in flat:
+        if len(table.nonfinite_rows):
+            found.add(Diagnostic.NONFINITE_OUTPUTS)
+        everywhere &= set(table.row_ids[table.valid].tolist())
+    if len(everywhere) < 2:
+        raise ValueError(
+            f"the candidates share {len(everywhere)} rows with finite outputs; at least 2 are "
+            f"needed"
+        )
+    shared = np.array(sorted(everywhere), dtype=np.uint64)
+    aligned = {name: [table.rows(shared) for table in group] for name, group in seeds.items()}
+    first = aligned[flat[0][0]][0]
+    for name, group in aligned.items():
+        for table in group:
+            if not np.array_equal(table.unit_ids, first.unit_ids):
+                raise ValueError(f"{name!r} has other groups than {flat[0][0]!r}; pass the same")
+            if table.only.y is None or not np.allclose(table.only.y, first.only.y):  # pyright: ignore[reportArgumentType]
+                raise ValueError(f"{name!r} has other targets than {flat[0][0]!r} on the same rows")
+    return aligned
+
+
+def _losses(table: OrbitTable) -> NDArray[np.float64]:
+    stats = table.only
+    assert stats.y is not None, "alignment checks that there are targets"
+    return ((stats.y - stats.base) ** 2).sum(axis=1)
+
+
+def _draw(
+    aligned: Mapping[str, Sequence[OrbitTable]],
+    names: Sequence[str],
+    scores: Mapping[str, Metric],
+    n_draws: int,
+    weight_seed: int,
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Return joint draws ``(draw, candidate)`` of the risk and of each metric, averaged over seeds."""
+    columns = [np.mean([_losses(t) for t in aligned[name]], axis=0) for name in names]
+    for metric_name, metric in scores.items():
+        for name in names:
+            values = [np.asarray(metric(t.only.y, t.only.base), float) for t in aligned[name]]  # pyright: ignore[reportArgumentType]
+            if any(v.shape != (len(t),) for v, t in zip(values, aligned[name], strict=True)):
+                raise ValueError(
+                    f"metric {metric_name!r} returned shape {values[0].shape}; expected one value "
+                    f"for each of the {len(aligned[name][0])} rows"
+                )
+            columns.append(np.mean(values, axis=0))
+    units = aligned[names[0]][0].unit_ids
+    means = weighted_means(units, np.column_stack(columns), n_draws=n_draws, seed=weight_seed)
+    parts = np.split(means, len(scores) + 1, axis=1)
+    return parts[0], dict(zip(scores, parts[1:], strict=True))
+
+
+def _seed_effects(
+    aligned: Mapping[str, Sequence[OrbitTable]],
+    names: Sequence[str],
+    n_draws: int,
+    weight_seed: int,
+) -> NDArray[np.float64]:
+    """Return draws ``(draw, candidate)`` of the log ratio of an architecture's risk to its mean's.
+
+    Few seeds say little about one candidate's spread, so that the spread is pooled in relative
+    terms: a Student t with as many degrees of freedom as there are seeds to spare.
+    """
+    risks = [np.array([_losses(t).mean() for t in aligned[name]]) for name in names]
+    spare = sum(len(r) - 1 for r in risks)
+    relative = [r / r.mean() - 1 if r.mean() > 0 else np.zeros(len(r)) for r in risks]
+    spread = np.sqrt(sum(float((r**2).sum()) for r in relative) / spare)
+    counts = np.array([len(r) for r in risks])
+    draws = np.random.default_rng([weight_seed, 2]).standard_t(spare, (n_draws, len(names)))
+    return spread * draws / np.sqrt(counts)

@@ -1,0 +1,1 @@
+"""How equivariant is the model, and how symmetric is the task?"""

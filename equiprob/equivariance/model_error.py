@@ -1,0 +1,332 @@
+"""How equivariant is the model?
+
+The equivariance error ``e_f = (E |f(gX) - rho(g) f(X)|^2)^(1/2)`` over rows and transformations.
+Squared displacements to the row itself ("identity pairs") are unbiased for its square under every
+design with the law's marginals; the variance within a row is not, and is never used for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
+from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.weights import exponential_weights, weighted_means
+from equiprob.transforms.base import AbstractTransform, hammersley
+
+Draws = NDArray[np.float64]
+
+ROUNDING_FACTOR = 16.0
+"""An error whose credible upper end is within this factor of the float floor is rounding.
+
+The floor is one rounding of the input, seen through the model; an exactly equivariant network adds
+its own roundings, layer by layer. Set by measurement on exactly invariant networks: see
+`benchmarks/float_floor.py`.
+"""
+
+_CONSTANT = 1e-12
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelEquivarianceErrorResult(AbstractResult):
+    """Posterior of the model equivariance error; made by `ModelEquivarianceError.fit`."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the model is equivariant up to rounding."""
+        return Diagnostic.UP_TO_ROUNDING in self.diagnostics
+
+    @property
+    def float_floor(self) -> float:
+        """Root mean square change of the output under one rounding of the input."""
+        return float(self.facts["float_floor"])
+
+    def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
+        """Return the table of `AbstractResult.summary`, with the error per component added."""
+        table = super().summary(ci_prob, ci_kind)
+        k = int(self.facts["n_components"])
+        if k > 1:
+            per_component = table.loc[["error"]].rename(index={"error": "error_per_component"})
+            numbers = ["estimate", "ci_low", "ci_high", "mc_error"]
+            per_component[numbers] = per_component[numbers] / np.sqrt(k)
+            import pandas as pd
+
+            table = pd.concat([table.iloc[:1], per_component, table.iloc[1:]])
+            table.index.name = "quantity"
+        return table
+
+    def worst_rows(self, n: int = 5) -> NDArray[np.int64]:
+        """Return the positions of the `n` rows with the largest error, worst first."""
+        order = np.argsort(-self.rows["error"], kind="stable")[:n]
+        return self.rows["position"][order]
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        error = self.draws["error"]
+        low, high = credible_interval(error, 0.9)
+        text = (
+            f"Over {self.facts['transform']}, the model's output changes by "
+            f"{np.median(error):.3g} (root mean square; 90% credible interval {low:.3g} to "
+            f"{high:.3g})"
+        )
+        if "relative_error" in self.draws:
+            text += f", {100 * np.median(self.draws['relative_error']):.3g} % of its own variation"
+        text += f", on {self.facts['n_rows']} rows."
+        if self.is_exact:
+            text += (
+                f" One rounding of the input already changes it by {self.float_floor:.2g}: the "
+                f"model is exactly equivariant up to rounding."
+            )
+        if "asymmetry_share" in self.draws:
+            share = self.draws["asymmetry_share"]
+            low, high = credible_interval(share, 0.9)
+            text += (
+                f" Averaging over the transformations would change its risk by "
+                f"{-100 * np.median(share):+.3g} % ({-100 * high:+.3g} to {-100 * low:+.3g})."
+            )
+        return text + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the posterior of the error and the error against the size of the transformation."""
+        from equiprob.plots.model_error import plot_model_error
+
+        return plot_model_error(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelEquivarianceError(AbstractEstimator):
+    """Estimate how far a model is from equivariant, with a posterior.
+
+    Assumptions:
+        Rows (or groups) are independent draws from the law of the inputs. No assumption on the
+        symmetry of that law is needed.
+
+    References:
+        Petrache & Trivedi, "Approximation-Generalization Trade-offs under (Approximate) Group
+        Equivariance", NeurIPS 2023 (the equivariance error); Rubin, Annals of Statistics 1981 (the
+        Bayesian bootstrap); Owen & Eckles, Annals of Applied Statistics 2012 (crossed designs).
+    """
+
+    def fit(self, orbits: OrbitTable) -> ModelEquivarianceErrorResult:
+        """Fit to an orbit table.
+
+        Args:
+            orbits: The table of one output (``orbits["forces"]`` chooses among several).
+
+        Returns:
+            Draws of ``error`` (root mean square norm over output components, in output units),
+            ``relative_error`` (of the output's variation over rows), ``profile`` over the magnitude
+            of the transformation (or, in crossed designs, over transformations), ``worst_error``
+            (crossed designs: the largest error over the transformations evaluated) and, with
+            targets, ``asymmetry_share``: the share of the risk that averaging over the
+            transformations removes.
+
+        Raises:
+            ValueError: If the table has several outputs, or fewer than two finite rows.
+        """
+        table = orbits.finite
+        found = design_diagnostics(orbits)
+        draws, coords, dims = (
+            self._crossed(table) if table.design.kind == "crossed" else self._by_row(table, found)
+        )
+        stats = table.only
+        scale = _output_scale(table, self.n_draws, self.weight_seed)
+        if scale is None:
+            found.add(Diagnostic.CONSTANT_OUTPUT)
+        else:
+            draws["relative_error"] = draws["error"] / scale
+        share = self._asymmetry_share(table, found)
+        if share is not None:
+            draws["asymmetry_share"] = share
+        if np.quantile(draws["error"], 0.95) <= ROUNDING_FACTOR * stats.float_floor:
+            found.add(Diagnostic.UP_TO_ROUNDING)
+        order = ("error", "relative_error", "worst_error", "asymmetry_share", "profile")
+        return ModelEquivarianceErrorResult(
+            draws={name: draws[name] for name in order if name in draws},
+            dims=dims,
+            coords=coords,
+            units=dict.fromkeys(("error", "worst_error", "profile"), "output units")
+            | dict.fromkeys(("relative_error", "asymmetry_share"), "share"),
+            diagnostics=worst_first(found),
+            facts={
+                "transform": str(table.transform),
+                "output": table.outputs[0],
+                "n_rows": len(table),
+                "n_units": len(np.unique(table.unit_ids)),
+                "n_transforms": table.design.n_transforms,
+                "design": table.design.kind,
+                "n_components": int(np.prod(stats.output_shape)),
+                "float_floor": stats.float_floor,
+                "magnitude_label": table.transform.magnitude_label,
+                "magnitude_unit": table.transform.magnitude_unit,
+                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
+            },
+            rows={
+                "position": np.flatnonzero(orbits.valid),
+                "row_id": table.row_ids,
+                "error": np.sqrt(stats.pair_sq),
+            },
+        )
+
+    def _by_row(self, table: OrbitTable, found: set[Diagnostic]) -> Any:
+        """Return draws where each row has its own transformations."""
+        stats = table.only
+        found.add(Diagnostic.WORST_NEEDS_CROSSED)
+        n_bins = stats.bin_sq.shape[1]
+        means = weighted_means(
+            table.unit_ids,
+            np.column_stack([stats.pair_sq, stats.bin_sq, stats.bin_weight]),
+            n_draws=self.n_draws,
+            seed=self.weight_seed,
+        )
+        in_bin, weight = means[:, 1 : 1 + n_bins], means[:, 1 + n_bins :]
+        seen = stats.bin_weight.sum(axis=0) > 0
+        draws = {
+            "error": np.sqrt(means[:, 0]),
+            "profile": np.sqrt(in_bin[:, seen] / weight[:, seen]),
+        }
+        return draws, {"magnitude": table.bin_magnitude[seen]}, {"profile": ("magnitude",)}
+
+    def _crossed(self, table: OrbitTable) -> Any:
+        """Return draws where all rows share a list of transformations: both are sampled."""
+        each = table.only.pair_sq_each
+        assert each is not None, "crossed designs keep the error of each transformation"
+        profile_sq = weighted_means(
+            table.unit_ids, each, n_draws=self.n_draws, seed=self.weight_seed
+        )
+        m = each.shape[1]
+        weights = exponential_weights(
+            np.arange(m, dtype=np.uint64), self.n_draws, self.weight_seed
+        ).T
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        draws = {
+            "error": np.sqrt((weights * profile_sq).sum(axis=1)),
+            "profile": np.sqrt(profile_sq),
+            "worst_error": np.sqrt(_worst_squared(each, profile_sq, self.weight_seed)),
+        }
+        magnitude = table.transform.magnitude(table.parameters()[0])
+        order = np.argsort(magnitude, kind="stable")
+        draws["profile"] = draws["profile"][:, order]
+        return draws, {"transform": magnitude[order]}, {"profile": ("transform",)}
+
+    def _asymmetry_share(self, table: OrbitTable, found: set[Diagnostic]) -> Draws | None:
+        """Return draws of ``(R(f) - R(S f)) / R(f)``, unbiased at a finite orbit."""
+        stats = table.only
+        if stats.y is None or not orbit_average_available(table, found):
+            return None
+        residual = stats.y - stats.base
+        columns = np.column_stack(
+            [
+                (residual**2).sum(axis=1),
+                (residual * table.mean_displacement).sum(axis=1),
+                table.mean_displacement_sq,
+            ]
+        )
+        risk, cross, squared = weighted_means(
+            table.unit_ids, columns, n_draws=self.n_draws, seed=self.weight_seed
+        ).T
+        return None if (risk <= 0).any() else (2 * cross - squared) / risk
+
+
+def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:
+    """Whether products of orbit averages are unbiased in this design; says why not in `found`."""
+    if table.design.kind == "crossed":
+        found.add(Diagnostic.SHARED_TRANSFORMS)
+        return False
+    if table.mean_displacement_sq is None:
+        found.add(Diagnostic.ONE_TRANSFORM)
+        return False
+    return True
+
+
+def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
+    found: set[Diagnostic] = set()
+    design = orbits.design
+    if len(np.unique(orbits.finite.unit_ids)) < FEW_UNITS:
+        found.add(Diagnostic.FEW_ROWS)
+    if len(orbits.nonfinite_rows):
+        found.add(Diagnostic.NONFINITE_OUTPUTS)
+    if design.kind == "full":
+        found.add(Diagnostic.FULL_ORBIT)
+    if design.kind == "random" and design.asked == "quasi":
+        found.add(Diagnostic.RANDOM_DESIGN)
+    if design.kind == "crossed" and design.n_transforms < FEW_UNITS:
+        found.add(Diagnostic.FEW_TRANSFORMS)
+    return found
+
+
+def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Project one output ``(k...)`` onto the outputs that all transformations leave in place.
+
+    Powers of the averaged action converge to the projection for orthogonal actions.
+    """
+    finite = transform.enumeration()
+    if finite is not None and len(finite.weights) <= 64:
+        parameters = finite.parameters
+    elif transform.n_uniforms:
+        parameters = transform.parameters(hammersley(32, transform.n_uniforms, centred=True))
+    else:
+        generator = np.random.default_rng(0)
+        parameters = np.stack([transform.sample(generator) for _ in range(32)])
+    fixed = output[None].astype(np.float32)
+    for _ in range(8):
+        moved = [np.asarray(transform.apply_to_output(p, fixed)) for p in parameters]
+        fixed = np.mean(moved, axis=0)
+    return fixed[0].astype(np.float64)
+
+
+def _output_scale(table: OrbitTable, n_draws: int, seed: int) -> Draws | None:
+    """Return draws of the rms distance of the output to its fixed mean, None where it is 0."""
+    stats = table.only
+    name = table.outputs[0]
+    base = stats.base
+    mean = base.mean(axis=0)
+    action = table.transform.output_action
+    centre = mean
+    one = action[name] if isinstance(action, dict) else action
+    if one != "invariant":
+        from dataclasses import replace
+
+        centre = fixed_part(
+            replace(table.transform, output_action=one), mean.reshape(stats.output_shape)
+        ).ravel()
+    spread = ((base - centre) ** 2).sum(axis=1)
+    size = (base**2).sum(axis=1).mean()
+    if spread.mean() <= _CONSTANT * size:
+        return None
+    # The centre moves with the weights, too: take off the squared distance of the weighted mean
+    # from it, along the outputs that can be a centre.
+    columns = np.column_stack([spread, base - centre])
+    means = weighted_means(table.unit_ids, columns, n_draws=n_draws, seed=seed)
+    moved = (means[:, 1:] ** 2).sum(axis=1) if one == "invariant" else 0.0
+    return np.sqrt(np.maximum(means[:, 0] - moved, 0.0))
+
+
+def _worst_squared(each: Draws, profile_sq: Draws, seed: int) -> Draws:
+    """Return draws of the largest squared error over the transformations, shrunken.
+
+    The balanced two-way normal model ``v_ij = mu + a_i + b_j + noise`` is sampled exactly from its
+    sums of squares, so that transformations that do not differ do not produce a large maximum.
+    """
+    n, m = each.shape
+    rows, columns, mean = each.mean(axis=1), each.mean(axis=0), each.mean()
+    residual = ((each - rows[:, None] - columns + mean) ** 2).sum()
+    between = n * ((columns - mean) ** 2).sum()
+    generator = np.random.default_rng([seed, 1])
+    n_draws = len(profile_sq)
+    if m < 2 or residual <= 0:
+        return profile_sq.max(axis=1)
+    noise = residual / generator.chisquare((n - 1) * (m - 1), n_draws)
+    total = np.maximum(between / generator.chisquare(m - 1, n_draws), noise)
+    keep = 1 - noise / total
+    spread = np.sqrt(noise / n * keep)
+    effects = keep[:, None] * (columns - mean)
+    effects = effects + spread[:, None] * generator.standard_normal((n_draws, m))
+    return np.maximum(profile_sq.mean(axis=1) + effects.max(axis=1), 0.0)

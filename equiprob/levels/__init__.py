@@ -1,0 +1,1 @@
+"""How much symmetry is best?"""

@@ -1,0 +1,226 @@
+"""How much symmetry should be built into this model, after training?
+
+Along a path of predictors made from one model (MATH: post-hoc optimum), the risk on held-out rows
+has a posterior at every position; its least position is the optimal symmetry level. Averages over a
+finite number of transformations would move the optimum towards "keep the model"; products over
+distinct transformations put it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.equivariance.model_error import (
+    ROUNDING_FACTOR,
+    design_diagnostics,
+    orbit_average_available,
+)
+from equiprob.levels.paths import AbstractPath, Blend, PathRisk
+from equiprob.levels.predictor import AveragedPredictor
+from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.weights import folds, weighted_means
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SymmetryLevelResult(AbstractResult):
+    """Posterior of the optimal symmetry level; made by `SymmetryLevel.fit`.
+
+    Args:
+        shipment: The recommended predictor's transformations (not saved with the result).
+        transform: The transform (not saved with the result).
+    """
+
+    shipment: Any = field(default=None, repr=False)
+    transform: Any = field(default=None, repr=False)
+
+    def predictor(self, predict: Callable[[Any], Any]) -> AveragedPredictor:
+        """Return the recommended model: `predict` blended with, or averaged over, transformations.
+
+        Args:
+            predict: The model the level was fitted to.
+
+        Returns:
+            A callable like `predict`, which evaluates it once for each transformation (and once
+            more for a blend).
+
+        Raises:
+            ValueError: If the result was loaded from a file, which does not hold the transform.
+        """
+        if self.shipment is None:
+            raise ValueError(
+                "a level loaded from a file does not hold its transform; fit it again to the "
+                "orbit table to make the predictor"
+            )
+        return AveragedPredictor(
+            predict,
+            self.transform,
+            self.shipment.parameters,
+            self.shipment.weights,
+            self.shipment.keep,
+        )
+
+    @property
+    def shipped_position(self) -> float:
+        """The position of the recommended predictor."""
+        return float(self.facts["shipped_position"])
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        if "position" not in self.draws:
+            return (
+                "The model is equivariant up to rounding: averaging it over the transformations "
+                "changes nothing, and every position on the path is the same model."
+            )
+        unit = self.units["position"] and f" {self.units['position']}"
+        position, saved = self.draws["position"], self.draws["risk_saved"]
+        low, high = credible_interval(position, 0.9)
+        text = (
+            f"Along the path '{self.facts['path_label']}' the risk is least at "
+            f"{np.median(position):.3g}{unit} (90% credible interval {low:.3g} to {high:.3g}). "
+        )
+        low, high = credible_interval(saved, 0.9)
+        m = self.facts["n_transforms"]
+        shipped = np.median(self.draws["risk_saved_shipped"])
+        text += (
+            f"The recommended position, {self.shipped_position:.3g}{unit}, saves {saved.mean():.3g} "
+            f"of the risk of {self.facts['risk']:.3g} ({low:.3g} to {high:.3g}), net of the "
+            f"optimism of choosing it; {shipped:.3g} with {m} transformations for each prediction."
+        )
+        return text + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the risk along the path with the posterior of its optimum."""
+        from equiprob.plots.symmetry_level import plot_symmetry_level
+
+        return plot_symmetry_level(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SymmetryLevel(AbstractEstimator):
+    """Find the symmetry level of least risk along a path, with a posterior.
+
+    Args:
+        path: ``Blend()`` between the model and its average, or ``Range()`` of averages over
+            transformations up to a magnitude.
+
+    Assumptions:
+        Rows (or groups) are independent and were not trained on; squared error (the Brier score for
+        labels). Valid for any law of the inputs and any averaging distribution.
+
+    References:
+        Petrache & Trivedi, NeurIPS 2023 (the trade-off); Elesedy & Zaidi, ICML 2021 (averaging).
+    """
+
+    path: AbstractPath = field(default_factory=Blend)
+
+    def fit(self, orbits: OrbitTable) -> SymmetryLevelResult:
+        """Fit to an orbit table with targets.
+
+        Args:
+            orbits: The table of one output, evaluated with ``y=``.
+
+        Returns:
+            Draws of ``position`` (of least risk along the path), ``risk_saved`` (at a position
+            chosen on one half of the rows and evaluated on the other, net of optimism),
+            ``risk_saved_shipped`` (the same for averages over as many transformations as the table
+            has), ``risk`` along the path, and ``level``, the equivariance error left at the
+            optimum, where the law is Haar and the path a blend.
+
+        Raises:
+            ValueError: If the table has no targets, several outputs, one transformation for each
+                row, shared transformations, or not the sums that the path needs.
+        """
+        table = orbits.finite
+        found = design_diagnostics(orbits)
+        if table.only.y is None:
+            raise ValueError(
+                "the optimal level compares predictions with targets: pass y= to evaluate_orbits"
+            )
+        if not orbit_average_available(table, found):
+            raise ValueError(f"the optimal level cannot be found: {worst_first(found)[0].value}")
+        risk = self.path.risk(table)
+        squared_loss = ((table.only.y - table.only.base) ** 2).sum(axis=1)
+        draws = {"risk": self._risk_draws(table, risk, squared_loss)}
+        stats = table.only
+        shipped_index = int(np.argmin(risk.columns.mean(axis=0) @ risk.shipped))
+        if stats.pair_sq.mean() <= (ROUNDING_FACTOR * stats.float_floor) ** 2:
+            found.add(Diagnostic.UP_TO_ROUNDING)
+            shipped_index = int(np.argmax((risk.limit == 0).all(axis=0)))  # the model as it is
+        else:
+            excess = draws["risk"]
+            draws["position"] = risk.positions[np.argmin(excess, axis=1)]
+            draws["risk_saved"] = self._saved(table, risk, risk.limit)
+            draws["risk_saved_shipped"] = self._saved(table, risk, risk.shipped)
+            if isinstance(self.path, Blend) and table.transform.is_haar:
+                error = self._means(table, stats.pair_sq[:, None])[:, 0]
+                draws["level"] = draws["position"] * np.sqrt(error)
+            else:
+                found.add(Diagnostic.LEVEL_NEEDS_HAAR)
+        position = float(risk.positions[shipped_index])
+        order = ("position", "level", "risk_saved", "risk_saved_shipped", "risk")
+        unit = self.path.unit(table.transform)
+        return SymmetryLevelResult(
+            draws={name: draws[name] for name in order if name in draws},
+            dims={"risk": ("position_grid",)},
+            coords={"position_grid": risk.positions},
+            units=dict.fromkeys(("risk_saved", "risk_saved_shipped", "risk"), "risk")
+            | {"position": unit, "level": "output units"},
+            diagnostics=worst_first(found),
+            facts={
+                "transform": str(table.transform),
+                "path": type(self.path).__name__,
+                "path_label": self.path.label,
+                "shipped_position": position,
+                "n_rows": len(table),
+                "n_transforms": table.design.n_transforms,
+                "risk": float(squared_loss.mean()),
+                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
+            },
+            rows={"row_id": table.row_ids},
+            shipment=self.path.shipment(table, position),
+            transform=table.transform,
+        )
+
+    def _means(self, table: OrbitTable, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        return weighted_means(
+            table.unit_ids, columns, n_draws=self.n_draws, seed=self.weight_seed
+        )
+
+    def _risk_draws(
+        self, table: OrbitTable, risk: PathRisk, squared_loss: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return draws ``(draw, position)`` of the risk along the path."""
+        means = self._means(table, np.column_stack([risk.columns, squared_loss]))
+        return means[:, :-1] @ risk.limit + means[:, -1:]
+
+    def _saved(
+        self, table: OrbitTable, risk: PathRisk, coefficients: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return draws of the risk saved at a position chosen on other rows than it is judged on.
+
+        Each half of the rows chooses the position at which the other half is evaluated.
+        """
+        fold = folds(table.unit_ids)
+        if min((fold == 0).sum(), (fold == 1).sum()) == 0:
+            fold = np.arange(len(table)) % 2
+        excess = np.zeros(self.n_draws)
+        for half in (0, 1):
+            chooses, judges = fold != half, fold == half
+            index = int(np.argmin(risk.columns[chooses].mean(axis=0) @ risk.shipped))
+            sums = weighted_means(
+                table.unit_ids[judges],
+                risk.columns[judges],
+                n_draws=self.n_draws,
+                seed=self.weight_seed,
+            )
+            excess += sums @ coefficients[:, index] * judges.mean()
+        return -excess

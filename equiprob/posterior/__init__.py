@@ -1,0 +1,1 @@
+"""Row statistics to joint posterior draws, and the crossing to labelled data."""

@@ -1,0 +1,72 @@
+"""What should a user know about a number before believing it?"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Diagnostic(enum.Enum):
+    """Messages that travel with a result, mildest first; the value is the message.
+
+    Up to `UP_TO_ROUNDING` they are notes (what was found, what is withheld and why); from there on
+    they are cautions, and the worst of those is a result's status.
+    """
+
+    FULL_ORBIT = "every element of the finite set was evaluated: no Monte Carlo error there"
+    RANDOM_DESIGN = (
+        "the law of the transformations has no quantile function: they are independent draws, not "
+        "quasi-random ones"
+    )
+    WORST_NEEDS_CROSSED = (
+        "worst_error is withheld: it compares transformations over the same rows, which "
+        "design='crossed' evaluates"
+    )
+    LEVEL_NEEDS_HAAR = (
+        "level is withheld: an average over a law that is not Haar is not itself equivariant; "
+        "evaluate level.predictor(predict) to measure it"
+    )
+    MODELS_NOT_ARCHITECTURES = (
+        "one trained model a candidate: this compares these models, not their architectures; pass "
+        "a list of tables, one a training seed, to compare those"
+    )
+    UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
+
+    ONE_TRANSFORM = (
+        "one transformation per row: averages over the orbit and what follows from them are "
+        "withheld; pass n_transforms of at least 2"
+    )
+    SHARED_TRANSFORMS = (
+        "all rows share one list of transformations: averages over the orbit and what follows from "
+        "them are withheld; pass design='quasi'"
+    )
+    CONSTANT_OUTPUT = "the output hardly varies over rows: the relative error is withheld"
+    FEW_SEEDS = "fewer than 3 training seeds: the spread between trainings is hardly known"
+    ROWS_LEFT_OUT = "rows that not all candidates share were left out"
+    FEW_ROWS = "fewer than 30 independent rows: intervals from so few are too narrow"
+    FEW_TRANSFORMS = (
+        "a crossed design with fewer than 30 transformations: their share of the uncertainty is "
+        "hardly known"
+    )
+    NONFINITE_OUTPUTS = (
+        "rows with outputs that are not finite were left out (see nonfinite_rows): the result "
+        "speaks of the others"
+    )
+
+    @property
+    def severity(self) -> int:
+        """Position in the order of severity, 0 the mildest."""
+        return list(Diagnostic).index(self)
+
+    @property
+    def is_caution(self) -> bool:
+        """Whether it limits what may be believed, rather than report a finding."""
+        return self.severity > Diagnostic.UP_TO_ROUNDING.severity
+
+
+FEW_UNITS = 30
+"""With fewer independent rows or groups a result carries `Diagnostic.FEW_ROWS`."""
+
+
+def worst_first(found: set[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return diagnostics in order, the worst first."""
+    return tuple(sorted(found, key=lambda d: -d.severity))

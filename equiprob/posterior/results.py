@@ -1,0 +1,240 @@
+"""What does fitting return?
+
+An estimator is a frozen configuration; ``fit`` returns a new frozen result. A result is draws, what
+they mean (dimensions, coordinates, units), facts that travel with them, and diagnostics. Subclasses
+add words and figures, no fields, so that saving, loading and labelling are written once.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.posterior.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+_RESULT_NAMES = (
+    "draws",
+    "tree",
+    "interval",
+    "summary",
+    "diagnostics",
+    "status",
+    "plot",
+    "save",
+    "predictor",
+)
+
+
+def check_draws(n_draws: int, weight_seed: int) -> None:
+    """Check the two numbers that every posterior takes.
+
+    Raises:
+        ValueError: If `n_draws` is not positive or `weight_seed` not a 32-bit seed.
+    """
+    if not isinstance(n_draws, int | np.integer) or n_draws < 1:
+        raise ValueError(f"n_draws must be a positive integer, got {n_draws!r}")
+    if not isinstance(weight_seed, int | np.integer) or not 0 <= weight_seed < 2**32:
+        raise ValueError(f"weight_seed must be an integer in [0, 2**32), got {weight_seed!r}")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AbstractEstimator(abc.ABC):
+    """A configuration that can be fitted.
+
+    Args:
+        n_draws: Posterior draws.
+        weight_seed: Seed of the rows' weights. Results are joint where it is the same.
+    """
+
+    n_draws: int = 4000
+    weight_seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        check_draws(self.n_draws, self.weight_seed)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _RESULT_NAMES:
+            raise AttributeError(
+                f"{type(self).__name__} is a configuration: fit returns the result, as in "
+                f"result = {type(self).__name__}().fit(...); result.{name}"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def credible_interval(
+    draws: NDArray[np.float64],
+    ci_prob: float | None = None,
+    ci_kind: Literal["eti", "hdi"] | None = None,
+) -> NDArray[np.float64]:
+    """Return credible intervals ``(..., 2)`` over axis 0 of draws, by ArviZ.
+
+    Args:
+        draws: Draws ``(draw, ...)``.
+        ci_prob: Probability in (0, 1); ArviZ's rcParams["stats.ci_prob"] when left out.
+        ci_kind: ``"eti"`` (equal tails) or ``"hdi"`` (highest density); ArviZ's default when left
+            out.
+
+    Raises:
+        ValueError: If `ci_prob` is outside (0, 1) or `ci_kind` is unknown.
+    """
+    from arviz_base import rcParams
+    from arviz_stats.base import array_stats
+
+    prob = rcParams["stats.ci_prob"] if ci_prob is None else ci_prob
+    kind = rcParams["stats.ci_kind"] if ci_kind is None else ci_kind
+    if isinstance(prob, bool) or not isinstance(prob, int | float) or not 0 < prob < 1:
+        raise ValueError(f"ci_prob must lie strictly between 0 and 1, got {prob!r}")
+    if kind not in ("eti", "hdi"):
+        raise ValueError(f"ci_kind must be 'eti' or 'hdi', got {kind!r}")
+    compute = array_stats.eti if kind == "eti" else array_stats.hdi
+    return np.asarray(compute(np.asarray(draws, dtype=np.float64), prob=float(prob), axis=0))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AbstractResult(abc.ABC):
+    """Posterior draws and what a reader needs to know about them.
+
+    Args:
+        draws: Arrays with axis 0 the draw.
+        dims: Names of the further axes of each array that has any.
+        coords: Values along those axes.
+        units: The unit of each array, where it has one.
+        diagnostics: Messages, the worst first.
+        facts: Single numbers and words that travel with the result (JSON types).
+        rows: One entry a row: ids, and the row's own share of the result.
+    """
+
+    draws: Mapping[str, NDArray[np.float64]] = field(repr=False)
+    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    coords: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    units: Mapping[str, str] = field(default_factory=dict, repr=False)
+    diagnostics: tuple[Diagnostic, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    rows: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+
+    @abc.abstractmethod
+    def __str__(self) -> str:
+        """Say in one paragraph of plain words what was found."""
+
+    @abc.abstractmethod
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the result; returns the Matplotlib figure."""
+
+    @property
+    def n_draws(self) -> int:
+        """How many draws."""
+        return len(next(iter(self.draws.values())))
+
+    @property
+    def status(self) -> str:
+        """The worst caution in words, or "no problem found"."""
+        return next((d.value for d in self.diagnostics if d.is_caution), "no problem found")
+
+    @property
+    def cautions(self) -> str:
+        """All cautions as a sentence, or an empty string."""
+        found = [d.value for d in self.diagnostics if d.is_caution]
+        return f" Caution: {'; '.join(found)}." if found else ""
+
+    @property
+    def nonfinite_rows(self) -> tuple[int, ...]:
+        """Positions of the rows that were left out because an output was not finite."""
+        return tuple(self.facts.get("nonfinite_rows", ()))
+
+    def _labelled(self) -> tuple[list[str], NDArray[np.float64], list[str]]:
+        """Return a label, the draws and the unit of every scalar quantity."""
+        labels: list[str] = []
+        columns: list[NDArray[np.float64]] = []
+        units: list[str] = []
+        for name, values in self.draws.items():
+            flat = values.reshape(len(values), -1)
+            for j, index in enumerate(np.ndindex(values.shape[1:])):
+                where = [
+                    str(self.coords[dim][i])
+                    if self.coords[dim].dtype.kind in "US"
+                    else f"{self.coords[dim][i]:.4g}"
+                    for dim, i in zip(self.dims.get(name, ()), index, strict=True)
+                ]
+                labels.append(name + (f"[{', '.join(where)}]" if where else ""))
+                columns.append(flat[:, j])
+                units.append(self.units.get(name, ""))
+        return labels, np.column_stack(columns), units
+
+    def interval(
+        self,
+        ci_prob: float | None = None,
+        ci_kind: Literal["eti", "hdi"] | None = None,
+    ) -> pd.DataFrame:
+        """Return the credible interval of every quantity.
+
+        Args:
+            ci_prob: Probability in (0, 1); ArviZ's default (0.89 unless you set it) when left out.
+            ci_kind: ``"eti"`` or ``"hdi"``; ArviZ's default when left out.
+
+        Returns:
+            A table indexed by quantity with columns ``ci_low`` and ``ci_high``.
+
+        Raises:
+            ValueError: If `ci_prob` is outside (0, 1) or `ci_kind` is unknown.
+        """
+        import pandas as pd
+
+        labels, columns, _ = self._labelled()
+        limits = credible_interval(columns, ci_prob, ci_kind)
+        index = pd.Index(labels, name="quantity")
+        return pd.DataFrame({"ci_low": limits[:, 0], "ci_high": limits[:, 1]}, index=index)
+
+    def summary(
+        self,
+        ci_prob: float | None = None,
+        ci_kind: Literal["eti", "hdi"] | None = None,
+    ) -> pd.DataFrame:
+        """Return estimates, credible intervals and diagnostics.
+
+        Args:
+            ci_prob: As in `interval`.
+            ci_kind: As in `interval`.
+
+        Returns:
+            A table indexed by quantity: ``estimate`` (posterior median), ``ci_low``, ``ci_high``,
+            ``mc_error`` (Monte Carlo standard error of the posterior mean), ``unit``,
+            ``diagnostics`` in words.
+
+        Raises:
+            ValueError: If `ci_prob` is outside (0, 1) or `ci_kind` is unknown.
+        """
+        _, columns, units = self._labelled()
+        table = self.interval(ci_prob, ci_kind)
+        table.insert(0, "estimate", np.median(columns, axis=0))
+        table["mc_error"] = columns.std(axis=0, ddof=1) / np.sqrt(len(columns))
+        table["unit"] = units
+        table["diagnostics"] = self.cautions.removeprefix(" Caution: ") or "no problem found"
+        return table
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """The result as an ArviZ DataTree: groups posterior, rows and diagnostics."""
+        from equiprob.posterior.tree import to_datatree
+
+        return to_datatree(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the result as netCDF; `equiprob.load` reads it back.
+
+        Args:
+            path: The file. It is replaced whole or not at all.
+        """
+        from equiprob.posterior.tree import save
+
+        save(self, path)

@@ -1,0 +1,89 @@
+"""Which posterior weight does each row carry in each draw?
+
+Bayesian bootstrap (Rubin, "The Bayesian bootstrap", Annals of Statistics 1981): Dirichlet(1, ..., 1)
+weights over independent units, as normalized Exp(1) numbers. The weight of a unit in a draw is a
+function of (weight seed, draw, unit id) alone, so the same rows weigh the same in every estimator and
+draws of different results are joint; different rows weigh independently.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.keys import Ids, Purpose, keyed_uniforms, keys_of, root_key, split_ids
+
+MOST_UNITS = 10_000
+"""Above this many units they are pooled into blocks by their ids."""
+
+N_BLOCKS = 1024
+
+_UNITS_AT_ONCE = 1024
+
+
+@partial(jax.jit, static_argnames="n_draws")
+def _exponentials(root: jax.Array, high: jax.Array, low: jax.Array, n_draws: int) -> jax.Array:
+    keys = keys_of(root, high, low)
+    return jax.vmap(lambda key: jax.random.exponential(key, (n_draws,), jnp.float32))(keys)
+
+
+def exponential_weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
+    """Return Exp(1) weights ``(unit, draw)``, each a function of (seed, unit id, draw)."""
+    # One compiled shape for the many, small powers of two for the few.
+    step = min(_UNITS_AT_ONCE, 1 << max(int(len(ids) - 1).bit_length(), 4))
+    root = root_key(seed, Purpose.WEIGHTS)
+    parts = []
+    for start in range(0, len(ids), step):
+        part = ids[start : start + step]
+        padded = np.concatenate([part, np.zeros(step - len(part), dtype=np.uint64)])
+        parts.append(np.asarray(_exponentials(root, *split_ids(padded), n_draws))[: len(part)])
+    return np.concatenate(parts)
+
+
+def pooled_units(unit_ids: Ids) -> tuple[Ids, NDArray[np.int64]]:
+    """Return the distinct units, or above `MOST_UNITS` blocks of them, and each row's place."""
+    units, place = np.unique(unit_ids, return_inverse=True)
+    if len(units) <= MOST_UNITS:
+        return units, place
+    # Ids are hashes, so that their remainders are a fair and repeatable shuffle.
+    return np.unique(unit_ids % np.uint64(N_BLOCKS), return_inverse=True)
+
+
+def weighted_sums(
+    unit_ids: Ids, values: NDArray[np.float64], *, n_draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Return draws ``(draw, column)`` of the weighted sums of row values.
+
+    Args:
+        unit_ids: The independent unit of each row, ``(row,)``.
+        values: Row values, ``(row, column)``.
+        n_draws: How many draws.
+        seed: The weight seed.
+    """
+    units, place = pooled_units(unit_ids)
+    totals = np.zeros((len(units), values.shape[1]))
+    np.add.at(totals, place, values)
+    sums = np.zeros((n_draws, values.shape[1]))
+    for start in range(0, len(units), _UNITS_AT_ONCE):
+        block = slice(start, start + _UNITS_AT_ONCE)
+        weights = exponential_weights(units[block], n_draws, seed)
+        sums += weights.T.astype(np.float64) @ totals[block]
+    return sums
+
+
+def weighted_means(
+    unit_ids: Ids, values: NDArray[np.float64], *, n_draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Return draws ``(draw, column)`` of the weighted means of row values."""
+    columns = np.column_stack([values, np.ones(len(values))])
+    sums = weighted_sums(unit_ids, columns, n_draws=n_draws, seed=seed)
+    return sums[:, :-1] / sums[:, -1:]
+
+
+def folds(unit_ids: Ids) -> NDArray[np.int64]:
+    """Return a fold, 0 or 1, for each row; rows of a unit share theirs."""
+    return (keyed_uniforms(0, Purpose.FOLDS, unit_ids, 1)[:, 0] < 0.5).astype(np.int64)
