@@ -1,0 +1,5 @@
+"""``python -m equiprob``."""
+
+from equiprob.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The demo: from training small networks on handwritten digits to a decision."""

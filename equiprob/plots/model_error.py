@@ -1,0 +1,80 @@
+"""Figures of the model equivariance error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from equiprob.plots.style import (
+    BAND_NOTE,
+    BLUE,
+    GREY,
+    ORANGE,
+    band,
+    degree_ticks,
+    interval_bar,
+    new_figure,
+    with_unit,
+)
+
+if TYPE_CHECKING:
+    from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+
+
+def plot_model_error(
+    result: ModelEquivarianceErrorResult,
+    *,
+    kind: Literal["profile", "posterior"] = "profile",
+    ax: Any = None,
+) -> Any:
+    """Draw the error against the size of the transformation, or the posterior of the error.
+
+    Args:
+        result: The fitted result.
+        kind: ``"profile"``, or ``"posterior"`` (by ArviZ's ``plot_dist``).
+        ax: Matplotlib axes to draw the profile on.
+
+    Returns:
+        The Matplotlib figure.
+
+    Raises:
+        ValueError: If `kind` is unknown.
+    """
+    if kind == "posterior":
+        return _posterior(result)
+    if kind != "profile":
+        raise ValueError(f"kind must be 'profile' or 'posterior', got {kind!r}")
+    figure, ax = new_figure() if ax is None else (ax.figure, ax)
+    (dimension,) = result.dims["profile"]
+    sizes, draws = result.coords[dimension], result.draws["profile"]
+    label, unit = str(result.facts["magnitude_label"]), str(result.facts["magnitude_unit"])
+    if dimension == "magnitude" and len(sizes) > 8:
+        band(ax, sizes, draws, BLUE, label=BAND_NOTE)
+    else:
+        for size, values in zip(sizes, draws.T, strict=True):
+            interval_bar(ax, float(size), values, BLUE, vertical=True)
+    rms = float(np.median(result.draws["error"]))
+    ax.axhline(rms, color=ORANGE, linestyle="--", linewidth=1.2, label="over all transformations")
+    if result.is_exact:
+        ax.axhline(result.float_floor, color=GREY, linestyle=":", label="one rounding of the input")
+    ax.set_xlim(left=0)
+    ax.set_ylim(bottom=0)
+    if unit == "deg":
+        degree_ticks(ax, float(np.max(sizes)))
+    ax.set_xlabel(with_unit(label, unit))
+    ax.set_ylabel("equivariance error (output units, rms)")
+    ax.legend(frameon=False, fontsize=8, loc="best")
+    return figure
+
+
+def _posterior(result: ModelEquivarianceErrorResult) -> Any:
+    import arviz_plots
+
+    names = [n for n in ("error", "relative_error", "asymmetry_share") if n in result.draws]
+    collection = arviz_plots.plot_dist(result.tree, var_names=names, backend="matplotlib")
+    figure = collection.viz["figure"].item()
+    for name in names:
+        axes = collection.viz["plot"][name].item()
+        axes.set_xlabel(with_unit(name.replace("_", " "), result.units.get(name, "")))
+    return figure
