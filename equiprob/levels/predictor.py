@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.backends import move_rows
-from equiprob.transforms.base import AbstractTransform, LeafActions, Parameters, act_on_row
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.rows import LeafActions, act_on_row, as_given, move_rows
 
 
 @final
@@ -49,9 +49,9 @@ class AveragedPredictor:
         total = self._kept(x)
         for j, share in enumerate(shares):
             moved = move_rows(inward, _for_rows(there, j, x), x)
-            output = self.predict(_as_given(x, moved))
+            output = self.predict(as_given(x, moved))
             back, home = self._home(output, self.parameters[j : j + 1])
-            returned = _as_given(output, move_rows(back, _for_rows(home, 0, output), output))
+            returned = as_given(output, move_rows(back, _for_rows(home, 0, output), output))
             part = jax.tree.map(lambda leaf, s=share: leaf * leaf.dtype.type(s), returned)
             total = part if total is None else jax.tree.map(lambda a, b: a + b, total, part)
         return total
@@ -91,11 +91,4 @@ def _for_rows(elements: Any, j: int, x: Any) -> Any:
     return tuple(
         {name: np.broadcast_to(v[j], (n, *v.shape[1:])) for name, v in element.items()}
         for element in elements
-    )
-
-
-def _as_given(x: Any, moved: Any) -> Any:
-    """Return `moved` as NumPy or JAX arrays, whichever `x` holds."""
-    return jax.tree.map(
-        lambda old, new: new if isinstance(old, jax.Array) else np.asarray(new), x, moved
     )

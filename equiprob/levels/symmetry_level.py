@@ -152,9 +152,10 @@ class SymmetryLevel(AbstractEstimator):
         draws = {"risk": self._risk_draws(table, risk, squared_loss)}
         stats = table.only
         shipped_index = int(np.argmin(risk.columns.mean(axis=0) @ risk.shipped))
+        unchanged = int(np.argmax((risk.limit == 0).all(axis=0)))
         if stats.pair_sq.mean() <= (ROUNDING_FACTOR * stats.float_floor) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
-            shipped_index = int(np.argmax((risk.limit == 0).all(axis=0)))  # the model as it is
+            shipped_index = unchanged
         else:
             excess = draws["risk"]
             draws["position"] = risk.positions[np.argmin(excess, axis=1)]
@@ -180,6 +181,7 @@ class SymmetryLevel(AbstractEstimator):
                 "path": type(self.path).__name__,
                 "path_label": self.path.label,
                 "shipped_position": position,
+                "unchanged_index": unchanged,
                 "n_rows": len(table),
                 "n_transforms": table.design.n_transforms,
                 "risk": float(squared_loss.mean()),

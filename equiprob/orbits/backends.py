@@ -11,7 +11,6 @@ from __future__ import annotations
 import abc
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, final
@@ -21,8 +20,15 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
 
-from equiprob.transforms.actions import Invariant
-from equiprob.transforms.base import AbstractTransform, LeafActions, Parameters, act_on_row
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.rows import (
+    LeafActions,
+    act_on_row,
+    as_given,
+    map_rows,
+    move_rows,
+    precision_of,
+)
 
 Predict = Callable[[Any], Any]
 
@@ -76,7 +82,7 @@ class AbstractBackend(abc.ABC):
 
 @dataclass
 class _Program:
-    """A compiled pass, and the traces of the model it was compiled from."""
+    """A compiled pass, and fingerprints of the traces of the model it was compiled from."""
 
     predict: Predict
     run: Callable[..., Any]
@@ -107,32 +113,45 @@ def trace(predict: Predict, x: Any) -> tuple[Any, Any]:
     return jax.make_jaxpr(lambda batch: predict(batch), return_shape=True)(shapes)
 
 
-def same_trace(one: Any, other: Any) -> bool:
-    """Whether two traces compute the same function, captured arrays compared by value."""
-    pair = (_constants(one), _constants(other))
+def fingerprint(jaxpr: Any) -> tuple[str, list[Any]]:
+    """Return what a traced function computes: its text and the arrays it captured."""
+    return str(jaxpr), _constants(jaxpr)
+
+
+def same_trace(one: tuple[str, list[Any]], other: tuple[str, list[Any]]) -> bool:
+    """Whether two fingerprints are of the same function, captured arrays compared by value."""
     return (
-        str(one) == str(other)
-        and len(pair[0]) == len(pair[1])
-        and all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in zip(*pair, strict=True))
+        one[0] == other[0]
+        and len(one[1]) == len(other[1])
+        and all(
+            a is b or np.array_equal(a, b, equal_nan=True)
+            for a, b in zip(one[1], other[1], strict=True)
+        )
     )
+
+
+def _snapshot(constants: list[Any]) -> list[Any]:
+    """Copy the NumPy arrays a model captured: their owner may overwrite them in place."""
+    return [c.copy() if isinstance(c, np.ndarray) else c for c in constants]
 
 
 def _compiled(predict: Predict, x: Any, jaxpr: Any, inward: LeafActions, back: LeafActions) -> Any:
     """Return the compiled pass of a model, made once for each (model, actions, shapes).
 
-    A model that captures arrays which have since been replaced (more training, the same closure) is
-    recognized by its trace and compiled again.
+    A model that captures arrays which have since been replaced or overwritten (more training, the
+    same closure) is recognized by its trace and compiled again.
     """
     key = (id(predict), inward, back)
+    text, constants = fingerprint(jaxpr)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
     shapes = (jax.tree.structure(x), shapes)
     program = _programs.pop(key, None)
-    if program is not None and shapes in program.traces:
-        if not same_trace(program.traces[shapes], jaxpr):
-            program = None
+    known = None if program is None else program.traces.get(shapes)
+    if known is not None and not same_trace(known, (text, constants)):
+        program = None
     if program is None:
         program = _Program(predict, _build(predict, inward, back))
-    program.traces[shapes] = jaxpr
+    program.traces[shapes] = text, _snapshot(constants)
     _programs[key] = program
     while len(_programs) > _CACHED_PROGRAMS:
         _programs.popitem(last=False)
@@ -187,7 +206,7 @@ class JaxBackend(AbstractBackend):
             ValueError: If two traces of the model differ: it depends on hidden state.
         """
         jaxpr, self.output = trace(predict, x)
-        if not same_trace(jaxpr, trace(predict, x)[0]):
+        if not same_trace(fingerprint(jaxpr), fingerprint(trace(predict, x)[0])):
             raise ValueError(
                 "predict is not repeatable: traced twice, it is two different functions (it draws "
                 "random numbers or counts its calls); pass a function of its input alone, with "
@@ -270,9 +289,9 @@ class PythonBackend(AbstractBackend):
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         passes = [self._outputs(x)]
         if probe:
-            with _precision_of(x):
+            with precision_of(x):
                 moved = perturbed(jax.tree.map(np.asarray, x), 1)
-            passes.append(self._outputs(_like(x, moved)))
+            passes.append(self._outputs(as_given(x, moved)))
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
         back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
@@ -283,7 +302,7 @@ class PythonBackend(AbstractBackend):
                     tuple({k: v[:, j] for k, v in element.items()} for element in elements)
                     for elements in (forward, backward)
                 )
-                outputs = self._outputs(_like(x, move_rows(self._inward, there, x)))
+                outputs = self._outputs(as_given(x, move_rows(self._inward, there, x)))
                 outputs = move_rows(back, home, outputs)
                 yield [np.asarray(leaf)[None] for leaf in jax.tree.leaves(outputs)]
 
@@ -305,41 +324,6 @@ class PythonBackend(AbstractBackend):
         output = self._predict(x)
         is_mapping = isinstance(output, Mapping)
         return {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
-
-
-def _precision_of(x: Any) -> AbstractContextManager[Any]:
-    """Return a context in which JAX keeps the float64 of any leaf of `x`."""
-    wide = any(np.dtype(leaf.dtype) == np.float64 for leaf in jax.tree.leaves(x))
-    return jax.enable_x64(True) if wide else nullcontext()
-
-
-def _like(x: Any, values: Any) -> Any:
-    """Return `values` as the kind of arrays that `x` holds, NumPy or JAX."""
-    return jax.tree.map(
-        lambda old, new: new if isinstance(old, jax.Array) else np.asarray(new), x, values
-    )
-
-
-@partial(jax.jit, static_argnames="actions")
-def _move_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
-    return jax.vmap(partial(act_on_row, actions))(elements, x)
-
-
-def move_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
-    """Move each row by its own transformation, compiled where the action can be traced."""
-    if all(isinstance(action, Invariant) for action in actions.actions):
-        return x
-    with _precision_of(x):
-        try:
-            return _move_rows(actions, elements, jax.tree.map(np.asarray, x))
-        except (jax.errors.JAXTypeError, TypeError, NotImplementedError):
-            pass  # an action that needs concrete arrays goes row by row
-    n = len(jax.tree.leaves(x)[0])
-    rows = [
-        act_on_row(actions, *jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], (elements, x)))
-        for i in range(n)
-    ]
-    return jax.tree.map(lambda *parts: np.stack(parts), *rows)
 
 
 def choose_backend(
@@ -364,7 +348,7 @@ def choose_backend(
     identity = np.broadcast_to(transform.identity, (n, *transform.identity.shape))
     elements = transform.leaf_elements(actions, identity, dtypes)
     try:
-        jax.eval_shape(partial(_move_rows, actions), elements, x)
+        jax.eval_shape(partial(map_rows, actions), elements, x)
         trace(predict, x)
     except Exception as error:
         if backend == "jax":

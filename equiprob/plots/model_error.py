@@ -72,9 +72,15 @@ def _posterior(result: ModelEquivarianceErrorResult) -> Any:
     import arviz_plots
 
     names = [n for n in ("error", "relative_error", "asymmetry_share") if n in result.draws]
-    collection = arviz_plots.plot_dist(result.tree, var_names=names, backend="matplotlib")
-    figure = collection.viz["figure"].item()
+    collection = arviz_plots.plot_dist(
+        result.tree,
+        var_names=names,
+        ci_prob=0.9,
+        backend="matplotlib",
+        figure_kwargs={"figsize": (3.2 * len(names), 2.8)},
+    )
     for name in names:
-        axes = collection.viz["plot"][name].item()
+        axes = collection.get_target(name, {})
+        axes.set_title("")
         axes.set_xlabel(with_unit(name.replace("_", " "), result.units.get(name, "")))
-    return figure
+    return collection.viz["figure"].item()

@@ -9,6 +9,7 @@ import numpy as np
 from equiprob.plots.style import (
     BAND_NOTE,
     BLUE,
+    GREY,
     ORANGE,
     band,
     degree_ticks,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
-    """Draw the risk along the path, with the posterior of the position of least risk below it.
+    """Draw how the risk changes along the path, and below it the posterior of its least position.
 
     Args:
         result: The fitted result.
@@ -32,8 +33,11 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
         The Matplotlib figure.
     """
     figure, ax = new_figure() if ax is None else (ax.figure, ax)
-    positions = result.coords["position_grid"]
-    band(ax, positions, result.draws["risk"], BLUE, label=f"risk ({BAND_NOTE})")
+    positions, risk = result.coords["position_grid"], result.draws["risk"]
+    # Against the model as it is the rows' own difficulty cancels, which would widen every band.
+    change = risk - risk[:, [int(result.facts["unchanged_index"])]]
+    band(ax, positions, change, BLUE, label=BAND_NOTE)
+    ax.axhline(0, color=GREY, linewidth=1)
     low, high = ax.get_ylim()
     floor = low - 0.12 * (high - low)
     if "position" in result.draws:
@@ -48,6 +52,6 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
     if unit == "deg":
         degree_ticks(ax, float(positions.max()))
     ax.set_xlabel(with_unit(str(result.facts["path_label"]), unit))
-    ax.set_ylabel("risk (expected squared error)")
+    ax.set_ylabel("change of the risk (expected squared error)")
     ax.legend(frameon=False, fontsize=8, loc="best")
     return figure

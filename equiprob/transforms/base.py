@@ -9,12 +9,11 @@ elements there, and cast to the dtype of the leaf they act on.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from equiprob.transforms.actions import (
     Image,
     Invariant,
 )
+from equiprob.transforms.rows import LeafActions, as_given, move_rows
 
 Parameters = NDArray[np.float64]
 """Transformation parameters, ``(..., n_parameters)``: leading axes are batch axes."""
@@ -40,25 +40,10 @@ class Enumeration(NamedTuple):
     weights: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class LeafActions:
-    """The actions of a transform on the leaves of one pytree, in leaf order (hashable)."""
-
-    names: tuple[str, ...]
-    actions: tuple[AbstractLeafAction, ...]
-
-
 def leaf_names(tree: Any) -> tuple[str, ...]:
     """Return the path of every leaf as users write it: ``x['cell']``."""
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
     return tuple(jax.tree_util.keystr(path) for path, _ in paths)
-
-
-def act_on_row(actions: LeafActions, elements: Sequence[Mapping[str, Any]], row: Any) -> Any:
-    """Apply one transformation to one row, leaf by leaf (traceable; `elements` one per leaf)."""
-    leaves, treedef = jax.tree.flatten(row)
-    moved = [a.apply(e, leaf) for a, e, leaf in zip(actions.actions, elements, leaves, strict=True)]
-    return treedef.unflatten(moved)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -316,27 +301,24 @@ class AbstractTransform(abc.ABC):
             x: An array or pytree of arrays, rows first.
 
         Returns:
-            The transformed `x`, in the dtypes of its leaves.
+            The transformed `x`, NumPy or JAX arrays as given, in the dtypes of its leaves.
         """
         actions = self.input_actions(x)
-        return self._apply(actions, self.leaf_elements(actions, parameter, _dtypes(x)), x)
+        elements = self.leaf_elements(actions, _for_rows(parameter, x), _dtypes(x))
+        return as_given(x, move_rows(actions, elements, x))
 
     def apply_to_output(self, parameter: Parameters, output: Any) -> Any:
         """Transform every row of an output (rows first) by the output action of one parameter."""
         actions = self.output_actions(output)
-        return self._apply(actions, self.leaf_elements(actions, parameter, _dtypes(output)), output)
+        elements = self.leaf_elements(actions, _for_rows(parameter, output), _dtypes(output))
+        return as_given(output, move_rows(actions, elements, output))
 
     def undo_on_output(self, parameter: Parameters, output: Any) -> Any:
         """Transform every row of an output by the inverse of the output action."""
         undo, elements = self.inverse_elements(
-            self.output_actions(output), parameter, _dtypes(output)
+            self.output_actions(output), _for_rows(parameter, output), _dtypes(output)
         )
-        return self._apply(undo, elements, output)
-
-    def _apply(self, actions: LeafActions, elements: Sequence[Mapping[str, Any]], x: Any) -> Any:
-        return jax.vmap(lambda row: act_on_row(actions, elements, row))(
-            jax.tree.map(jnp.asarray, x)
-        )
+        return as_given(output, move_rows(undo, elements, output))
 
 
 _INVERSE_HINT = (
@@ -347,6 +329,11 @@ _INVERSE_HINT = (
 
 def _dtypes(tree: Any) -> list[Any]:
     return [leaf.dtype for leaf in jax.tree.leaves(tree)]
+
+
+def _for_rows(parameter: Parameters, tree: Any) -> Parameters:
+    n = len(jax.tree.leaves(tree)[0])
+    return np.broadcast_to(parameter, (n, *np.shape(parameter)))
 
 
 def hammersley(n: int, dimensions: int, *, centred: bool = False) -> NDArray[np.float64]:

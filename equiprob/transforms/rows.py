@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from equiprob.transforms.actions import AbstractLeafAction, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def map_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
     return jax.vmap(partial(act_on_row, actions))(elements, x)
 
 
-def move_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
+def move_rows(actions: LeafActions, elements: Sequence[Mapping[str, Any]], x: Any) -> Any:
     """Move each row by its own transformation, compiled where the action can be traced.
 
     Args:
@@ -57,21 +57,27 @@ def move_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
         x: The batch, a pytree of NumPy or JAX arrays with rows first.
 
     Returns:
-        The moved batch, in the precision of `x`: see `as_given` for the kind of its arrays.
+        The moved batch, in the precision of `x`; its arrays may be JAX's (see `as_given`).
     """
-    if all(isinstance(action, Invariant) for action in actions.actions):
+    leaves, treedef = jax.tree.flatten(x)
+    each = zip(actions.names, actions.actions, elements, leaves, strict=True)
+    return treedef.unflatten([_move_leaf(*leaf) for leaf in each])
+
+
+def _move_leaf(name: str, action: AbstractLeafAction, element: Mapping[str, Any], x: Any) -> Any:
+    if isinstance(action, Invariant):
         return x
+    alone = LeafActions((name,), (action,))
     with precision_of(x):
         try:
-            return map_rows(actions, elements, jax.tree.map(_as_array, x))
-        except Exception:  # noqa: BLE001, S110 - what a NumPy function makes of a tracer is its own
-            pass  # an action that needs concrete arrays goes row by row
-    n = len(jax.tree.leaves(x)[0])
-    rows = [
-        act_on_row(actions, *jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], (elements, x)))
-        for i in range(n)
-    ]
-    return jax.tree.map(lambda *parts: np.stack(parts), *rows)
+            return map_rows(alone, (element,), x if isinstance(x, jax.Array) else np.asarray(x))
+        except Exception:
+            if not isinstance(action, Action):
+                raise
+    # A user's function that needs concrete arrays goes row by row; what is wrong raises again.
+    rows = zip(*element.values(), np.asarray(x), strict=True)
+    moved = [act_on_row(alone, (dict(zip(element, row, strict=False)),), row[-1]) for row in rows]
+    return np.stack(moved)
 
 
 def as_given(x: Any, values: Any) -> Any:
@@ -85,7 +91,3 @@ def precision_of(x: Any) -> AbstractContextManager[Any]:
     """Return a context in which JAX keeps the float64 of any leaf of `x`."""
     wide = any(np.dtype(leaf.dtype) == np.float64 for leaf in jax.tree.leaves(x))
     return jax.enable_x64(True) if wide else nullcontext()
-
-
-def _as_array(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
