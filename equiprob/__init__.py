@@ -29,7 +29,7 @@ _MODULES = {
     "transforms": "equiprob.transforms",
 }
 
-__all__ = sorted([*_WHERE, *_MODULES])
+__all__ = sorted([*_WHERE, *_MODULES])  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,85 @@
+"""Seeded problems with known truth, for tests, notebooks and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms import AbstractTransform, rotations2d
+
+Array = NDArray[np.float64]
+
+
+def commuting_part(matrix: Array) -> Array:
+    """Return the part of a 2 x 2 matrix that commutes with all rotations of the plane."""
+    along = (matrix[0, 0] + matrix[1, 1]) / 2
+    across = (matrix[0, 1] - matrix[1, 0]) / 2
+    return np.array([[along, across], [-across, along]])
+
+
+@dataclass(frozen=True)
+class LinearTask:
+    """A linear model of the plane under rotations acting on both sides.
+
+    The model is ``f(x) = x (C + P)`` and the target ``x (C + optimum * P) + noise``, with C the
+    part that commutes with rotations; ``S f(x) = x C``. With isotropic x of unit variance, ``e_f^2
+    = 2 |P|^2`` in the Frobenius norm and the best blend of the model with its average keeps the
+    share `optimum`.
+
+    Args:
+        matrix: The model's matrix, ``(2, 2)``.
+        optimum: The share of the asymmetric part that the target has.
+        x: Inputs ``(row, 2)``.
+        y: Targets ``(row, 2)``.
+    """
+
+    matrix: Array
+    optimum: float
+    x: Array
+    y: Array
+
+    @property
+    def predict(self) -> Callable[[Any], Any]:
+        """The model."""
+        return lambda batch: batch @ self.matrix
+
+    @property
+    def transform(self) -> AbstractTransform:
+        """All rotations, on inputs and outputs."""
+        return rotations2d(acts_on="vectors", output_action="vectors")
+
+    @property
+    def asymmetry(self) -> float:
+        """``|f_perp|^2``, the squared size of the part that averaging removes."""
+        return float(((self.matrix - commuting_part(self.matrix)) ** 2).sum())
+
+    @property
+    def error(self) -> float:
+        """The equivariance error over the population of inputs."""
+        return float(np.sqrt(2 * self.asymmetry))
+
+    def risk_saved(self, position: float) -> float:
+        """Return the risk that the blend at a position saves against the model as it is."""
+        before, after = 1 - self.optimum, position - self.optimum
+        return self.asymmetry * (before**2 - after**2)
+
+
+def linear_task(n: int, *, optimum: float = 0.0, noise: float = 0.5, seed: int = 0) -> LinearTask:
+    """Return a linear task with `n` rows of Gaussian inputs.
+
+    Args:
+        n: Rows.
+        optimum: The share of the model's asymmetric part that the target has.
+        noise: Standard deviation of the targets' noise.
+        seed: Seed of the model and the data.
+    """
+    generator = np.random.default_rng(seed)
+    matrix = generator.normal(size=(2, 2))
+    common = commuting_part(matrix)
+    x = generator.normal(size=(n, 2))
+    y = x @ (common + optimum * (matrix - common)) + noise * generator.normal(size=(n, 2))
+    return LinearTask(matrix, optimum, x, y)

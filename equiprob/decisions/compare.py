@@ -1,7 +1,8 @@
 """Which model should be shipped, and how sure is that?
 
-Candidates are judged on the same rows with the same weights, so that their risks are joint draws and
-every difference is paired. The loss minimized is the squared error (the Brier score for labels).
+Candidates are judged on the same rows with the same weights, so that their risks are joint draws
+and every difference is paired. The loss minimized is the squared error (the Brier score for
+labels).
 """
 
 from __future__ import annotations
@@ -91,14 +92,10 @@ class Comparison(AbstractResult):
     @property
     def verdict(self) -> str:
         """Which candidate to ship, and how sure that is, in two sentences."""
-        first = self.table.iloc[0]
-        name = self.candidates[0]
-        rope = self.facts["rope"]
-        equal = [
-            other
-            for other in self.candidates[1:]
-            if rope > 0 and self.table.loc[other, "p_equivalent"] >= _DECIDED
-        ]
+        name, *others = self.candidates
+        first, rope = self.table.loc[name].to_dict(), self.facts["rope"]
+        p_best, p_equivalent = (self.table[c].to_dict() for c in ("p_best", "p_equivalent"))
+        equal = [other for other in others if rope > 0 and p_equivalent[other] >= _DECIDED]
         if first["p_best"] >= _DECIDED:
             head = f"Ship {name!r}: it has the least risk with probability {first['p_best']:.2f}."
         elif equal:
@@ -107,11 +104,11 @@ class Comparison(AbstractResult):
                 f"(within {rope:g}) with probability above {_DECIDED}."
             )
         else:
-            rival = self.table["p_best"].drop(name).idxmax()
+            rival = max(others, key=lambda other: p_best[other])
             head = (
                 f"Undecided: {name!r} has the least expected risk, but is best only with "
                 f"probability {first['p_best']:.2f} ({rival!r}: "
-                f"{self.table.loc[rival, 'p_best']:.2f})."
+                f"{p_best[rival]:.2f})."
             )
         return (
             f"{head} Its risk is {first['risk']:.3g} and choosing it costs "
@@ -286,7 +283,7 @@ def _draw(
     n_draws: int,
     weight_seed: int,
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Return joint draws ``(draw, candidate)`` of the risk and of each metric, averaged over seeds."""
+    """Return joint draws ``(draw, candidate)`` of the risk and of each metric, seeds averaged."""
     columns = [np.mean([_losses(t) for t in aligned[name]], axis=0) for name in names]
     for metric_name, metric in scores.items():
         for name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -36,7 +37,8 @@ def load_split(seed: int = 0) -> DigitsSplit:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
-    images, labels = load_digits(return_X_y=True)
+    loaded: Any = load_digits()
+    images, labels = loaded.data, loaded.target
     parts = train_test_split(
         (images.reshape(-1, 8, 8) / 16).astype(np.float32),
         labels,
@@ -72,7 +74,7 @@ CANDIDATES = (
 
 
 def _initial(key: jax.Array) -> list[dict[str, jax.Array]]:
-    shapes = list(zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True))
+    shapes = list(pairwise(_WIDTHS))
     return [
         {"w": jax.random.normal(k, s) * jnp.sqrt(2 / s[0]), "b": jnp.zeros(s[1])}
         for k, s in zip(jax.random.split(key, len(shapes)), shapes, strict=True)

@@ -7,7 +7,7 @@ design with the law's marginals; the variance within a row is not, and is never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -18,6 +18,7 @@ from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.weights import exponential_weights, weighted_means
 from equiprob.transforms.base import AbstractTransform, hammersley
+from equiprob.transforms.rows import move_rows
 
 Draws = NDArray[np.float64]
 
@@ -29,7 +30,18 @@ its own roundings, layer by layer. Set by measurement on exactly invariant netwo
 `benchmarks/float_floor.py`.
 """
 
+_UNITS = {
+    "error": "output units",
+    "relative_error": "share",
+    "worst_error": "output units",
+    "asymmetry_share": "share of risk",
+    "profile": "output units",
+}
+
 _CONSTANT = 1e-12
+"""Variation over rows, relative to the output's size, below which there is none to compare with."""
+
+_MOST_AVERAGED = 64
 
 
 @final
@@ -152,8 +164,7 @@ class ModelEquivarianceError(AbstractEstimator):
             draws={name: draws[name] for name in order if name in draws},
             dims=dims,
             coords=coords,
-            units=dict.fromkeys(("error", "worst_error", "profile"), "output units")
-            | dict.fromkeys(("relative_error", "asymmetry_share"), "share"),
+            units=_UNITS,
             diagnostics=worst_first(found),
             facts={
                 "transform": str(table.transform),
@@ -221,14 +232,10 @@ class ModelEquivarianceError(AbstractEstimator):
         stats = table.only
         if stats.y is None or not orbit_average_available(table, found):
             return None
-        residual = stats.y - stats.base
-        columns = np.column_stack(
-            [
-                (residual**2).sum(axis=1),
-                (residual * table.mean_displacement).sum(axis=1),
-                table.mean_displacement_sq,
-            ]
-        )
+        residual, squared = stats.y - stats.base, table.mean_displacement_sq
+        assert squared is not None, "orbit averages are available"
+        cross = (residual * table.mean_displacement).sum(axis=1)
+        columns = np.column_stack([(residual**2).sum(axis=1), cross, squared])
         risk, cross, squared = weighted_means(
             table.unit_ids, columns, n_draws=self.n_draws, seed=self.weight_seed
         ).T
@@ -247,6 +254,7 @@ def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:
 
 
 def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
+    """Return what a table's rows and design say of every result fitted to it."""
     found: set[Diagnostic] = set()
     design = orbits.design
     if len(np.unique(orbits.finite.unit_ids)) < FEW_UNITS:
@@ -263,40 +271,52 @@ def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
 
 
 def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Project one output ``(k...)`` onto the outputs that all transformations leave in place.
+    """Project one output ``(...)`` onto the outputs that all transformations leave in place.
 
-    Powers of the averaged action converge to the projection for orthogonal actions.
+    High powers of the averaged action converge to the projection where the action is orthogonal.
     """
     finite = transform.enumeration()
-    if finite is not None and len(finite.weights) <= 64:
+    if finite is not None and len(finite.weights) <= _MOST_AVERAGED:
         parameters = finite.parameters
     elif transform.n_uniforms:
-        parameters = transform.parameters(hammersley(32, transform.n_uniforms, centred=True))
+        points = hammersley(_MOST_AVERAGED, transform.n_uniforms, centred=True)
+        parameters = transform.parameters(points)
     else:
         generator = np.random.default_rng(0)
-        parameters = np.stack([transform.sample(generator) for _ in range(32)])
-    fixed = output[None].astype(np.float32)
-    for _ in range(8):
-        moved = [np.asarray(transform.apply_to_output(p, fixed)) for p in parameters]
-        fixed = np.mean(moved, axis=0)
-    return fixed[0].astype(np.float64)
+        parameters = np.stack([transform.sample(generator) for _ in range(_MOST_AVERAGED)])
+    actions = transform.output_actions(output[None])
+    (element,) = transform.leaf_elements(actions, parameters, [output.dtype])
+
+    def averaged(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Apply the averaged action to vectors ``(vector, ...)``."""
+        n, m = len(vectors), len(parameters)
+        each = {name: np.repeat(values, n, axis=0) for name, values in element.items()}
+        moved = move_rows(actions, [each], np.concatenate([vectors] * m))
+        return np.asarray(moved).reshape(m, *vectors.shape).mean(axis=0)
+
+    if output.size > _MOST_AVERAGED:
+        fixed = output[None]
+        for _ in range(_MOST_AVERAGED):
+            fixed = averaged(fixed)
+        return fixed[0]
+    basis = np.eye(output.size).reshape(-1, *output.shape)
+    power = averaged(basis).reshape(output.size, output.size)
+    for _ in range(20):  # the 2^20-th power: a range of a degree converges, too
+        power = power @ power
+    return (output.ravel() @ power).reshape(output.shape)
 
 
 def _output_scale(table: OrbitTable, n_draws: int, seed: int) -> Draws | None:
     """Return draws of the rms distance of the output to its fixed mean, None where it is 0."""
     stats = table.only
-    name = table.outputs[0]
     base = stats.base
-    mean = base.mean(axis=0)
+    centre = base.mean(axis=0)
     action = table.transform.output_action
-    centre = mean
-    one = action[name] if isinstance(action, dict) else action
-    if one != "invariant":
-        from dataclasses import replace
-
-        centre = fixed_part(
-            replace(table.transform, output_action=one), mean.reshape(stats.output_shape)
-        ).ravel()
+    action = action[table.outputs[0]] if isinstance(action, dict) else action
+    invariant = isinstance(action, str) and action == "invariant"
+    if not invariant:
+        alone = replace(table.transform, output_action=action)
+        centre = fixed_part(alone, centre.reshape(stats.output_shape)).ravel()
     spread = ((base - centre) ** 2).sum(axis=1)
     size = (base**2).sum(axis=1).mean()
     if spread.mean() <= _CONSTANT * size:
@@ -305,7 +325,7 @@ def _output_scale(table: OrbitTable, n_draws: int, seed: int) -> Draws | None:
     # from it, along the outputs that can be a centre.
     columns = np.column_stack([spread, base - centre])
     means = weighted_means(table.unit_ids, columns, n_draws=n_draws, seed=seed)
-    moved = (means[:, 1:] ** 2).sum(axis=1) if one == "invariant" else 0.0
+    moved = (means[:, 1:] ** 2).sum(axis=1) if invariant else 0.0
     return np.sqrt(np.maximum(means[:, 0] - moved, 0.0))
 
 

@@ -2,8 +2,8 @@
 
 A path maps row statistics to the risk at each of its positions. Risks are relative to the model as
 it is, and unbiased at a finite number of transformations: with displacement ``d = S f - f`` and
-residual ``r = Y - f``, moving by a share t costs ``-2 t <r, d> + t^2 |d|^2``, where the square takes
-distinct transformations in its factors. A new path is one class with one method.
+residual ``r = Y - f``, moving by a share t costs ``-2 t <r, d> + t^2 |d|^2``, where the square
+takes distinct transformations in its factors. A new path is one class with two methods.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import NamedTuple, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class PathRisk(NamedTuple):
 
 
 class Shipment(NamedTuple):
-    """The predictor at one position: ``keep * f + (1 - keep) * weighted average over parameters``."""
+    """The predictor at one position: ``keep * f + (1 - keep) * average over parameters``."""
 
     keep: float
     parameters: Parameters
@@ -91,6 +91,7 @@ class Blend(AbstractPath):
         if self.n_positions < 2:
             raise ValueError(f"n_positions must be at least 2, got {self.n_positions}")
 
+    @override
     def risk(self, table: OrbitTable) -> PathRisk:
         residual, average = _residual(table), table.mean_displacement
         squared = table.mean_displacement_sq
@@ -108,6 +109,7 @@ class Blend(AbstractPath):
             shipped=np.stack([-2 * moved, none, moved**2]),
         )
 
+    @override
     def shipment(self, table: OrbitTable, position: float) -> Shipment:
         design = table.design
         return Shipment(
@@ -121,7 +123,8 @@ class Range(AbstractPath):
     """Averages over transformations of a magnitude up to theta; theta = 0 is the model.
 
     The shipped risk adds the variance of an average over as many independent transformations as the
-    table has for each row; the lattice that `predictor` uses does no worse where outputs are smooth.
+    table has for each row; the lattice that `predictor` uses does no worse where outputs are
+    smooth.
 
     Args:
         positions: The magnitudes theta, in the transform's magnitude unit (degrees for rotations).
@@ -132,6 +135,7 @@ class Range(AbstractPath):
 
     label = "averaged up to"
 
+    @override
     def risk(self, table: OrbitTable) -> PathRisk:
         magnitudes, sums, squares = self._range_sums(table)
         probability = np.array([table.transform.probability_within(m) for m in magnitudes])
@@ -165,6 +169,7 @@ class Range(AbstractPath):
             shipped=np.concatenate([start, one, one]),
         )
 
+    @override
     def shipment(self, table: OrbitTable, position: float) -> Shipment:
         from equiprob.orbits.designs import make_design
 
@@ -174,6 +179,7 @@ class Range(AbstractPath):
         design = make_design(within, "quasi", table.design.n_transforms, table.design.seed)
         return Shipment(0.0, design.parameters(within, _SHARED_ROW)[0], design.weights)
 
+    @override
     def unit(self, transform: AbstractTransform) -> str:
         return transform.magnitude_unit
 

@@ -9,6 +9,7 @@ from typing import Any, final
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from numpy.typing import NDArray
 
 from equiprob.transforms.base import AbstractTransform, Parameters
@@ -44,7 +45,7 @@ class AveragedPredictor:
         inward = self.transform.input_actions(x)
         there = self.transform.leaf_elements(inward, self.parameters, _dtypes(x))
         shares = (1 - self.keep) * self.weights
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(x)):
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x)):
             return self._traced(x, inward, there, shares)
         total = self._kept(x)
         for j, share in enumerate(shares):

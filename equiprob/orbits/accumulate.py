@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.designs import Design
-from equiprob.orbits.table import RowStatistics, Rows
+from equiprob.orbits.table import Rows, RowStatistics
 
 _MOST_BINS = 12
 
@@ -35,6 +35,9 @@ class MagnitudeBins:
             return cls((distinct[1:] + distinct[:-1]) / 2, distinct)
         levels = np.arange(1, _MOST_BINS) / _MOST_BINS
         edges = np.unique(np.interp(levels, np.cumsum(mass) - mass / 2, sizes))
+        # Between the few sizes of a large probability there are edges with nothing in between.
+        occupied = np.unique(np.searchsorted(edges, sizes, side="right"))
+        edges = edges[occupied[1:] - 1]
         place = np.searchsorted(edges, sizes, side="right")
         total = np.bincount(place, mass, minlength=len(edges) + 1)
         mean = np.bincount(place, mass * sizes, minlength=len(edges) + 1) / total
@@ -78,13 +81,13 @@ class ChunkStatistics:
             self._range_sum = np.zeros((n, n_replicates, n_ranges, k))
             self._range_sq = np.zeros((n, n_ranges))
 
+    @np.errstate(invalid="ignore", over="ignore")
     def add(self, outputs: Rows) -> None:
         """Add a block of back-transformed outputs ``(transformation, row, k)``."""
         start, stop = self._seen, self._seen + len(outputs)
         self._seen = stop
-        with np.errstate(invalid="ignore", over="ignore"):
-            moved = np.moveaxis(outputs - self.base, 0, 1)
-            squared = np.einsum("ijk,ijk->ij", moved, moved)
+        moved = np.moveaxis(outputs - self.base, 0, 1)
+        squared = np.einsum("ijk,ijk->ij", moved, moved)
         self._nonfinite += (~np.isfinite(outputs)).any(axis=2).sum(axis=0)
         weights = self.design.weights[start:stop]
         weighted = moved * weights[:, None]
@@ -111,6 +114,7 @@ class ChunkStatistics:
         if self.keep_raw:
             self._blocks.append(moved)
 
+    @np.errstate(invalid="ignore", over="ignore")
     def finish(
         self, y: Rows | None, output_shape: tuple[int, ...], float_floor: float
     ) -> RowStatistics:
@@ -121,8 +125,7 @@ class ChunkStatistics:
         )
         means = self._sums / shares[:, None]
         overall = self._sums.sum(axis=1)
-        with np.errstate(invalid="ignore", over="ignore"):
-            within = np.maximum(self._pair_sq - (overall**2).sum(axis=1), 0.0)
+        within = np.maximum(self._pair_sq - (overall**2).sum(axis=1), 0.0)
         declared = self.range_magnitudes is not None
         return RowStatistics(
             base=self.base,

@@ -13,12 +13,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, final
+from types import MethodType
+from typing import Any, final, override
 
 import jax
-import jax.extend.core as jex
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
 
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import (
@@ -97,9 +98,9 @@ def _constants(jaxpr: Any) -> list[Any]:
     found = list(jaxpr.consts)
     for equation in jaxpr.jaxpr.eqns:
         for value in jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda v: isinstance(v, jex.ClosedJaxpr)
+            list(equation.params.values()), is_leaf=lambda v: isinstance(v, ClosedJaxpr)
         ):
-            if isinstance(value, jex.ClosedJaxpr):
+            if isinstance(value, ClosedJaxpr):
                 found += _constants(value)
     return found
 
@@ -135,13 +136,20 @@ def _snapshot(constants: list[Any]) -> list[Any]:
     return [c.copy() if isinstance(c, np.ndarray) else c for c in constants]
 
 
+def _identity(predict: Predict) -> Any:
+    """Return what tells models apart; ``model.predict`` is a new object at each look-up."""
+    if isinstance(predict, MethodType):
+        return id(predict.__self__), id(predict.__func__)
+    return id(predict)
+
+
 def _compiled(predict: Predict, x: Any, jaxpr: Any, inward: LeafActions, back: LeafActions) -> Any:
     """Return the compiled pass of a model, made once for each (model, actions, shapes).
 
     A model that captures arrays which have since been replaced or overwritten (more training, the
     same closure) is recognized by its trace and compiled again.
     """
-    key = (id(predict), inward, back)
+    key = (_identity(predict), inward, back)
     text, constants = fingerprint(jaxpr)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
     shapes = (jax.tree.structure(x), shapes)
@@ -222,6 +230,7 @@ class JaxBackend(AbstractBackend):
         self._back = back
         self._run = _compiled(predict, x, jaxpr, self._inward, back)
 
+    @override
     def evaluate(
         self, x: Any, parameters: Parameters, *, probe: bool
     ) -> tuple[list[Any], Iterator[list[Any]]]:
@@ -284,6 +293,7 @@ class PythonBackend(AbstractBackend):
         self._outward = transform.output_actions(first)
         self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(first)]
 
+    @override
     def evaluate(
         self, x: Any, parameters: Parameters, *, probe: bool
     ) -> tuple[list[Any], Iterator[list[Any]]]:
@@ -313,7 +323,10 @@ class PythonBackend(AbstractBackend):
         """Return the model's output as NumPy arrays."""
 
         def leaf(values: Any) -> Any:
-            array = np.asarray(values)
+            try:
+                array = np.asarray(values)
+            except ValueError:  # rows of unequal lengths
+                array = np.empty(0, dtype=object)
             if array.dtype == object:
                 raise TypeError(
                     f"predict returned {type(values).__name__}, which is not an array of numbers; "

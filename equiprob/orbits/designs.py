@@ -4,7 +4,7 @@
   Hammersley set) with its own random shift per row. The replicates' sizes are coprime to the
   symmetry of the pixel grid, with which equispaced transformations would alias.
 - ``"random"``: independent draws for each row.
-- ``"crossed"``: one list of independent draws shared by all rows, for profiles over transformations.
+- ``"crossed"``: one list of independent draws shared by all rows, for profiles over them.
 - ``"full"``: all elements of a finite set, with their probabilities.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def make_design(transform: AbstractTransform, kind: str, n_transforms: int, seed
         raise ValueError(f"design must be one of {list(get_args(Kind))}, got {kind!r}")
     if not isinstance(n_transforms, int | np.integer) or n_transforms < 1:
         raise ValueError(f"n_transforms must be a positive integer, got {n_transforms!r}")
-    asked: Kind = kind
+    asked: Any = kind
     finite = transform.enumeration()
     if kind == "full" and finite is None:
         raise ValueError(

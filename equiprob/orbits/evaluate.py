@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -103,8 +104,8 @@ def evaluate_orbits(
     size = _check_batch_size(batch_size, n)
     plan = make_design(transform, design, n_transforms, _check_seed(seed))
     x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
-    labels = None if y is None else jax.tree.map(np.asarray, y)
-    ids = _row_ids(row_ids, x_host, labels, n)
+    y = _check_targets(y, n)
+    ids = _row_ids(row_ids, x_host, y, n)
     units = ids if groups is None else _unit_ids(groups, n)
 
     first = _take(x_host, slice(0, size))
@@ -112,7 +113,8 @@ def evaluate_orbits(
         engine = choose_backend(predict, transform, first, backend)
     outputs = _named(engine.output)
     _check_outputs(outputs, size)
-    targets = _encode_targets(labels, outputs, n)
+    given = _named_targets(y, outputs)
+    targets = {name: _encode(given[name], shape) for name, shape in outputs.items()}
     bins = MagnitudeBins.of(*transform.magnitude_law())
     ranges, keep_raw = _check_keep(keep, n * plan.n_transforms, outputs)
 
@@ -122,9 +124,10 @@ def evaluate_orbits(
             engine, x_host, ids, plan, transform, slice(start, stop), size if engine.pads else None
         )
         base, blocks, magnitudes, floors = chunk
-        accumulators = [
-            ChunkStatistics(b, plan, magnitudes, bins, ranges, keep_raw) for b in base
-        ]
+        for (name, shape), values in zip(outputs.items(), base, strict=True):
+            if _are_labels(given[name]):
+                _check_probabilities(name, values, shape.dtype, start)
+        accumulators = [ChunkStatistics(b, plan, magnitudes, bins, ranges, keep_raw) for b in base]
         with _naming_rows(start, stop):
             for block in blocks:
                 for accumulator, leaf in zip(accumulators, block, strict=True):
@@ -134,9 +137,7 @@ def evaluate_orbits(
         ):
             target = targets[name]
             rows_of_target = None if target is None else target[start:stop]
-            parts[name].append(
-                accumulator.finish(rows_of_target, tuple(shape.shape[1:]), floor)
-            )
+            parts[name].append(accumulator.finish(rows_of_target, tuple(shape.shape[1:]), floor))
 
     return OrbitTable(
         statistics={name: RowStatistics.concatenate(chunks) for name, chunks in parts.items()},
@@ -186,7 +187,7 @@ def _floor(passes: NDArray[np.float64], dtype: Any) -> float:
     finite = np.isfinite(base).all(axis=1) & np.isfinite(probed).all(axis=1)
     if not finite.any():
         return 0.0
-    eps = float(jax.numpy.finfo(dtype).eps)
+    eps = float(jnp.finfo(dtype).eps)
     changed = ((probed - base)[finite] ** 2).sum(axis=1).mean()
     size = (base[finite] ** 2).sum(axis=1).mean()
     return float(np.sqrt(changed + eps**2 * size))
@@ -217,7 +218,7 @@ def _named(output: Any) -> dict[str, Any]:
     return dict(zip(sorted(output), leaves, strict=True))
 
 
-class _naming_rows:  # noqa: N801 - reads as a statement
+class _naming_rows:
     """Says which rows a failing prediction was given."""
 
     def __init__(self, start: int, stop: int) -> None:
@@ -283,13 +284,13 @@ def _check_inputs(x: Any) -> int:
     lengths: dict[str, int] = {}
     for name, leaf in zip(names, leaves, strict=True):
         array = np.asarray(leaf)
-        if array.ndim == 0 or array.dtype == object or array.dtype.kind in "USMm":
+        if array.ndim == 0 or not _is_numeric(array.dtype):
             raise ValueError(
                 f"x{name} must be an array of numbers with rows first, got "
                 f"{type(leaf).__name__} of dtype {array.dtype} and shape {array.shape}"
             )
         lengths[f"x{name}"] = len(array)
-        if np.issubdtype(array.dtype, np.inexact):
+        if jnp.issubdtype(array.dtype, jnp.inexact):
             bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
             if bad.any():
                 raise ValueError(
@@ -329,8 +330,7 @@ def _check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
 
 def _row_ids(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
     if row_ids is None:
-        leaves = jax.tree.leaves(x) + [leaf for leaf in jax.tree.leaves(y) if len(leaf) == n]
-        return content_ids(leaves)
+        return content_ids(jax.tree.leaves(x) + jax.tree.leaves(y))
     ids = label_ids(_check_labels(row_ids, "row_ids", n))
     if len(np.unique(ids)) < n:
         raise ValueError("row_ids must be unique; pass groups= for rows that belong together")
@@ -365,38 +365,67 @@ def _check_outputs(outputs: dict[str, Any], size: int) -> None:
                 f"predict changed the batch: given {size} rows it returned shape {shape.shape} for "
                 f"{name!r}; return one output for each row, rows first"
             )
-        if not np.issubdtype(shape.dtype, np.floating) and shape.dtype.kind != "V":
+        if not jnp.issubdtype(shape.dtype, jnp.floating):
             raise TypeError(
                 f"predict returned {shape.dtype} for {name!r}; return floats (class probabilities "
                 f"rather than labels, predict_proba rather than predict)"
             )
 
 
-def _encode_targets(y: Any, outputs: dict[str, Any], n: int) -> dict[str, Any]:
-    """Return the target of each output as ``(row, k)`` float64, or None."""
+def _is_numeric(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
+
+
+def _check_targets(y: Any, n: int) -> Any:
+    """Return `y` as an array or a dict of arrays of numbers with `n` rows, or None."""
+    if y is None:
+        return None
+    arrays = {k: np.asarray(v) for k, v in (y if isinstance(y, Mapping) else {None: y}).items()}
+    for key, array in arrays.items():
+        name = "y" if key is None else f"y[{key!r}]"
+        if array.ndim == 0 or len(array) != n:
+            raise ValueError(
+                f"{name} has shape {array.shape}, but x has {n} rows; pass one target for each row"
+            )
+        if not _is_numeric(array.dtype):
+            raise ValueError(
+                f"{name} has dtype {array.dtype}; pass floats shaped like the output, or class "
+                f"labels as integers from 0"
+            )
+        bad = ~np.isfinite(array.astype(np.float64)).reshape(n, -1).all(axis=1)
+        if bad.any():
+            raise ValueError(
+                f"{name} is not finite in rows {describe_rows(np.flatnonzero(bad))}; drop these "
+                f"rows"
+            )
+    return arrays if isinstance(y, Mapping) else arrays[None]
+
+
+def _named_targets(y: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the target given for each output, or None."""
     if y is None:
         return dict.fromkeys(outputs)
     if isinstance(y, dict):
         unknown = sorted(set(y) - set(outputs))
         if unknown:
             raise ValueError(f"y names {unknown}, but the outputs are {list(outputs)}")
-        named = y
-    elif len(outputs) == 1:
-        named = {next(iter(outputs)): y}
-    else:
-        raise ValueError(f"pass y as a dict: the model has the outputs {list(outputs)}")
-    return {
-        name: _encode(named[name], shape, n) if name in named else None
-        for name, shape in outputs.items()
-    }
+        return {name: y.get(name) for name in outputs}
+    if len(outputs) == 1:
+        return {next(iter(outputs)): y}
+    raise ValueError(f"pass y as a dict: the model has the outputs {list(outputs)}")
 
 
-def _encode(y: NDArray[Any], shape: Any, n: int) -> NDArray[np.float64]:
-    if y.ndim == 0 or len(y) != n:
-        raise ValueError(f"y has shape {y.shape}, but x has {n} rows; pass one target for each row")
+def _are_labels(y: NDArray[Any] | None) -> bool:
+    return y is not None and y.dtype.kind in "iub" and y.shape[1:] in ((), (1,))
+
+
+def _encode(y: NDArray[Any] | None, shape: Any) -> NDArray[np.float64] | None:
+    """Return a target as ``(row, k)`` float64, labels one-hot."""
+    if y is None:
+        return None
     row_shape = tuple(shape.shape[1:])
-    if y.dtype.kind in "iub" and y.shape[1:] in ((), (1,)):
-        y = y.reshape(n)
+    if _are_labels(y):
+        y = y.reshape(-1)
         if len(row_shape) != 1 or row_shape[0] < 2:
             raise ValueError(
                 f"y holds integer labels, but predict returns rows of shape {row_shape}; return "
@@ -414,10 +443,25 @@ def _encode(y: NDArray[Any], shape: Any, n: int) -> NDArray[np.float64]:
             f"y has rows of shape {y.shape[1:]}, but predict returns rows of shape {row_shape}; "
             f"pass targets shaped like the output, or integer class labels"
         )
-    values = y.reshape(n, -1).astype(np.float64)
-    bad = ~np.isfinite(values).all(axis=1)
+    return y.reshape(len(y), -1).astype(np.float64)
+
+
+def _check_probabilities(name: str, base: NDArray[np.float64], dtype: Any, start: int) -> None:
+    """Refuse outputs compared with class labels that are not probabilities.
+
+    Args:
+        name: The name of the output.
+        base: Outputs ``(row, class)``.
+        dtype: The dtype they came in.
+        start: The number of the first row.
+    """
+    slack = max(1e-3, 4 * float(jnp.finfo(dtype).eps))
+    outside = ((base < -slack) | (base > 1 + slack)).any(axis=1)
+    bad = np.isfinite(base).all(axis=1) & (outside | (np.abs(base.sum(axis=1) - 1) > slack))
     if bad.any():
+        row = np.flatnonzero(bad)[0]
         raise ValueError(
-            f"y is not finite in rows {describe_rows(np.flatnonzero(bad))}; drop these rows"
+            f"y holds class labels, so {name!r} must hold class probabilities (in [0, 1], with sum "
+            f"1), but row {start + row} is {np.array2string(base[row], precision=3, threshold=6)}; "
+            f"apply a softmax in predict (jax.nn.softmax), or return predict_proba"
         )
-    return values

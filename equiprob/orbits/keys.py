@@ -39,8 +39,8 @@ def _digest(content: bytes) -> int:
 def _canonical(leaf: Any) -> NDArray[Any]:
     """Return a leaf as contiguous float64 or int64 rows, so that equal values hash alike."""
     array = np.asarray(leaf)
-    wide = np.float64 if np.issubdtype(array.dtype, np.floating) else np.int64
-    if np.issubdtype(array.dtype, np.complexfloating):
+    wide = np.float64 if jnp.issubdtype(array.dtype, jnp.floating) else np.int64
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
         wide = np.complex128
     # Adding zero turns -0.0 into 0.0.
     return np.ascontiguousarray(array.reshape(len(array), -1).astype(wide) + wide(0))
@@ -94,7 +94,8 @@ def keyed_uniforms(seed: int, purpose: Purpose, ids: Ids, n: int) -> NDArray[np.
     padded[: len(ids)] = ids
     bits = np.asarray(_bits(root_key(seed, purpose), *split_ids(padded), n))[: len(ids)]
     bits = bits.astype(np.uint64)
-    return ((bits[..., 0] >> 5) * 2.0**26 + (bits[..., 1] >> 6)) / 2.0**53
+    whole = (bits[..., 0] >> np.uint64(5)) << np.uint64(26) | bits[..., 1] >> np.uint64(6)
+    return whole.astype(np.float64) / 2.0**53
 
 
 def keyed_generators(seed: int, ids: Ids) -> list[np.random.Generator]:

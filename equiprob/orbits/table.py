@@ -1,8 +1,8 @@
 """What does one pass over the model leave behind?
 
 Row statistics from which nearly every quantity of the package follows by arithmetic. They are kept
-as *displacements* ``D = rho(g)^-1 f(g.x) - f(x)``: an equivariant model has none, and differences of
-nearly equal numbers are taken once, in float64.
+as *displacements* ``D = rho(g)^-1 f(g.x) - f(x)``: an equivariant model has none, and differences
+of nearly equal numbers are taken once, in float64.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class RowStatistics:
     def take(self, rows: NDArray[Any]) -> RowStatistics:
         """Return the statistics of the given rows."""
         per_row = {
-            name: value[rows]
-            for name, value in vars(self).items()
-            if isinstance(value, np.ndarray)
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
         return replace(self, **per_row)
 
@@ -273,4 +271,3 @@ def describe_rows(rows: NDArray[Any], most: int = 8) -> str:
     """Return row numbers for a message: the first few and how many there are."""
     shown = ", ".join(str(int(r)) for r in rows[:most])
     return f"[{shown}]" if len(rows) <= most else f"[{shown}, ...] ({len(rows)} in all)"
-

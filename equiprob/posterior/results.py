@@ -48,7 +48,7 @@ def check_draws(n_draws: int, weight_seed: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AbstractEstimator(abc.ABC):
+class AbstractEstimator(abc.ABC):  # noqa: B024 - what fit takes differs between estimators
     """A configuration that can be fitted.
 
     Args:
@@ -64,6 +64,7 @@ class AbstractEstimator(abc.ABC):
         check_draws(self.n_draws, self.weight_seed)
 
     def __getattr__(self, name: str) -> Any:
+        """Say where results are when they are asked of a configuration."""
         if name in _RESULT_NAMES:
             raise AttributeError(
                 f"{type(self).__name__} is a configuration: fit returns the result, as in "
@@ -89,7 +90,7 @@ def credible_interval(
         ValueError: If `ci_prob` is outside (0, 1) or `ci_kind` is unknown.
     """
     from arviz_base import rcParams
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     prob = rcParams["stats.ci_prob"] if ci_prob is None else ci_prob
     kind = rcParams["stats.ci_kind"] if ci_kind is None else ci_kind

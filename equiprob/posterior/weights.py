@@ -1,9 +1,9 @@
 """Which posterior weight does each row carry in each draw?
 
-Bayesian bootstrap (Rubin, "The Bayesian bootstrap", Annals of Statistics 1981): Dirichlet(1, ..., 1)
-weights over independent units, as normalized Exp(1) numbers. The weight of a unit in a draw is a
-function of (weight seed, draw, unit id) alone, so the same rows weigh the same in every estimator and
-draws of different results are joint; different rows weigh independently.
+Bayesian bootstrap (Rubin, "The Bayesian bootstrap", Annals of Statistics 1981): Dirichlet(1, ...,
+1) weights over independent units, as normalized Exp(1) numbers. The weight of a unit in a draw is a
+function of (weight seed, draw, unit id) alone, so the same rows weigh the same in every estimator
+and draws of different results are joint; different rows weigh independently.
 """
 
 from __future__ import annotations
@@ -84,6 +84,13 @@ def weighted_means(
     return sums[:, :-1] / sums[:, -1:]
 
 
-def folds(unit_ids: Ids) -> NDArray[np.int64]:
-    """Return a fold, 0 or 1, for each row; rows of a unit share theirs."""
-    return (keyed_uniforms(0, Purpose.FOLDS, unit_ids, 1)[:, 0] < 0.5).astype(np.int64)
+def folds(unit_ids: Ids, n_folds: int) -> NDArray[np.int64]:
+    """Return a fold, 0 to n_folds - 1, for each row; rows of a unit share theirs.
+
+    At least two folds have rows, as long as there are two units.
+    """
+    units, place = np.unique(unit_ids, return_inverse=True)
+    order = np.argsort(keyed_uniforms(0, Purpose.FOLDS, units, 1)[:, 0])
+    fold = np.empty(len(units), dtype=np.int64)
+    fold[order] = np.arange(len(units)) % n_folds
+    return fold[place]

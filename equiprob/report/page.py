@@ -1,4 +1,4 @@
-"""One self-contained HTML page: the verdict first, then figures, tables and how to reproduce them."""
+"""One self-contained HTML page: the verdict first, then figures, tables and how to repeat them."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from equiprob.transforms.actions import Action
 from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.check_action import ActionCheck, check_action
 from equiprob.transforms.finite import cyclic, dihedral, finite
 from equiprob.transforms.from_functions import from_functions
 from equiprob.transforms.permutations import permutations
@@ -12,6 +13,8 @@ from equiprob.transforms.translations import translations
 __all__ = [
     "AbstractTransform",
     "Action",
+    "ActionCheck",
+    "check_action",
     "cyclic",
     "dihedral",
     "finite",

@@ -1,9 +1,10 @@
 """How does one element of a transformation act on one leaf of one row?
 
-A transform turns its parameter into an *element*: a dict of small arrays (``"matrix"``, ``"shift"``,
-``"scale"``, ``"source"``, always ``"parameter"``). The leaf actions below are the only code that
-reads elements, so that a new transform never has to know about images, and a new kind of leaf never
-has to know about rotations. Everything here is the mathematics of one row; batching is elsewhere.
+A transform turns its parameter into an *element*: a dict of small arrays (``"matrix"``,
+``"shift"``, ``"scale"`` or ``"source"``; ``"parameter"`` for a user's function). The leaf actions
+below are the only code that reads elements, so that a new transform never has to know about images,
+and a new kind of leaf never has to know about rotations. Everything here is the mathematics of one
+row; batching is elsewhere.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, final, override
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,7 @@ class AbstractLeafAction(abc.ABC):
 class Invariant(AbstractLeafAction):
     """The leaf does not change."""
 
+    @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         return leaf
 
@@ -51,11 +53,13 @@ class Vectors(AbstractLeafAction):
 
     needs = (("matrix",), ("scale",), ("shift",))
 
+    @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         if "scale" in element:
             return leaf * element["scale"]
         return leaf @ element["matrix"].T if "matrix" in element else leaf
 
+    @override
     def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
         size = next(element[k].shape[-1] for k in ("scale", "matrix", "shift") if k in element)
         if not shape or shape[-1] != size:
@@ -70,10 +74,12 @@ class Points(AbstractLeafAction):
 
     needs = (("matrix",), ("scale",), ("shift",))
 
+    @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         turned = Vectors().apply(element, leaf)
         return turned + element["shift"] if "shift" in element else turned
 
+    @override
     def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
         return (Vectors().misfit(shape, element) or "").replace("vectors", "points") or None
 
@@ -85,9 +91,11 @@ class Permuted(AbstractLeafAction):
 
     needs = (("source",),)
 
+    @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         return leaf[element["source"]]
 
+    @override
     def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
         size = element["source"].shape[-1]
         if not shape or shape[0] != size:
@@ -102,8 +110,8 @@ class Image(AbstractLeafAction):
 
     Each output pixel reads the input at the position the inverse transformation sends it to, by
     bilinear interpolation. Positions are measured from the centre of the image, x to the right and
-    y upwards, in pixels, so that an image turns the way points do. What lies outside the image reads
-    ``fill`` (the corners of a rotated square do), or, with ``wrap``, the opposite side.
+    y upwards, in pixels, so that an image turns the way points do. What lies outside the image
+    reads ``fill`` (the corners of a rotated square do), or, with ``wrap``, the opposite side.
     """
 
     fill: float = 0.0
@@ -111,6 +119,7 @@ class Image(AbstractLeafAction):
 
     needs = (("matrix",), ("shift",))
 
+    @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         height, width = leaf.shape[:2]
         row, column = self._source(element, height, width, leaf.dtype)
@@ -160,6 +169,7 @@ class Image(AbstractLeafAction):
             x, y = m[0, 0] * x + m[0, 1] * y, m[1, 0] * x + m[1, 1] * y
         return (height - 1) / 2 - y, x + (width - 1) / 2
 
+    @override
     def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
         if len(shape) not in (2, 3):
             return "an image row must be (height, width) or (height, width, channel)"
@@ -181,6 +191,7 @@ class Action(AbstractLeafAction):
     function: Callable[[Any, Any], Any]
     inverse: Callable[[Any, Any], Any] | None = None
 
+    @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         return self.function(element["parameter"], leaf)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,8 +53,8 @@ class AbstractTransform(abc.ABC):
 
     Args:
         acts_on: How the input transforms: ``"image"``, ``"points"``, ``"vectors"``, ``"permuted"``,
-            ``"invariant"``, a function ``(parameter, row) -> row``, or a dict of these with the keys
-            of a dict input. Every leaf must be declared.
+            ``"invariant"``, a function ``(parameter, row) -> row``, or a dict of these with the
+            keys of a dict input. Every leaf must be declared.
         output_action: The same for the output of the model; a function needs its inverse:
             ``Action(function, inverse)``.
         fill: What images read outside their frame.
@@ -88,6 +89,11 @@ class AbstractTransform(abc.ABC):
     def is_haar(self) -> bool:
         """Whether the law is the Haar (uniform) measure of a compact group, by construction."""
         return False
+
+    @property
+    def is_orthogonal(self) -> bool:
+        """Whether the built-in actions keep distances between outputs."""
+        return True
 
     # ---- the set --------------------------------------------------------------------------------
 
@@ -174,7 +180,8 @@ class AbstractTransform(abc.ABC):
         """Match the declared output action with a model's output (rows first).
 
         Raises:
-            ValueError: As `input_actions`, and if an action has no inverse.
+            ValueError: As `input_actions`, and if an action has no inverse or does not keep
+                distances.
         """
         matched = self._match(
             self.output_action, output, argument="output_action", what="the output"
@@ -187,6 +194,11 @@ class AbstractTransform(abc.ABC):
                 )
         if any(not isinstance(a, Invariant | Action) for a in matched.actions):
             self.inverse(self.identity)  # raises where there is none
+            if not self.is_orthogonal:
+                raise ValueError(
+                    f"{self} holds matrices that are not orthogonal, which change the size of an "
+                    f"output error; declare output_action 'invariant' or pass orthogonal matrices"
+                )
         return matched
 
     def _match(self, declared: Any, tree: Any, *, argument: str, what: str) -> LeafActions:
@@ -200,11 +212,11 @@ class AbstractTransform(abc.ABC):
         names, leaves = leaf_names(tree), jax.tree.leaves(tree)
         for name in names:
             if name not in declarations:
-                keys = {n: "..." for n in names}
-                example = "a name such as 'image'" if names == ("",) else f"a dict with keys {keys}"
+                example = jax.tree.map(lambda _: "...", tree)
                 raise ValueError(
-                    f"{argument} does not say how {what}{name} transforms; pass {argument} as "
-                    f"{example}, with one of {sorted(NAMED_ACTIONS)} or a function for each"
+                    f"{argument} does not say how {what}{name} transforms; pass "
+                    f"{argument}={example!r}, with one of {sorted(NAMED_ACTIONS)} or a function "
+                    f"(parameter, row) -> row for each '...'"
                 )
         extra = [name for name in declarations if name not in names]
         if extra:
@@ -226,7 +238,7 @@ class AbstractTransform(abc.ABC):
                     f"{self} has no action of kind {kind!r} ({argument}{name}); "
                     f"it knows {fits}, or pass a function (parameter, row) -> row"
                 )
-            if not isinstance(action, Invariant) and not np.issubdtype(leaf.dtype, np.inexact):
+            if not isinstance(action, Invariant) and not jnp.issubdtype(leaf.dtype, jnp.inexact):
                 raise ValueError(
                     f"{what}{name} has dtype {leaf.dtype} and cannot be {kind!r}; declare it "
                     f"'invariant', or convert it to float"

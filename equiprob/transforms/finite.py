@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.rotations2d import rotation_matrix
+
+_MOST_CONDITION = 1e10
+"""Condition number above which a matrix counts as singular."""
 
 
 @final
@@ -39,10 +42,10 @@ class Finite(AbstractTransform):
                 f"elements must be finite matrices (element, d, d) or integer permutations "
                 f"(element, items), got {self.elements.dtype} of shape {shape}"
             )
-        if self.weights.shape != shape[:1] or (self.weights <= 0).any():
+        elif (np.linalg.cond(self.elements) > _MOST_CONDITION).any():
             raise ValueError(
-                f"weights must be positive, one for each of the {shape[0]} elements, got "
-                f"{self.weights}"
+                "elements must be invertible matrices, and some are singular; pass such maps with "
+                "ep.transforms.from_functions"
             )
 
     def __str__(self) -> str:
@@ -51,24 +54,38 @@ class Finite(AbstractTransform):
 
     @property
     def is_permutations(self) -> bool:
+        """Whether the elements are permutations rather than matrices."""
         return self.elements.ndim == 2 and np.issubdtype(self.elements.dtype, np.integer)
 
     @property
+    @override
     def n_uniforms(self) -> int:
         return 1
 
+    @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         edges = np.cumsum(self.weights)
         return np.searchsorted(edges[:-1], uniforms, side="right").astype(np.float64)
 
+    @override
     def enumeration(self) -> Enumeration:
         return Enumeration(np.arange(len(self.weights), dtype=np.float64)[:, None], self.weights)
 
     @property
+    @override
     def is_haar(self) -> bool:
         return self._products is not None and bool(np.allclose(self.weights, self.weights[0]))
 
     @property
+    @override
+    def is_orthogonal(self) -> bool:
+        if self.is_permutations:
+            return True
+        squares = self.elements @ np.swapaxes(self.elements, 1, 2)
+        return bool(np.allclose(squares, np.eye(squares.shape[1]), atol=1e-8))
+
+    @property
+    @override
     def identity(self) -> Parameters:
         if self._identity_index is None:
             raise ValueError(
@@ -77,18 +94,21 @@ class Finite(AbstractTransform):
             )
         return np.array([float(self._identity_index)])
 
+    @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         chosen = self.elements[parameters[..., 0].astype(int)]
         if self.is_permutations:
             return {"source": np.argsort(chosen, axis=-1).astype(np.int32)}
         return {"matrix": chosen}
 
+    @override
     def inverse(self, parameters: Parameters) -> Parameters:
         if self._products is None:
             return super().inverse(parameters)
         inverses = np.argmax(self._products == self._identity_index, axis=1)
         return inverses[parameters[..., 0].astype(int)].astype(np.float64)[..., None]
 
+    @override
     def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
         if self._products is None:
             return None
@@ -96,16 +116,20 @@ class Finite(AbstractTransform):
         return self._products[i, j].astype(np.float64)[..., None]
 
     @property
+    @override
     def magnitude_label(self) -> str:
         return "items moved" if self.is_permutations else "largest turn of a vector"
 
     @property
+    @override
     def magnitude_unit(self) -> str:
         return "" if self.is_permutations else "deg"
 
+    @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return self._magnitudes[parameters[..., 0].astype(int)]
 
+    @override
     def restricted(self, max_magnitude: float) -> AbstractTransform:
         keep = self._magnitudes <= max_magnitude * (1 + 1e-9)
         return Finite(
@@ -181,10 +205,14 @@ def finite(
         ValueError: If elements are neither matrices nor permutations, or weights do not fit.
     """
     array = np.asarray(elements)
-    array = array if np.issubdtype(array.dtype, np.integer) and array.ndim == 2 else (
-        array.astype(np.float64)
-    )
-    mass = np.full(len(array), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+        array = array.astype(np.float64)
+    n = len(array) if array.ndim else 0
+    mass = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if n == 0 or mass.shape != (n,) or not (np.isfinite(mass) & (mass > 0)).all():
+        raise ValueError(
+            f"weights must be positive numbers, one for each of the {n} elements, got {mass}"
+        )
     return Finite(
         elements=array,
         weights=mass / mass.sum(),

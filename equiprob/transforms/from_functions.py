@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, cast, final, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.laws import Quantile, quantile_function, sampler
+from equiprob.transforms.laws import Quantile, Sampler, quantile_function, sampler
 
 
 @final
@@ -32,14 +32,17 @@ class FromFunctions(AbstractTransform):
         return self.name
 
     @property
+    @override
     def n_uniforms(self) -> int:
         return 0 if self.quantile is None else 1
 
+    @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         if self.quantile is None:
             raise ValueError(f"{self} can only be sampled: its law has no quantile function")
         return self.quantile(uniforms)
 
+    @override
     def sample(self, generator: np.random.Generator) -> Parameters:
         if self.quantile is not None:
             return super().sample(generator)
@@ -52,25 +55,31 @@ class FromFunctions(AbstractTransform):
         return parameter
 
     @property
+    @override
     def is_haar(self) -> bool:
         return self.haar
 
     @property
+    @override
     def identity(self) -> Parameters:
         return self.unit
 
+    @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         return {"parameter": parameters}
 
+    @override
     def inverse(self, parameters: Parameters) -> Parameters:
         if self.invert is None:
             return super().inverse(parameters)
         return np.apply_along_axis(self.invert, -1, parameters)
 
     @property
+    @override
     def magnitude_unit(self) -> str:
         return self.unit_of_size
 
+    @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return np.apply_along_axis(lambda p: np.asarray(self.size(p)).item(), -1, parameters)
 
@@ -115,7 +124,7 @@ def from_functions(
     if hasattr(law, "sample") and hasattr(law, "log_prob"):
         quantile, draw = quantile_function(law), sampler(law)
     elif callable(law):
-        quantile, draw = None, law
+        quantile, draw = None, cast(Sampler, law)
     else:
         raise ValueError(
             f"law must be a function of a numpy Generator or a numpyro Distribution, got "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import permutations as all_orders
-from typing import Any, final
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +36,15 @@ class Permutations(AbstractTransform):
         return f"permutations({self.items})"
 
     @property
+    @override
     def n_uniforms(self) -> int:
         return self.items
 
+    @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         return np.argsort(uniforms, axis=-1).astype(np.float64)
 
+    @override
     def enumeration(self) -> Enumeration | None:
         if self.items > _MOST_ENUMERATED:
             return None
@@ -49,23 +52,29 @@ class Permutations(AbstractTransform):
         return Enumeration(orders, np.full(len(orders), 1 / len(orders)))
 
     @property
+    @override
     def is_haar(self) -> bool:
         return True
 
     @property
+    @override
     def identity(self) -> Parameters:
         return np.arange(self.items, dtype=np.float64)
 
+    @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         return {"source": self.inverse(parameters).astype(np.int32)}
 
+    @override
     def inverse(self, parameters: Parameters) -> Parameters:
         return np.argsort(parameters, axis=-1).astype(np.float64)
 
+    @override
     def compose(self, first: Parameters, second: Parameters) -> Parameters:
         first, second = np.broadcast_arrays(first, second)
         return np.take_along_axis(first, second.astype(int), axis=-1)
 
+    @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return (parameters != np.arange(self.items)).sum(axis=-1).astype(np.float64)
 

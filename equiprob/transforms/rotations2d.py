@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ from equiprob.transforms.laws import quantile_function, sampler
 
 
 def wrap_angle(angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the same angles in [-pi, pi)."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
+    """Return the same angles in [-pi, pi], small ones unchanged to the last digit."""
+    return angle - 2 * np.pi * np.round(angle / (2 * np.pi))
 
 
 def rotation_matrix(angle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,49 +53,61 @@ class Rotations2D(AbstractTransform):
         return f"rotations2d(up to {np.rad2deg(self.max_angle):.4g} degrees)"
 
     @property
+    @override
     def n_uniforms(self) -> int:
         return 0 if self.law is not None and self._quantile is None else 1  # pyright: ignore[reportAttributeAccessIssue]
 
+    @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         if self.law is not None:
             return self._quantile(uniforms)  # pyright: ignore[reportAttributeAccessIssue]
         return (2 * uniforms - 1) * self.max_angle
 
+    @override
     def sample(self, generator: np.random.Generator) -> Parameters:
         if self.n_uniforms:
             return super().sample(generator)
         return sampler(self.law)(generator)
 
     @property
+    @override
     def is_haar(self) -> bool:
         return self.law is None and self.max_angle >= np.pi - 1e-12
 
     @property
+    @override
     def identity(self) -> Parameters:
         return np.zeros(1)
 
+    @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         return {"matrix": rotation_matrix(parameters[..., 0])}
 
+    @override
     def inverse(self, parameters: Parameters) -> Parameters:
         return -parameters
 
+    @override
     def compose(self, first: Parameters, second: Parameters) -> Parameters:
         return wrap_angle(first + second)
 
+    @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return np.rad2deg(np.abs(wrap_angle(parameters[..., 0])))
 
     @property
+    @override
     def grid_symmetry(self) -> int:
         # Equispaced angles over a full turn hit the pixel grid's quarter turns together.
         return 4 if self.is_haar else 1
 
+    @override
     def restricted(self, max_magnitude: float) -> AbstractTransform:
         if self.law is not None:
             return super().restricted(max_magnitude)
         return replace(self, max_angle=min(float(np.deg2rad(max_magnitude)), self.max_angle))
 
+    @override
     def probability_within(self, max_magnitude: float) -> float:
         if self.law is not None:
             return super().probability_within(max_magnitude)

@@ -27,19 +27,29 @@ def act_on_row(actions: LeafActions, elements: Sequence[Mapping[str, Any]], row:
 
     Raises:
         ValueError: If an action changes the shape of a leaf.
+        RuntimeError: If a user's action raises.
     """
     leaves, treedef = jax.tree.flatten(row)
-    moved = []
-    for name, action, element, leaf in zip(
-        actions.names, actions.actions, elements, leaves, strict=True
-    ):
-        moved.append(action.apply(element, leaf))
-        if np.shape(moved[-1]) != leaf.shape:
-            raise ValueError(
-                f"the action{' on ' + name if name else ''} made a row of shape {leaf.shape} into "
-                f"one of shape {np.shape(moved[-1])}; an action must keep the shape"
-            )
-    return treedef.unflatten(moved)
+    each = zip(actions.names, actions.actions, elements, leaves, strict=True)
+    return treedef.unflatten([_act_on_leaf(*leaf) for leaf in each])
+
+
+def _act_on_leaf(
+    name: str, action: AbstractLeafAction, element: Mapping[str, Any], leaf: Any
+) -> Any:
+    where = f"the action on leaf {name}" if name else "the action"
+    try:
+        moved = action.apply(element, leaf)
+    except Exception as error:
+        if isinstance(action, Action):
+            raise RuntimeError(f"{where} raised {type(error).__name__}: {error}") from error
+        raise
+    if np.shape(moved) != leaf.shape:
+        raise ValueError(
+            f"{where} made a row of shape {leaf.shape} into one of shape {np.shape(moved)}; an "
+            f"action must keep the shape"
+        )
+    return moved
 
 
 @partial(jax.jit, static_argnames="actions")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, final
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,15 @@ class SignFlips(AbstractTransform):
         return f"sign_flips({self.dimensions})"
 
     @property
+    @override
     def n_uniforms(self) -> int:
         return self.dimensions
 
+    @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         return np.where(uniforms < 0.5, 1.0, -1.0)
 
+    @override
     def enumeration(self) -> Enumeration | None:
         if self.dimensions > _MOST_ENUMERATED:
             return None
@@ -46,22 +49,28 @@ class SignFlips(AbstractTransform):
         return Enumeration(signs, np.full(len(signs), 1 / len(signs)))
 
     @property
+    @override
     def is_haar(self) -> bool:
         return True
 
     @property
+    @override
     def identity(self) -> Parameters:
         return np.ones(self.dimensions)
 
+    @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         return {"scale": parameters}
 
+    @override
     def inverse(self, parameters: Parameters) -> Parameters:
         return parameters
 
+    @override
     def compose(self, first: Parameters, second: Parameters) -> Parameters:
         return first * second
 
+    @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return (parameters < 0).sum(axis=-1).astype(np.float64)
 

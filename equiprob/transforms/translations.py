@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,36 +38,45 @@ class Translations(AbstractTransform):
         return f"translations({kind} up to {self.max_shift:g})"
 
     @property
+    @override
     def n_uniforms(self) -> int:
         return self.dimensions
 
+    @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         if self.whole:
             return np.floor(uniforms * (2 * self.max_shift + 1)) - self.max_shift
         return (2 * uniforms - 1) * self.max_shift
 
     @property
+    @override
     def identity(self) -> Parameters:
         return np.zeros(self.dimensions)
 
+    @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         return {"shift": parameters}
 
+    @override
     def inverse(self, parameters: Parameters) -> Parameters:
         return -parameters
 
+    @override
     def compose(self, first: Parameters, second: Parameters) -> Parameters:
         return first + second
 
+    @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return np.abs(parameters).max(axis=-1)
 
+    @override
     def restricted(self, max_magnitude: float) -> AbstractTransform:
         largest = np.floor(max_magnitude + 1e-9) if self.whole else max_magnitude
         if largest <= 0:
             raise ValueError(f"{self} has no shifts up to {max_magnitude} other than none")
         return replace(self, max_shift=min(float(largest), self.max_shift))
 
+    @override
     def probability_within(self, max_magnitude: float) -> float:
         if self.whole:
             share = (2 * np.floor(max_magnitude + 1e-9) + 1) / (2 * self.max_shift + 1)

@@ -1,0 +1,266 @@
+"""Does a transform act on these inputs and outputs as a transformation should?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms.actions import AbstractLeafAction, Action, Image, Invariant
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.rows import LeafActions, move_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MOST_ROWS = 256
+"""Rows beyond these are not looked at: an action is the same on every row."""
+
+_ROUNDINGS = 1e3
+"""Multiples of the float precision up to which two results are equal up to rounding."""
+
+_UNRELATED = 0.5
+"""Relative error from which a user's round trip is called wrong rather than lossy."""
+
+
+@dataclass(frozen=True, eq=False)
+class ActionCheck:
+    """What `check_action` found.
+
+    Args:
+        table: One row for each leaf of `x` and `y`, indexed by its name: its `action`, `row_shape`
+            and `dtype`; the relative errors `identity_error` (of ``e x = x``), `round_trip_error`
+            (of ``g^-1 g x = x``, the interpolation floor) and `composition_error` (of
+            ``(g h) x = g (h x)``), each a root mean square over rows and transformations in units
+            of the leaf's spread, NaN where there is no inverse or composition; the `finding` in
+            words, and whether it is `ok`.
+        transform: The transform, in words.
+        n_rows: Rows looked at.
+        n: Transformations drawn.
+    """
+
+    table: pd.DataFrame
+    transform: str
+    n_rows: int
+    n: int
+
+    @property
+    def status(self) -> str:
+        """``"ok"``, or what is wrong with which leaf."""
+        wrong = self.table.loc[~self.table["ok"].astype(bool), "finding"]
+        return "; ".join(f"{leaf}: {finding}" for leaf, finding in wrong.items()) or "ok"
+
+    def __str__(self) -> str:
+        """Say what was found, a line for each leaf."""
+        verdict = "ok" if self.status == "ok" else "something is wrong"
+        head = f"{self.transform}, {self.n} draws on {self.n_rows} rows: {verdict}"
+        lines = [
+            f"  {leaf} ({row['action']}, {row['dtype']}): {row['finding']}"
+            for leaf, row in self.table.iterrows()
+        ]
+        return "\n".join([head, *lines])
+
+
+def check_action(
+    transform: AbstractTransform, x: Any, y: Any = None, *, seed: int = 0, n: int = 8
+) -> ActionCheck:
+    """Check how a transform acts on inputs and targets, and what interpolation costs.
+
+    Args:
+        transform: The transform.
+        x: The inputs: an array or pytree of arrays, rows first. The first 256 rows are used.
+        y: Targets shaped like the output of the model, likewise. Class labels (an array of
+            integers) are not transformed and left out.
+        seed: Seed of the transformations.
+        n: How many transformations to draw.
+
+    Returns:
+        The check: a `table` with a row for each leaf, `status` (``"ok"`` or what is wrong), and a
+        summary in words as its string. That images interpolate is reported and not wrong; a shape
+        or dtype that changes, an identity that moves something, and an inverse or a composition
+        that does not fit are.
+
+    Raises:
+        ValueError: If an action is undeclared, does not fit its leaf or lacks the inverse that an
+            output needs, as in `evaluate_orbits`; if `x` or `y` is not finite; or if `n` is not a
+            positive integer.
+        RuntimeError: If a user's action raises.
+
+    Assumptions:
+        None on the law of `x`: whether transformed inputs are as likely as the originals is
+        another question.
+    """
+    import pandas as pd
+
+    if not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"n must be a positive integer, got {n!r}")
+    generator = np.random.default_rng(seed)
+    draws = [transform.sample(generator) for _ in range(2 * n)]
+    check = partial(_check_leaf, transform, draws[:n], draws[n:])
+
+    x = _first_rows("x", x)
+    rows = _by_leaf(check, "x", transform.input_actions(x), x)
+    if not isinstance(y, Mapping | None):
+        y = np.asarray(y)
+    y = _first_rows("y", y)
+    if y is not None and not (isinstance(y, np.ndarray) and y.dtype.kind in "iub"):
+        rows |= _by_leaf(check, "y", transform.output_actions(y), y)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return ActionCheck(table, str(transform), len(jax.tree.leaves(x)[0]), int(n))
+
+
+def _first_rows(what: str, tree: Any) -> Any:
+    def leaf(values: Any) -> NDArray[Any]:
+        array = np.asarray(values)
+        if array.ndim == 0 or len(array) == 0:
+            raise ValueError(f"{what} must hold arrays with rows first, got shape {array.shape}")
+        part = array[:_MOST_ROWS]
+        if jnp.issubdtype(part.dtype, jnp.inexact) and not np.isfinite(part).all():
+            raise ValueError(f"{what} is not finite (NaN or infinity); drop or mend such rows")
+        return part
+
+    return jax.tree.map(leaf, tree)
+
+
+def _by_leaf(check: Any, what: str, actions: LeafActions, tree: Any) -> dict[str, Any]:
+    each = zip(actions.names, actions.actions, jax.tree.leaves(tree), strict=True)
+    return {what + name: check(name, action, leaf) for name, action, leaf in each}
+
+
+def _check_leaf(
+    transform: AbstractTransform,
+    first: list[Parameters],
+    second: list[Parameters],
+    name: str,
+    action: AbstractLeafAction,
+    leaf: NDArray[Any],
+) -> dict[str, Any]:
+    """Return the row of the table for one leaf."""
+    errors = {"identity_error": 0.0, "round_trip_error": 0.0, "composition_error": 0.0}
+    wrong, finding = "", "does not change"
+    if not isinstance(action, Invariant):
+        moves = _Moves(transform, LeafActions((name,), (action,)), leaf)
+        wrong = moves.misfit(first)
+        errors = dict.fromkeys(errors, float("nan")) if wrong else moves.errors(first, second)
+        rounding = _ROUNDINGS * float(jnp.finfo(leaf.dtype).eps)
+        wrong = wrong or _wrong(action, rounding, **errors)
+        finding = wrong or _finding(rounding, **errors)
+    return {
+        "action": type(action).__name__.lower(),
+        "row_shape": leaf.shape[1:],
+        "dtype": str(leaf.dtype),
+        **errors,
+        "finding": finding,
+        "ok": not wrong,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Moves:
+    """One leaf, moved there and back."""
+
+    transform: AbstractTransform
+    actions: LeafActions
+    leaf: NDArray[Any]
+
+    def there(self, parameter: Parameters, values: Any) -> Any:
+        elements = self.transform.leaf_elements(self.actions, self._each(parameter), self._dtypes)
+        return np.asarray(move_rows(self.actions, elements, values))
+
+    def back(self, parameter: Parameters, values: Any) -> Any:
+        (action,) = self.actions.actions
+        if isinstance(action, Action) and action.inverse is None:
+            return self.there(self.transform.inverse(parameter), values)
+        actions, elements = self.transform.inverse_elements(
+            self.actions, self._each(parameter), self._dtypes
+        )
+        return np.asarray(move_rows(actions, elements, values))
+
+    def misfit(self, parameters: list[Parameters]) -> str:
+        """Say how the action changes shape or dtype, if it does."""
+        try:
+            dtypes = {self.there(g, self.leaf).dtype for g in parameters}
+        except ValueError as error:
+            return str(error)
+        changed = sorted(str(d) for d in dtypes - {self.leaf.dtype})
+        return f"the action returns {', '.join(changed)}; cast its result" if changed else ""
+
+    def errors(self, first: list[Parameters], second: list[Parameters]) -> dict[str, float]:
+        """Return the relative errors of the identity, of round trips and of compositions."""
+        x, there = self.leaf, self.there
+        identity = self._relative([(there(self.transform.identity, x), x)])
+        try:
+            round_trip = self._relative((self.back(g, there(g, x)), x) for g in first)
+        except ValueError:  # no inverse
+            round_trip = float("nan")
+        products = [self.transform.compose(g, h) for g, h in zip(first, second, strict=True)]
+        composition = self._relative(
+            (there(product, x), there(g, there(h, x)))
+            for g, h, product in zip(first, second, products, strict=True)
+            if product is not None
+        )
+        return {
+            "identity_error": identity,
+            "round_trip_error": round_trip,
+            "composition_error": composition,
+        }
+
+    @property
+    def _dtypes(self) -> list[Any]:
+        return [self.leaf.dtype]
+
+    def _each(self, parameter: Parameters) -> Parameters:
+        return np.broadcast_to(parameter, (len(self.leaf), *parameter.shape))
+
+    def _relative(self, pairs: Iterable[tuple[Any, Any]]) -> float:
+        """Return the rms difference of pairs over the spread of the leaf; NaN without pairs."""
+        squares = [np.mean(np.abs(a.astype(complex) - b) ** 2) for a, b in pairs]
+        spread = self.leaf.astype(complex).std() or np.abs(self.leaf).max() or 1.0
+        return float(np.sqrt(np.mean(squares)) / spread) if squares else float("nan")
+
+
+def _wrong(
+    action: AbstractLeafAction,
+    rounding: float,
+    *,
+    identity_error: float,
+    round_trip_error: float,
+    composition_error: float,
+) -> str:
+    """Say what a transformation should not do, or nothing."""
+    lossy = isinstance(action, Image | Action)
+    limit = float("inf") if isinstance(action, Image) else _UNRELATED if lossy else rounding
+    if identity_error > rounding:
+        return f"the identity moves it by {identity_error:.2g} of its spread; is identity= right?"
+    if round_trip_error > limit:
+        return (
+            f"g^-1 g x differs from x by {round_trip_error:.2g} of its spread; is the inverse that "
+            f"of the action?"
+        )
+    if composition_error > limit:
+        return f"(g h) x differs from g (h x) by {composition_error:.2g} of its spread"
+    return ""
+
+
+def _finding(
+    rounding: float, *, identity_error: float, round_trip_error: float, composition_error: float
+) -> str:
+    """Say how exact an action is."""
+    del identity_error  # zero up to rounding, or it would be wrong
+    if np.isnan(round_trip_error):
+        trip = "no inverse"
+    elif round_trip_error <= rounding:
+        trip = "g^-1 g x = x up to rounding"
+    else:
+        trip = f"g^-1 g x differs from x by {round_trip_error:.2g} of its spread (interpolation)"
+    if np.isnan(composition_error):
+        return trip
+    if composition_error <= rounding:
+        return f"{trip}, (g h) x = g (h x) up to rounding"
+    return f"{trip}, (g h) x from g (h x) by {composition_error:.2g}"

@@ -1,0 +1,115 @@
+"""One table of all transforms: what holds for transformations is tested over every entry."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+import equiprob as ep
+from equiprob.transforms import AbstractTransform
+
+_rng = np.random.default_rng(0)
+VECTORS = _rng.normal(size=(6, 2))
+POINTS = _rng.normal(size=(6, 4, 2))
+SPATIAL = _rng.normal(size=(6, 3))
+ITEMS = _rng.normal(size=(6, 4, 2))
+IMAGES = _rng.random((6, 5, 5))
+SIGNALS = _rng.normal(size=(6, 7))  # an even length has no shift by half a sample
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A transform, inputs (rows first, float64) it acts on, and what the table knows of it."""
+
+    transform: AbstractTransform
+    x: Any
+    is_group: bool = True
+    """Whether elements have inverses and products."""
+    is_haar: bool = False
+
+
+def _klein_four() -> np.ndarray:
+    """The rotations of a brick: diagonal 3 x 3 matrices of determinant 1."""
+    return np.stack([np.diag(d) for d in ([1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1])]) * 1.0
+
+
+def _scale_in_numpy(parameter: Any, row: Any) -> Any:
+    return np.asarray(row) * float(parameter[0])  # float() refuses a tracer
+
+
+def _roll(parameter: Any, row: Any) -> Any:
+    """Shift a periodic signal by any amount, in Fourier space."""
+    size = row.shape[-1]
+    phase = jnp.exp(-2j * jnp.pi * jnp.fft.rfftfreq(size) * parameter[0])
+    return jnp.fft.irfft(jnp.fft.rfft(row) * phase, size).astype(row.dtype)
+
+
+def _blur(parameter: Any, row: Any) -> Any:
+    frequency = 2 * jnp.pi * jnp.fft.rfftfreq(row.shape[-1])
+    damped = jnp.fft.rfft(row) * jnp.exp(-parameter[0] * frequency**2)
+    return jnp.fft.irfft(damped, row.shape[-1]).astype(row.dtype)
+
+
+def mixture() -> dist.Distribution:
+    """A law with neither a quantile function of its own nor one in SciPy."""
+    return dist.MixtureSameFamily(
+        dist.Categorical(jnp.array([0.3, 0.7])), dist.Normal(jnp.array([-1.0, 0.5]), 0.2)
+    )
+
+
+_T = ep.transforms
+_planar = {"acts_on": "vectors", "output_action": "vectors"}
+_quarter = np.stack([np.linalg.matrix_power(np.array([[0.0, -1], [1, 0]]), k) for k in range(4)])
+
+VARIANTS: dict[str, Variant] = {
+    "rotations2d": Variant(_T.rotations2d(**_planar), VECTORS, is_haar=True),
+    "rotations2d limited": Variant(_T.rotations2d(0.5, acts_on="points"), POINTS),
+    "rotations2d normal law": Variant(_T.rotations2d(law=dist.Normal(0, 0.3), **_planar), VECTORS),
+    "rotations2d gamma law": Variant(_T.rotations2d(law=dist.Gamma(2.0, 4.0), **_planar), VECTORS),
+    "rotations2d mixture law": Variant(_T.rotations2d(law=mixture(), **_planar), VECTORS),
+    "cyclic 4": Variant(_T.cyclic(4), IMAGES, is_haar=True),
+    "cyclic 5": Variant(_T.cyclic(5, acts_on="points"), POINTS, is_haar=True),
+    "dihedral 4": Variant(_T.dihedral(4), IMAGES, is_haar=True),
+    "finite matrices": Variant(
+        _T.finite(_klein_four(), output_action="vectors"), SPATIAL, is_haar=True
+    ),
+    "finite permutations": Variant(
+        _T.finite([[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]], acts_on="permuted"),
+        ITEMS,
+        is_haar=True,
+    ),
+    "finite weighted": Variant(_T.finite(_quarter, weights=[4, 1, 2, 1]), VECTORS),
+    "finite, not a group": Variant(_T.finite(_quarter[:2]), VECTORS, is_group=False),
+    "translations of points": Variant(_T.translations(1.5), POINTS),
+    "translations of images": Variant(
+        _T.translations(2, whole=True, wrap=True, acts_on="image"), IMAGES
+    ),
+    "sign flips": Variant(_T.sign_flips(3, output_action="vectors"), SPATIAL, is_haar=True),
+    "permutations": Variant(_T.permutations(4, output_action="permuted"), ITEMS, is_haar=True),
+    "functions in NumPy": Variant(
+        _T.from_functions(
+            lambda generator: np.exp(generator.normal()),
+            _scale_in_numpy,
+            identity=1.0,
+            inverse=lambda p: 1 / p,
+            magnitude=lambda p: abs(np.log(p)),
+            name="scaling",
+        ),
+        SPATIAL,
+        is_group=False,
+    ),
+    "functions in JAX": Variant(
+        _T.from_functions(
+            dist.Uniform(-4.0, 4.0), _roll, inverse=lambda p: -p, magnitude=np.abs, name="roll"
+        ),
+        SIGNALS,
+        is_group=False,
+    ),
+    "blur semigroup": Variant(
+        _T.from_functions(lambda generator: generator.exponential(), _blur, name="blur"),
+        SIGNALS,
+        is_group=False,
+    ),
+}
