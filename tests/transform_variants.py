@@ -1,11 +1,13 @@
 """One table of all transforms: what holds for transformations is tested over every entry."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from scipy import stats
 
 import equiprob as ep
 from equiprob.transforms import AbstractTransform
@@ -25,9 +27,17 @@ class Variant:
 
     transform: AbstractTransform
     x: Any
-    is_group: bool = True
-    """Whether elements have inverses and products."""
+    has_product: bool = True
+    has_inverse: bool = True
     is_haar: bool = False
+    restricted: bool = True
+    """Whether its law can be restricted to a range of magnitudes."""
+    cdf: Callable[[Any], Any] | None = None
+    """The distribution function of the parameter, where it is a number with a density."""
+
+
+def mixture_cdf(angle: Any) -> Any:
+    return 0.3 * stats.norm(-1, 0.2).cdf(angle) + 0.7 * stats.norm(0.5, 0.2).cdf(angle)
 
 
 def _klein_four() -> np.ndarray:
@@ -52,23 +62,36 @@ def _blur(parameter: Any, row: Any) -> Any:
     return jnp.fft.irfft(damped, row.shape[-1]).astype(row.dtype)
 
 
-def mixture() -> dist.Distribution:
-    """A law with neither a quantile function of its own nor one in SciPy."""
-    return dist.MixtureSameFamily(
-        dist.Categorical(jnp.array([0.3, 0.7])), dist.Normal(jnp.array([-1.0, 0.5]), 0.2)
-    )
-
-
+# A law with neither a quantile function of its own nor one in SciPy.
+_mixture = dist.MixtureSameFamily(
+    dist.Categorical(jnp.array([0.3, 0.7])), dist.Normal(jnp.array([-1.0, 0.5]), 0.2)
+)
 _T = ep.transforms
 _planar = {"acts_on": "vectors", "output_action": "vectors"}
 _quarter = np.stack([np.linalg.matrix_power(np.array([[0.0, -1], [1, 0]]), k) for k in range(4)])
 
 VARIANTS: dict[str, Variant] = {
-    "rotations2d": Variant(_T.rotations2d(**_planar), VECTORS, is_haar=True),
-    "rotations2d limited": Variant(_T.rotations2d(0.5, acts_on="points"), POINTS),
-    "rotations2d normal law": Variant(_T.rotations2d(law=dist.Normal(0, 0.3), **_planar), VECTORS),
-    "rotations2d gamma law": Variant(_T.rotations2d(law=dist.Gamma(2.0, 4.0), **_planar), VECTORS),
-    "rotations2d mixture law": Variant(_T.rotations2d(law=mixture(), **_planar), VECTORS),
+    "rotations2d": Variant(
+        _T.rotations2d(**_planar), VECTORS, is_haar=True, cdf=stats.uniform(-np.pi, 2 * np.pi).cdf
+    ),
+    "rotations2d limited": Variant(
+        _T.rotations2d(0.5, acts_on="points"), POINTS, cdf=stats.uniform(-0.5, 1.0).cdf
+    ),
+    "rotations2d normal law": Variant(
+        _T.rotations2d(law=dist.Normal(0, 0.3), **_planar),
+        VECTORS,
+        restricted=False,
+        cdf=stats.norm(0, 0.3).cdf,
+    ),
+    "rotations2d gamma law": Variant(
+        _T.rotations2d(law=dist.Gamma(2.0, 4.0), **_planar),
+        VECTORS,
+        restricted=False,
+        cdf=stats.gamma(2, scale=1 / 4).cdf,
+    ),
+    "rotations2d mixture law": Variant(
+        _T.rotations2d(law=_mixture, **_planar), VECTORS, restricted=False, cdf=mixture_cdf
+    ),
     "cyclic 4": Variant(_T.cyclic(4), IMAGES, is_haar=True),
     "cyclic 5": Variant(_T.cyclic(5, acts_on="points"), POINTS, is_haar=True),
     "dihedral 4": Variant(_T.dihedral(4), IMAGES, is_haar=True),
@@ -81,13 +104,21 @@ VARIANTS: dict[str, Variant] = {
         is_haar=True,
     ),
     "finite weighted": Variant(_T.finite(_quarter, weights=[4, 1, 2, 1]), VECTORS),
-    "finite, not a group": Variant(_T.finite(_quarter[:2]), VECTORS, is_group=False),
-    "translations of points": Variant(_T.translations(1.5), POINTS),
+    "finite, not a group": Variant(
+        _T.finite(_quarter[:2]), VECTORS, has_product=False, has_inverse=False
+    ),
+    "translations of points": Variant(
+        _T.translations(1.5), POINTS, cdf=stats.uniform(-1.5, 3.0).cdf
+    ),
     "translations of images": Variant(
         _T.translations(2, whole=True, wrap=True, acts_on="image"), IMAGES
     ),
-    "sign flips": Variant(_T.sign_flips(3, output_action="vectors"), SPATIAL, is_haar=True),
-    "permutations": Variant(_T.permutations(4, output_action="permuted"), ITEMS, is_haar=True),
+    "sign flips": Variant(
+        _T.sign_flips(3, output_action="vectors"), SPATIAL, is_haar=True, restricted=False
+    ),
+    "permutations": Variant(
+        _T.permutations(4, output_action="permuted"), ITEMS, is_haar=True, restricted=False
+    ),
     "functions in NumPy": Variant(
         _T.from_functions(
             lambda generator: np.exp(generator.normal()),
@@ -98,18 +129,25 @@ VARIANTS: dict[str, Variant] = {
             name="scaling",
         ),
         SPATIAL,
-        is_group=False,
+        has_product=False,
+        restricted=False,
+        cdf=stats.lognorm(1).cdf,
     ),
     "functions in JAX": Variant(
         _T.from_functions(
             dist.Uniform(-4.0, 4.0), _roll, inverse=lambda p: -p, magnitude=np.abs, name="roll"
         ),
         SIGNALS,
-        is_group=False,
+        has_product=False,
+        restricted=False,
+        cdf=stats.uniform(-4, 8).cdf,
     ),
     "blur semigroup": Variant(
         _T.from_functions(lambda generator: generator.exponential(), _blur, name="blur"),
         SIGNALS,
-        is_group=False,
+        has_product=False,
+        restricted=False,
+        cdf=stats.expon.cdf,
+        has_inverse=False,
     ),
 }

@@ -149,8 +149,9 @@ class SymmetryLevel(AbstractEstimator):
             raise ValueError(
                 "the optimal level compares predictions with targets: pass y= to evaluate_orbits"
             )
-        if not orbit_average_available(table, found):
-            raise ValueError(f"the optimal level cannot be found: {worst_first(found)[0].value}")
+        reason: set[Diagnostic] = set()
+        if not orbit_average_available(table, reason):
+            raise ValueError(f"the optimal level cannot be found: {reason.pop().value}")
         risk = self.path.risk(table)
         squared_loss = ((table.only.y - table.only.base) ** 2).sum(axis=1)
         draws = {"risk": self._risk_draws(table, risk, squared_loss)}

@@ -69,7 +69,7 @@ class Design:
         m, dimensions = self.n_transforms, transform.n_uniforms
         if not dimensions:
             generators = keyed_generators(self.seed, ids)
-            return np.stack([[transform.sample(g) for _ in range(m)] for g in generators])
+            return np.stack([transform.sample_many(g, m) for g in generators])
         if self.kind != "quasi":
             uniforms = keyed_uniforms(self.seed, Purpose.TRANSFORMS, ids, m * dimensions)
             return transform.parameters(uniforms.reshape(len(ids), m, dimensions))

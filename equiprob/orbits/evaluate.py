@@ -188,7 +188,7 @@ def _floor(passes: NDArray[np.float64], dtype: Any) -> float:
     if not finite.any():
         return 0.0
     eps = float(jnp.finfo(dtype).eps)
-    changed = ((probed - base)[finite] ** 2).sum(axis=1).mean()
+    changed = ((probed[finite] - base[finite]) ** 2).sum(axis=1).mean()
     size = (base[finite] ** 2).sum(axis=1).mean()
     return float(np.sqrt(changed + eps**2 * size))
 
@@ -249,9 +249,10 @@ def _chunks(n: int, size: int, progress: bool | None) -> Iterator[tuple[int, int
     began = time.monotonic()
     for done, start in enumerate(starts):
         if bar is None and progress is not False:
-            elapsed = time.monotonic() - began
-            # The first chunk compiles, so the estimate waits for the second.
-            slow = done >= 2 and elapsed / done * len(starts) > _SLOW_SECONDS
+            if done == 1:
+                began = time.monotonic()  # the first chunk compiles: it says nothing of the rest
+            each = (time.monotonic() - began) / max(done - 1, 1)
+            slow = done >= 2 and each * (len(starts) - done) > _SLOW_SECONDS
             if progress or slow:
                 from tqdm import tqdm
 

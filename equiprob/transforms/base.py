@@ -79,7 +79,11 @@ class AbstractTransform(abc.ABC):
 
     def sample(self, generator: np.random.Generator) -> Parameters:
         """Draw one parameter ``(n_parameters,)`` from the law."""
-        return self.parameters(generator.random(self.n_uniforms))
+        return self.sample_many(generator, 1)[0]
+
+    def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
+        """Draw `n` independent parameters ``(n, n_parameters)`` from the law."""
+        return self.parameters(generator.random((n, self.n_uniforms)))
 
     def enumeration(self) -> Enumeration | None:
         """Return all elements and their probabilities when there are finitely many, else None."""
@@ -161,8 +165,7 @@ class AbstractTransform(abc.ABC):
         if self.n_uniforms:
             parameters = self.parameters(hammersley(n, self.n_uniforms, centred=True))
         else:
-            generator = np.random.default_rng(0)
-            parameters = np.stack([self.sample(generator) for _ in range(n)])
+            parameters = self.sample_many(np.random.default_rng(0), n)
         return self.magnitude(parameters), np.full(n, 1 / n)
 
     # ---- acting ---------------------------------------------------------------------------------

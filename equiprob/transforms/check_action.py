@@ -100,8 +100,7 @@ def check_action(
 
     if not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"n must be a positive integer, got {n!r}")
-    generator = np.random.default_rng(seed)
-    draws = [transform.sample(generator) for _ in range(2 * n)]
+    draws = transform.sample_many(np.random.default_rng(seed), 2 * n)
     check = partial(_check_leaf, transform, draws[:n], draws[n:])
 
     x = _first_rows("x", x)
@@ -135,8 +134,8 @@ def _by_leaf(check: Any, what: str, actions: LeafActions, tree: Any) -> dict[str
 
 def _check_leaf(
     transform: AbstractTransform,
-    first: list[Parameters],
-    second: list[Parameters],
+    first: Parameters,
+    second: Parameters,
     name: str,
     action: AbstractLeafAction,
     leaf: NDArray[Any],
@@ -182,7 +181,7 @@ class _Moves:
         )
         return np.asarray(move_rows(actions, elements, values))
 
-    def misfit(self, parameters: list[Parameters]) -> str:
+    def misfit(self, parameters: Parameters) -> str:
         """Say how the action changes shape or dtype, if it does."""
         try:
             dtypes = {self.there(g, self.leaf).dtype for g in parameters}
@@ -191,7 +190,7 @@ class _Moves:
         changed = sorted(str(d) for d in dtypes - {self.leaf.dtype})
         return f"the action returns {', '.join(changed)}; cast its result" if changed else ""
 
-    def errors(self, first: list[Parameters], second: list[Parameters]) -> dict[str, float]:
+    def errors(self, first: Parameters, second: Parameters) -> dict[str, float]:
         """Return the relative errors of the identity, of round trips and of compositions."""
         x, there = self.leaf, self.there
         identity = self._relative([(there(self.transform.identity, x), x)])

@@ -12,13 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.laws import Quantile, Sampler, quantile_function, sampler
 
+_Draw = Callable[[np.random.Generator], Any]
+
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FromFunctions(AbstractTransform):
     """Transformations given by functions; made by `from_functions`."""
 
-    draw: Callable[[np.random.Generator], Parameters]
+    draw: Sampler
     quantile: Quantile | None
     unit: Parameters
     invert: Callable[[Any], Any] | None
@@ -43,16 +45,16 @@ class FromFunctions(AbstractTransform):
         return self.quantile(uniforms)
 
     @override
-    def sample(self, generator: np.random.Generator) -> Parameters:
+    def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
         if self.quantile is not None:
-            return super().sample(generator)
-        parameter = np.atleast_1d(np.asarray(self.draw(generator), dtype=np.float64))
-        if parameter.ndim != 1 or parameter.shape != self.unit.shape:
+            return super().sample_many(generator, n)
+        parameters = self.draw(generator, n)
+        if parameters.shape != (n, *self.unit.shape):
             raise ValueError(
-                f"the law of {self} drew a parameter of shape {parameter.shape}; expected "
+                f"the law of {self} drew parameters of shape {parameters.shape[1:]}; expected "
                 f"{self.unit.shape}, the shape of identity"
             )
-        return parameter
+        return parameters
 
     @property
     @override
@@ -82,6 +84,15 @@ class FromFunctions(AbstractTransform):
     @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return np.apply_along_axis(lambda p: np.asarray(self.size(p)).item(), -1, parameters)
+
+
+def _sampler_of(law: _Draw) -> Sampler:
+    """Return a function that draws `n` parameters ``(n, n_parameters)`` one by one."""
+
+    def draw(generator: np.random.Generator, n: int) -> Parameters:
+        return np.stack([np.atleast_1d(np.asarray(law(generator), float)) for _ in range(n)])
+
+    return draw
 
 
 def from_functions(
@@ -124,7 +135,7 @@ def from_functions(
     if hasattr(law, "sample") and hasattr(law, "log_prob"):
         quantile, draw = quantile_function(law), sampler(law)
     elif callable(law):
-        quantile, draw = None, cast(Sampler, law)
+        quantile, draw = None, _sampler_of(cast(_Draw, law))
     else:
         raise ValueError(
             f"law must be a function of a numpy Generator or a numpyro Distribution, got "

@@ -17,7 +17,7 @@ import numpy as np
 from equiprob.transforms.base import Parameters
 
 Quantile = Callable[[np.ndarray], np.ndarray]
-Sampler = Callable[[np.random.Generator], np.ndarray]
+Sampler = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def _scipy_quantile(law: Any) -> Quantile | None:
@@ -70,10 +70,12 @@ def quantile_function(law: Any) -> Quantile | None:
 
 
 def sampler(law: Any) -> Sampler:
-    """Return a function that draws one parameter of `law` from a NumPy generator."""
+    """Return a function that draws `n` parameters ``(n, 1)`` of `law` from a NumPy generator."""
+    compiled = jax.jit(lambda key, n: law.sample(key, (n,)), static_argnums=1)
 
-    def draw(generator: np.random.Generator) -> Parameters:
-        key = jax.random.key(int(generator.integers(2**32)))
-        return np.atleast_1d(np.asarray(law.sample(key), dtype=np.float64))
+    def draw(generator: np.random.Generator, n: int) -> Parameters:
+        with jax.enable_x64(True):
+            key = jax.random.key(int(generator.integers(2**32)))
+            return np.asarray(compiled(key, n), dtype=np.float64)[:, None]
 
     return draw

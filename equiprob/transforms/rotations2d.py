@@ -45,6 +45,7 @@ class Rotations2D(AbstractTransform):
             )
         if self.law is not None:
             object.__setattr__(self, "_quantile", quantile_function(self.law))
+            object.__setattr__(self, "_draw", sampler(self.law))
 
     def __str__(self) -> str:
         """Name the transform for people."""
@@ -64,10 +65,10 @@ class Rotations2D(AbstractTransform):
         return (2 * uniforms - 1) * self.max_angle
 
     @override
-    def sample(self, generator: np.random.Generator) -> Parameters:
+    def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
         if self.n_uniforms:
-            return super().sample(generator)
-        return sampler(self.law)(generator)
+            return super().sample_many(generator, n)
+        return self._draw(generator, n)  # pyright: ignore[reportAttributeAccessIssue]
 
     @property
     @override

@@ -1,0 +1,143 @@
+"""Results: intervals as ArviZ's, labelled trees, files, and configurations that say what they are."""
+
+import arviz_base
+import numpy as np
+import pytest
+import xarray as xr
+
+import equiprob as ep
+from equiprob.testing import linear_task
+
+
+@pytest.fixture(scope="module")
+def task():
+    return linear_task(60, optimum=0.4, seed=0)
+
+
+@pytest.fixture(scope="module")
+def orbits(task):
+    return ep.evaluate_orbits(task.predict, task.x, task.transform, y=task.y, backend="python")
+
+
+@pytest.fixture(scope="module")
+def results(orbits):
+    other = ep.evaluate_orbits(
+        lambda b: 0.5 * b, orbits.x, orbits.transform, y=orbits.only.y, backend="python"
+    )
+    return {
+        "error": ep.ModelEquivarianceError(n_draws=300).fit(orbits),
+        "level": ep.SymmetryLevel(n_draws=300).fit(orbits),
+        "range": ep.SymmetryLevel(n_draws=300, path=ep.paths.Range()).fit(orbits),
+        "comparison": ep.compare({"a": orbits, "b": other}, n_draws=300),
+    }
+
+
+@pytest.mark.parametrize("name", ["error", "level", "range", "comparison"])
+def test_saved_results_come_back_whole(results, name, tmp_path):
+    result = results[name]
+    path = tmp_path / "result.nc"
+    result.save(path)
+    again = ep.load(path)
+    assert type(again) is type(result)
+    assert str(again) == str(result)
+    assert again.diagnostics == result.diagnostics
+    for key, draws in result.draws.items():
+        assert np.array_equal(again.draws[key], draws)
+    assert again.summary().equals(result.summary())
+    assert [p.name for p in tmp_path.iterdir()] == ["result.nc"]  # nothing partial is left
+
+
+def test_loaded_level_says_that_it_cannot_predict(results, task, tmp_path):
+    results["level"].save(tmp_path / "level.nc")
+    with pytest.raises(ValueError, match="fit it again"):
+        ep.load(tmp_path / "level.nc").predictor(task.predict)
+
+
+def test_bad_files_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.nc"):
+        ep.load(tmp_path / "nothing.nc")
+    (tmp_path / "text.nc").write_text("no netCDF")
+    with pytest.raises(ValueError, match="text.nc cannot be read"):
+        ep.load(tmp_path / "text.nc")
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match="no equiprob result"):
+        ep.load(tmp_path / "foreign.nc")
+
+
+def test_a_file_cannot_choose_the_code_that_runs(results, tmp_path):
+    path = tmp_path / "result.nc"
+    tree = results["error"].tree
+    header = tree.attrs["equiprob"]
+    tree.attrs["equiprob"] = header.replace("equiprob.equivariance.model_error", "os")
+    tree.to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(ValueError, match="unknown kind"):
+        ep.load(path)
+
+
+def test_tree_has_arviz_groups_and_units(results):
+    tree = results["error"].tree
+    assert set(tree.children) == {"posterior", "rows", "diagnostics"}
+    assert tree["posterior"].sizes["chain"] == 1
+    assert tree["posterior"].sizes["draw"] == 300
+    assert tree["posterior"]["profile"].dims == ("chain", "draw", "magnitude")
+    assert tree["posterior"]["error"].attrs["units"] == "output units"
+    assert tree["rows"].sizes["row"] == 60
+
+
+def test_intervals_follow_arviz_defaults_and_arguments(results):
+    result = results["error"]
+    draws = result.draws["error"]
+    with arviz_base.rc_context({"stats.ci_prob": 0.5, "stats.ci_kind": "eti"}):
+        low, high = result.interval().loc["error"]
+    assert (low, high) == pytest.approx(np.quantile(draws, [0.25, 0.75]), rel=1e-3)
+    hdi = np.ptp(result.interval(0.9, "hdi").loc["error"])
+    assert hdi <= np.ptp(result.interval(0.9, "eti").loc["error"])
+
+
+@pytest.mark.parametrize("prob", [0, 1, -0.1, 1.5, "0.9", True])
+def test_interval_probabilities_outside_their_range_are_refused(results, prob):
+    with pytest.raises(ValueError, match="strictly between 0 and 1"):
+        results["error"].interval(prob)
+
+
+def test_unknown_interval_kinds_are_refused(results):
+    with pytest.raises(ValueError, match="'eti' or 'hdi'"):
+        results["error"].interval(0.9, "quantile")
+
+
+def test_summary_has_estimates_intervals_errors_and_words(results):
+    summary = results["error"].summary(0.9)
+    columns = ["estimate", "ci_low", "ci_high", "mc_error", "unit", "diagnostics"]
+    assert list(summary.columns) == columns
+    error = summary.loc["error"]
+    assert error["ci_low"] < error["estimate"] < error["ci_high"]
+    per_component = summary.loc["error_per_component", "estimate"]
+    assert per_component == pytest.approx(error["estimate"] / np.sqrt(2))
+    assert summary.loc["relative_error", "unit"] == "share"
+
+
+def test_the_same_rows_weigh_the_same_in_every_estimator(results):
+    # The level left at the optimum is position x error, draw by draw.
+    level, error = results["level"].draws, results["error"].draws
+    assert np.allclose(level["level"], level["position"] * error["error"], rtol=1e-6)
+
+
+def test_configurations_say_that_fit_returns_the_result():
+    estimator = ep.ModelEquivarianceError()
+    with pytest.raises(AttributeError, match=r"result = ModelEquivarianceError\(\).fit"):
+        estimator.summary()
+    with pytest.raises(AttributeError, match="no attribute 'sumary'"):
+        estimator.sumary()
+    with pytest.raises(ValueError, match="n_draws"):
+        ep.ModelEquivarianceError(n_draws=0)
+    with pytest.raises(ValueError, match="weight_seed"):
+        ep.SymmetryLevel(weight_seed=-1)
+    with pytest.raises(TypeError):
+        ep.ModelEquivarianceError(100)
+
+
+def test_results_and_configurations_are_frozen(results):
+    with pytest.raises(AttributeError):
+        results["error"].facts = {}
+    with pytest.raises(AttributeError):
+        ep.SymmetryLevel().n_draws = 1

@@ -1,0 +1,77 @@
+"""The rows' weights: keyed, exchangeable, paired between tables and independent between rows."""
+
+import numpy as np
+from scipy import stats
+
+from equiprob.posterior import weights as w
+
+IDS = np.random.default_rng(0).integers(0, 2**63, 60).astype(np.uint64)
+
+
+def test_weights_depend_on_the_unit_and_not_on_its_place():
+    shuffled = np.random.default_rng(1).permutation(60)
+    all_at_once = w.exponential_weights(IDS, 500, seed=3)
+    assert np.array_equal(w.exponential_weights(IDS[shuffled], 500, seed=3), all_at_once[shuffled])
+    assert np.array_equal(w.exponential_weights(IDS[:7], 500, seed=3), all_at_once[:7])
+    assert not np.allclose(w.exponential_weights(IDS, 500, seed=4), all_at_once)
+
+
+def test_weights_are_exponential_and_independent_between_rows():
+    # KS at level 1e-6; the twin (a wrong scale) must fail it.
+    drawn = w.exponential_weights(IDS, 4000, seed=0)
+    assert stats.kstest(drawn.ravel(), "expon").pvalue > 1e-6
+    assert stats.kstest(1.02 * drawn.ravel(), "expon").pvalue < 1e-6
+    # 1770 correlations of 4000 draws: largest |z| beyond 6 with probability 4e-6.
+    correlation = np.corrcoef(drawn)[np.triu_indices(60, 1)]
+    assert np.abs(correlation).max() * np.sqrt(4000) < 6
+
+
+def test_draws_have_the_moments_of_the_bayesian_bootstrap():
+    values = np.random.default_rng(2).normal(size=(60, 1))
+    draws = w.weighted_means(IDS, values, n_draws=20_000, seed=0)[:, 0]
+    variance = values.var() / 61  # Rubin 1981: population variance / (n + 1)
+    # 5 Monte Carlo standard errors: false failure 6e-7 each.
+    assert abs(draws.mean() - values.mean()) < 5 * np.sqrt(variance / 20_000)
+    spread = draws.var() / variance
+    assert abs(spread - 1) < 5 * np.sqrt(3 / 20_000)
+    assert abs(spread * 61 / 50 - 1) > 5 * np.sqrt(3 / 20_000)  # power: a width off by 10 %
+
+
+def test_grouped_rows_move_together():
+    units = np.repeat(IDS[:6], 10)
+    values = np.random.default_rng(3).normal(size=(60, 1))
+    by_rows = w.weighted_means(units, values, n_draws=300, seed=0)
+    means = values.reshape(6, 10).mean(axis=1)[:, None]
+    assert np.allclose(by_rows, w.weighted_means(IDS[:6], means, n_draws=300, seed=0), atol=1e-12)
+
+
+def test_many_units_are_pooled_into_blocks_with_the_same_spread(monkeypatch):
+    ids = np.random.default_rng(4).integers(0, 2**63, 6000).astype(np.uint64)
+    values = np.random.default_rng(5).normal(size=(6000, 1)) + 3
+    exact = w.weighted_means(ids, values, n_draws=4000, seed=0)
+    monkeypatch.setattr(w, "MOST_UNITS", 1000)
+    pooled, place = w.pooled_units(ids)
+    assert len(pooled) <= w.N_BLOCKS
+    assert place.max() == len(pooled) - 1
+    blocked = w.weighted_means(ids, values, n_draws=4000, seed=0)
+    # sd of an sd from 1024 blocks and 4000 draws is 2.5 %; 5 of them.
+    assert abs(blocked.std() / exact.std() - 1) < 0.13
+    assert abs(np.corrcoef(blocked[:, 0], exact[:, 0])[0, 1]) < 0.1  # other weights
+
+
+def test_train_and_test_rows_weigh_independently():
+    first, second = IDS[:30], IDS[30:]
+    values = np.random.default_rng(6).normal(size=(30, 1))
+    a = w.weighted_means(first, values, n_draws=4000, seed=0)[:, 0]
+    b = w.weighted_means(second, values, n_draws=4000, seed=0)[:, 0]
+    assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(4000)
+    same = w.weighted_means(first, -values, n_draws=4000, seed=0)[:, 0]
+    assert np.corrcoef(a, same)[0, 1] < -0.999  # power: shared rows are paired
+
+
+def test_folds_keep_units_together_and_are_balanced():
+    units = np.repeat(IDS, 3)
+    fold = w.folds(units, 5)
+    assert all(len(set(fold[units == u])) == 1 for u in IDS)
+    assert np.bincount(fold).tolist() == [36] * 5
+    assert sorted(w.folds(IDS[:2], 5)) == [0, 1]
