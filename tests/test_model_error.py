@@ -189,7 +189,7 @@ def test_several_outputs_must_be_chosen():
             acts_on="vectors", output_action={"energy": "invariant", "first": "invariant"}
         ),
     )
-    with pytest.raises(ValueError, match="energy.*first"):
+    with pytest.raises(ValueError, match=r"energy.*first"):
         FAST.fit(table)
     assert FAST.fit(table["energy"]).is_exact
     assert not FAST.fit(table["first"]).is_exact

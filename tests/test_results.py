@@ -1,4 +1,4 @@
-"""Results: intervals as ArviZ's, labelled trees, files, and configurations that say what they are."""
+"""Results: intervals as ArviZ makes them, labelled trees, files, and clear configurations."""
 
 import arviz_base
 import numpy as np
@@ -54,10 +54,10 @@ def test_loaded_level_says_that_it_cannot_predict(results, task, tmp_path):
 
 
 def test_bad_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing.nc"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.nc"):
         ep.load(tmp_path / "nothing.nc")
     (tmp_path / "text.nc").write_text("no netCDF")
-    with pytest.raises(ValueError, match="text.nc cannot be read"):
+    with pytest.raises(ValueError, match=r"text\.nc cannot be read"):
         ep.load(tmp_path / "text.nc")
     xr.Dataset({"a": 1}).to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match="no equiprob result"):

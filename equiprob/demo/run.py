@@ -180,7 +180,11 @@ def _write(findings: Findings, split: DigitsSplit, output: Path, seed: int) -> P
         sections=[
             Section(
                 "How equivariant is each network?",
-                rest[:n],
+                [
+                    "How much the class probabilities change when a digit is turned by a random "
+                    "angle, absolutely and relative to how much they vary between digits; with "
+                    "90 % credible intervals."
+                ],
                 [
                     FigureBlock(
                         figures["error-by-angle"],
@@ -196,6 +200,7 @@ def _write(findings: Findings, split: DigitsSplit, output: Path, seed: int) -> P
                         "Posterior densities of three quantities.",
                     ),
                 ],
+                _error_table(findings.errors),
             ),
             Section(
                 "How far should predictions be averaged?",
@@ -242,6 +247,20 @@ def _write(findings: Findings, split: DigitsSplit, output: Path, seed: int) -> P
     for figure in figures.values():
         plt.close(figure)
     return page
+
+
+def _error_table(errors: dict[str, ModelEquivarianceErrorResult]) -> Any:
+    import pandas as pd
+
+    rows = {}
+    for name, error in errors.items():
+        summary = error.summary(0.9)
+        numbers = {}
+        for quantity in ("error", "relative_error", "asymmetry_share"):
+            estimate, low, high = summary.loc[quantity, ["estimate", "ci_low", "ci_high"]]
+            numbers[quantity] = f"{estimate:.3g} ({low:.3g} to {high:.3g})"
+        rows[name] = numbers
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("network")
 
 
 def _profiles(errors: dict[str, ModelEquivarianceErrorResult]) -> Any:

@@ -83,4 +83,6 @@ def _posterior(result: ModelEquivarianceErrorResult) -> Any:
         axes = collection.get_target(name, {})
         axes.set_title("")
         axes.set_xlabel(with_unit(name.replace("_", " "), result.units.get(name, "")))
-    return collection.viz["figure"].item()
+    figure = collection.viz["figure"].item()
+    figure.set_layout_engine("constrained")
+    return figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.plots.style import (
     BAND_NOTE,
@@ -32,10 +33,45 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
     Returns:
         The Matplotlib figure.
     """
-    figure, ax = new_figure() if ax is None else (ax.figure, ax)
     positions, risk = result.coords["position_grid"], result.draws["risk"]
     # Against the model as it is the rows' own difficulty cancels, which would widen every band.
     change = risk - risk[:, [int(result.facts["unchanged_index"])]]
+    around = _around_the_optimum(change)
+    if ax is not None or around.all():
+        figure, ax = new_figure() if ax is None else (ax.figure, ax)
+        _draw(ax, result, positions, change)
+        return figure
+    figure, (whole, close) = new_figure(width=9.0, columns=2)
+    _draw(whole, result, positions, change)
+    _draw(close, result, positions[around], change[:, around], legend=False)
+    whole.set_title("the whole path", fontsize=9, loc="left")
+    close.set_title("around the optimum", fontsize=9, loc="left")
+    close.set_ylabel("")
+    return figure
+
+
+def _around_the_optimum(change: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which positions to look at closely: all, unless most of the path is far worse."""
+    middle = np.median(change, axis=0)
+    depth = max(
+        -middle.min(), float(np.ptp(np.quantile(change, [0.05, 0.95], axis=0), axis=0).max())
+    )
+    near = middle <= middle.min() + 1.5 * depth
+    if near.mean() > 0.6 or near.sum() < 3:
+        return np.ones(len(middle), dtype=bool)
+    first, last = np.flatnonzero(near)[[0, -1]]
+    index = np.arange(len(middle))
+    return (index >= first) & (index <= last)
+
+
+def _draw(
+    ax: Any,
+    result: SymmetryLevelResult,
+    positions: NDArray[np.float64],
+    change: NDArray[np.float64],
+    *,
+    legend: bool = True,
+) -> None:
     band(ax, positions, change, BLUE, label=BAND_NOTE)
     ax.axhline(0, color=GREY, linewidth=1)
     low, high = ax.get_ylim()
@@ -43,8 +79,13 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
     if "position" in result.draws:
         interval_bar(ax, floor, result.draws["position"], ORANGE)
         ax.plot([], [], color=ORANGE, linewidth=4, label="position of least risk")
-        at = result.shipped_position
-        ax.axvline(at, color=ORANGE, linestyle=":", linewidth=1.2, label="recommended position")
+        ax.axvline(
+            result.shipped_position,
+            color=ORANGE,
+            linestyle=":",
+            linewidth=1.2,
+            label="recommended position",
+        )
     ax.set_ylim(floor - 0.08 * (high - low), high)
     unit = result.units.get("position", "")
     margin = 0.02 * float(np.ptp(positions))
@@ -53,5 +94,5 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
         degree_ticks(ax, float(positions.max()))
     ax.set_xlabel(with_unit(str(result.facts["path_label"]), unit))
     ax.set_ylabel("change of the risk (expected squared error)")
-    ax.legend(frameon=False, fontsize=8, loc="best")
-    return figure
+    if legend:
+        ax.legend(frameon=False, fontsize=8, loc="best")

@@ -62,9 +62,11 @@ def quantile_function(law: Any) -> Quantile | None:
     except (NotImplementedError, ImportError):
         return _scipy_quantile(law)
 
+    compiled = jax.jit(law.icdf)
+
     def quantile(u: np.ndarray) -> np.ndarray:
         with jax.enable_x64(True):
-            return np.asarray(law.icdf(jnp.asarray(u, dtype=jnp.float64)), dtype=np.float64)
+            return np.asarray(compiled(jnp.asarray(u, dtype=jnp.float64)), dtype=np.float64)
 
     return quantile
 

@@ -1,0 +1,235 @@
+"""Which transformations a row sees: identities to rounding, and averages without bias."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from transform_variants import VARIANTS
+
+import equiprob as ep
+from equiprob.orbits.accumulate import MagnitudeBins
+from equiprob.orbits.designs import make_design
+
+rng = np.random.default_rng(0)
+
+
+def bent(x):
+    x = np.asarray(x)
+    return np.tanh(x @ [[1.0, 0.4], [-0.7, 0.5]]) + x[:, :1] ** 2
+
+
+def mean_sq(values):
+    return (values**2).sum(axis=-1).mean()
+
+
+# ---- identities (MATH.md, section 10) -------------------------------------------------------
+
+
+def test_linear_map_under_rotations_has_the_closed_form():
+    """For isotropic rows ``e^2 = |W_perp|^2 E|x|^2``, W_perp the part that does not commute."""
+    angles = 2 * np.pi * np.arange(24) / 24
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1) * np.repeat([1.0, 2.0], 12)[:, None]
+    x[12:] = x[:12] @ [[0.0, 2.0], [-2.0, 0.0]]  # two rings of 12, each closed under 30 degrees
+    x[:12] = np.stack([np.cos(2 * angles[:12]), np.sin(2 * angles[:12])], axis=1)
+    x[12:] = 2 * x[:12]
+    w = rng.normal(size=(2, 2))
+    commuting = np.array([[w[0, 0] + w[1, 1], w[0, 1] - w[1, 0]]] * 2) / 2
+    commuting = np.array([[commuting[0, 0], commuting[0, 1]], [-commuting[0, 1], commuting[0, 0]]])
+    expected = ((w - commuting) ** 2).sum() * mean_sq(x)
+    turn = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
+    # Lattices of at least 5 angles integrate the square, of degree 4, exactly.
+    table = ep.evaluate_orbits(lambda batch: np.asarray(batch) @ w.T, x, turn, n_transforms=12)
+    assert min(table.design.replicates) >= 5
+    np.testing.assert_allclose(table.only.pair_sq.mean(), expected, rtol=1e-12)
+    np.testing.assert_allclose(2 * table.mean_displacement_sq.mean(), expected, rtol=1e-12)
+
+
+QUARTER = ep.transforms.cyclic(4, acts_on="vectors", output_action="vectors")
+SEEDS = rng.normal(size=(6, 2))
+CLOSED = np.stack([QUARTER.apply(g, SEEDS) for g in QUARTER.enumeration().parameters], axis=1)
+CLOSED = CLOSED.reshape(24, 2)
+"""Rows closed under quarter turns: the empirical law of X is invariant."""
+
+
+def looked_up(values):
+    """Return the predictor with the given value at each row of `CLOSED`."""
+
+    def predict(x):
+        return values[np.abs(np.asarray(x)[:, None] - CLOSED).max(axis=2).argmin(axis=1)]
+
+    return predict
+
+
+def full_orbits(predict, x=CLOSED):
+    table = ep.evaluate_orbits(predict, x, QUARTER)
+    assert (table.design.kind, table.design.n_transforms) == ("full", 4)
+    return table
+
+
+def test_identities_of_exact_symmetry():
+    """(1), (2), (3), (6), (6'), (7) and (13) to rounding, with y the conditional mean."""
+    y = rng.normal(size=(24, 2))
+    table, truth = full_orbits(bent), full_orbits(looked_up(y))
+    f, f_sym = table.only.base, table.only.base + table.mean_displacement
+    f_perp, y_perp = -table.mean_displacement, -truth.mean_displacement
+    np.testing.assert_array_equal(truth.only.base, y)
+    error, data_error = (np.sqrt(t.only.pair_sq.mean()) for t in (table, truth))
+    same = {"rtol": 1e-12}
+
+    np.testing.assert_allclose(error**2, 2 * mean_sq(f_perp), **same)  # (1)
+    np.testing.assert_allclose(error**2, 2 * table.only.within_sq.mean(), **same)
+    np.testing.assert_allclose(table.mean_displacement_sq.mean(), mean_sq(f_perp), **same)
+    saved = mean_sq(y - f_sym) - mean_sq(y - f)  # (2)
+    np.testing.assert_allclose(saved, mean_sq(y_perp) - mean_sq(f_perp - y_perp), **same)
+    bound = np.sqrt(2) * (y * f_perp).sum(axis=1).mean() / np.sqrt(mean_sq(f_perp))  # (3)
+    assert bound < data_error
+    waste = mean_sq(f_perp - y_perp)  # (6'), (6)
+    np.testing.assert_allclose(waste, -saved + data_error**2 / 2, **same)
+    assert waste >= (data_error - error) ** 2 / 2
+    level = 0.3 * data_error  # (7)
+    closest = y - y_perp + 0.3 * y_perp
+    at_level = np.sqrt(full_orbits(looked_up(closest)).only.pair_sq.mean())
+    np.testing.assert_allclose(at_level, level, **same)
+    np.testing.assert_allclose(mean_sq(closest - y), (data_error - level) ** 2 / 2, **same)
+    cross = ((y - f_sym) * f_perp).sum(axis=1).mean()  # (13)
+    for s in (0.0, 0.4, 1.0):
+        direct = mean_sq(y - f_sym - s * f_perp)
+        path = mean_sq(y - f_sym) - 2 * s * cross + s**2 * table.mean_displacement_sq.mean()
+        np.testing.assert_allclose(direct, path, **same)
+
+
+def test_identity_pairs_and_orbit_variance_differ_on_open_rows():
+    table = full_orbits(bent, SEEDS)
+    pairs, variance = table.only.pair_sq.mean(), 2 * table.only.within_sq.mean()
+    assert abs(pairs - variance) > 0.05 * pairs
+
+
+# ---- unbiased averages ----------------------------------------------------------------------
+# Tolerance 5 Monte Carlo standard errors: each comparison fails by chance 6e-7 of the time.
+
+
+def is_unbiased(values, truth):
+    standard_error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return bool((np.abs(values.mean(axis=0) - truth) <= 5 * standard_error + 1e-12).all())
+
+
+M = 4
+TURN = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
+ROW = np.array([[0.8, -0.5]])
+
+
+def bent_jax(x):
+    return jnp.tanh(x @ jnp.array([[1.0, 0.4], [-0.7, 0.5]])) + x[:, :1] ** 2
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """Mean displacement and mean squared displacement at `ROW`, from 720 equispaced angles."""
+    angles = 2 * np.pi * np.arange(720)[:, None] / 720
+    moved = [TURN.undo_on_output(g, bent(TURN.apply(g, ROW))) for g in angles]
+    displaced = np.concatenate(moved) - bent(ROW)
+    return displaced.mean(axis=0), mean_sq(displaced)
+
+
+@pytest.fixture(scope="module", params=["quasi", "random", "crossed"])
+def replications(request):
+    """Independent replications of the design at one row: copies of it, or seeds of one list."""
+    arguments = {"n_transforms": M, "design": request.param, "keep": "rows"}
+    if request.param != "crossed":
+        x = np.repeat(ROW, 1000, axis=0).astype(np.float32)
+        return [ep.evaluate_orbits(bent_jax, x, TURN, **arguments)]
+    x = np.repeat(ROW, 2, axis=0).astype(np.float32)
+    return [ep.evaluate_orbits(bent_jax, x, TURN, seed=s, **arguments) for s in range(250)]
+
+
+def collect(tables, statistic):
+    rows = slice(None) if len(tables) == 1 else slice(1)
+    return np.concatenate([statistic(table)[rows] for table in tables])
+
+
+def test_designs_are_unbiased(replications, truth):
+    mean, square = truth
+    assert is_unbiased(collect(replications, lambda t: t.mean_displacement), mean)
+    assert is_unbiased(collect(replications, lambda t: t.only.pair_sq), square)
+    assert is_unbiased(collect(replications, lambda t: t.mean_displacement_sq), (mean**2).sum())
+    for r in range(2):
+        assert is_unbiased(collect(replications, lambda t, r=r: t.only.displacement[:, r]), mean)
+
+
+def test_biased_estimators_are_found(replications, truth):
+    """The power twins: the wrong divisor, and a square that uses a transformation twice."""
+    mean, square = truth
+    assert not is_unbiased(collect(replications, lambda t: t.only.pair_sq) * M / (M - 1), square)
+    naive = collect(replications, lambda t: (t.mean_displacement**2).sum(axis=1))
+    assert not is_unbiased(naive, (mean**2).sum())
+
+
+def test_the_quasi_design_varies_less_than_the_random_one():
+    x = np.repeat(ROW, 1000, axis=0).astype(np.float32)
+    spread = {
+        design: ep.evaluate_orbits(
+            bent_jax, x, TURN, n_transforms=16, design=design, keep="rows"
+        ).only.pair_sq.var()
+        for design in ("quasi", "random")
+    }
+    assert spread["quasi"] < spread["random"] / 10
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.mark.parametrize("kind", ["quasi", "random", "crossed"])
+def test_each_place_of_a_design_has_the_law(variant, kind):
+    """The mean magnitude at each of three places; half a standard deviation off is found."""
+    transform = variant.transform
+    ids = np.arange(1, 1001, dtype=np.uint64)
+    if kind == "crossed":
+        lists = [
+            make_design(transform, kind, 3, seed).parameters(transform, ids[:1])
+            for seed in range(200)
+        ]
+        parameters = np.concatenate(lists)
+    else:
+        parameters = make_design(transform, kind, 3, 5).parameters(transform, ids)
+    values = transform.magnitude(parameters)
+    magnitudes, weights = transform.magnitude_law()
+    mean = (magnitudes * weights).sum()
+    deviation = np.sqrt(((magnitudes - mean) ** 2 * weights).sum())
+    # Where there is no enumeration the law itself is represented by 4096 points.
+    error = deviation * np.sqrt(1 / len(values) + (transform.enumeration() is None) / 4096)
+    assert (np.abs(values.mean(axis=0) - mean) <= 5 * error).all()
+    assert (np.abs(values.mean(axis=0) + deviation / 2 - mean) > 5 * error).all()
+
+
+# ---- what a design records ------------------------------------------------------------------
+
+
+def kind_and_replicates(transform, kind, m):
+    design = make_design(transform, kind, m, 0)
+    assert design.asked == kind
+    return design.kind, design.replicates
+
+
+def test_quasi_gives_way_to_the_full_orbit_and_to_random_draws():
+    assert kind_and_replicates(QUARTER, "quasi", 4) == ("full", (4,))
+    assert kind_and_replicates(QUARTER, "quasi", 3) == ("quasi", (2, 1))
+    assert kind_and_replicates(QUARTER, "random", 16) == ("random", (8, 8))
+    sampled = VARIANTS["rotations2d mixture law"].transform
+    assert kind_and_replicates(sampled, "quasi", 5) == ("random", (3, 2))
+    weighted = VARIANTS["finite weighted"].transform
+    np.testing.assert_allclose(make_design(weighted, "full", 1, 0).weights, weighted.weights)
+
+
+def test_lattices_do_not_alias_with_the_pixel_grid():
+    for m in range(2, 40):
+        sizes = make_design(TURN, "quasi", m, 0).replicates
+        assert sum(sizes) == m
+        best = 2 if m % 2 == 0 else 3  # one of two numbers with an odd sum is even
+        assert sum(np.gcd(size, 4) for size in sizes) == best
+
+
+def test_magnitude_bins_hold_probability_and_keep_atoms_apart():
+    heavy = MagnitudeBins.of(np.arange(20.0), np.array([0.9] + [0.1 / 19] * 19))
+    assert np.isfinite(heavy.magnitude).all()
+    assert heavy.magnitude[0] == 0
+    few = MagnitudeBins.of(np.array([0.0, 90, 180, 90]), np.full(4, 0.25))
+    np.testing.assert_array_equal(few.magnitude, [0, 90, 180])
+    even = MagnitudeBins.of(*TURN.magnitude_law())
+    np.testing.assert_allclose(even.magnitude, 180 * (np.arange(12) + 0.5) / 12, rtol=1e-3)

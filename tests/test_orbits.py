@@ -1,0 +1,297 @@
+"""The one pass: it evaluates what it says, on any backend, and keeps what it says."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import equiprob as ep
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(24, 2)).astype(np.float32)
+W = np.array([[1.0, 0.4], [-0.7, 0.5]], dtype=np.float32)
+TURN = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
+SINGLE = {"rtol": 2e-5, "atol": 2e-6}
+"""Rounding of outputs of about 1 in float32."""
+
+
+def bent(x):
+    return jnp.tanh(x @ W) + x[:, :1] ** 2
+
+
+def bent_numpy(x):
+    x = np.asarray(x)  # refuses a tracer
+    return np.tanh(x @ W.astype(x.dtype)) + x[:, :1] ** 2
+
+
+def statistics_of(table):
+    s = table.only
+    return {
+        name: getattr(s, name)
+        for name in ("base", "displacement", "within_sq", "pair_sq", "bin_sq", "bin_weight")
+    }
+
+
+def assert_same_statistics(one, other, **tolerance):
+    other = statistics_of(other)
+    for name, values in statistics_of(one).items():
+        np.testing.assert_allclose(values, other[name], err_msg=name, **tolerance)
+
+
+def by_hand(table, predict, x):
+    """Return ``rho(g)^-1 f(g.x) - f(x)`` one row and one transformation at a time, in float64."""
+    displaced = []
+    for row, parameters in zip(x, table.parameters(), strict=True):
+        base = predict(row[None])
+        moved = [predict(TURN.apply(g, row[None])) for g in parameters]
+        back = [TURN.undo_on_output(g, out) for g, out in zip(parameters, moved, strict=True)]
+        displaced.append(np.concatenate(back) - base)
+    return np.stack(displaced)
+
+
+# ---- what is evaluated ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["jax", "python"])
+@pytest.mark.parametrize("design", ["quasi", "random", "crossed"])
+def test_displacements_are_those_of_their_parameters(backend, design):
+    predict = bent if backend == "jax" else bent_numpy
+    table = ep.evaluate_orbits(predict, X, TURN, n_transforms=5, design=design, backend=backend)
+    assert table.backend == backend
+    expected = by_hand(table, bent_numpy, X.astype(np.float64))
+    np.testing.assert_allclose(table.only.raw, expected, **SINGLE)
+    np.testing.assert_allclose(table.only.base, bent_numpy(X), **SINGLE)
+
+
+def test_numpy_models_are_evaluated_in_their_own_precision():
+    x = X.astype(np.float64)
+    table = ep.evaluate_orbits(bent_numpy, x, TURN, n_transforms=5)
+    assert table.backend == "python"
+    np.testing.assert_allclose(table.only.raw, by_hand(table, bent_numpy, x), rtol=0, atol=1e-14)
+    assert 0 < table.only.float_floor < 1e-14
+    # A NumPy model that JAX could trace stays in float64 too.
+    traceable = ep.evaluate_orbits(lambda batch: batch @ W.astype(np.float64), x, TURN)
+    assert traceable.backend == "python"
+    assert traceable.only.float_floor < 1e-14
+
+
+def test_float_floor_is_of_the_size_of_rounding():
+    table = ep.evaluate_orbits(lambda x: x @ W, X, TURN, n_transforms=3)
+    assert 1e-8 < table.only.float_floor < 1e-6
+    assert np.sqrt(table.only.pair_sq.mean()) > 1e3 * table.only.float_floor
+    commuting = ep.evaluate_orbits(lambda x: 2.0 * x, X, TURN, n_transforms=3)
+    assert np.sqrt(commuting.only.pair_sq.mean()) < 3 * commuting.only.float_floor
+
+
+@pytest.mark.parametrize("design", ["quasi", "random", "crossed"])
+def test_batch_size_and_backend_change_nothing_but_rounding(design):
+    tables = [
+        ep.evaluate_orbits(bent, X, TURN, n_transforms=5, design=design, batch_size=size, seed=3)
+        for size in (24, 7)
+    ]
+    tables.append(
+        ep.evaluate_orbits(bent_numpy, X, TURN, n_transforms=5, design=design, batch_size=5, seed=3)
+    )
+    assert [t.backend for t in tables] == ["jax", "jax", "python"]
+    for other in tables[1:]:
+        assert_same_statistics(tables[0], other, **SINGLE)
+        np.testing.assert_array_equal(tables[0].parameters(), other.parameters())
+    different = ep.evaluate_orbits(bent, X, TURN, n_transforms=5, design=design, seed=4)
+    assert np.abs(different.only.pair_sq - tables[0].only.pair_sq).max() > 0.01
+
+
+def test_more_transformations_than_a_block_are_all_evaluated():
+    table = ep.evaluate_orbits(bent, X, TURN, n_transforms=41)
+    assert table.only.raw.shape == (24, 41, 2)
+    np.testing.assert_allclose(table.only.raw, by_hand(table, bent_numpy, X), **SINGLE)
+
+
+# ---- what is kept ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return ep.evaluate_orbits(bent, X, TURN, n_transforms=16, keep="all")
+
+
+def test_statistics_are_those_of_the_displacements(kept):
+    s, raw = kept.only, kept.only.raw
+    first, second = kept.design.replicates
+    assert (first + second, np.gcd(first, 4), np.gcd(second, 4)) == (16, 1, 1)
+    means = np.stack([raw[:, :first].mean(axis=1), raw[:, first:].mean(axis=1)], axis=1)
+    np.testing.assert_allclose(s.displacement, means)
+    np.testing.assert_allclose(kept.replicates, s.base[:, None] + means)
+    np.testing.assert_allclose(kept.mean_displacement, raw.mean(axis=1))
+    np.testing.assert_allclose(s.pair_sq, (raw**2).sum(axis=2).mean(axis=1))
+    np.testing.assert_allclose(s.within_sq, raw.var(axis=1).sum(axis=1))
+    np.testing.assert_allclose(kept.mean_displacement_sq, (means[:, 0] * means[:, 1]).sum(axis=1))
+
+
+def test_bins_split_the_displacements_by_magnitude(kept):
+    sizes = TURN.magnitude(kept.parameters())
+    squares = (kept.only.raw**2).sum(axis=2)
+    edges = np.concatenate([[0], (kept.bin_magnitude[1:] + kept.bin_magnitude[:-1]) / 2, [181]])
+    for b, (low, high) in enumerate(itertools.pairwise(edges)):
+        inside = (sizes >= low) & (sizes < high)
+        np.testing.assert_allclose(kept.only.bin_weight[:, b], inside.mean(axis=1), atol=1e-15)
+        np.testing.assert_allclose(
+            kept.only.bin_sq[:, b], (squares * inside).mean(axis=1), atol=1e-14
+        )
+    np.testing.assert_allclose(kept.only.bin_sq.sum(axis=1), kept.only.pair_sq)
+
+
+def test_a_crossed_design_keeps_each_transformation():
+    table = ep.evaluate_orbits(bent, X, TURN, n_transforms=5, design="crossed", keep="all")
+    assert (table.parameters() == table.parameters()[0]).all()
+    np.testing.assert_allclose(table.only.pair_sq_each, (table.only.raw**2).sum(axis=2))
+
+
+def test_declared_ranges_agree_with_what_was_kept(kept):
+    magnitudes = np.array([20.0, 90.0, 180.0])
+    declared = ep.evaluate_orbits(bent, X, TURN, n_transforms=16, keep=magnitudes[::-1])
+    assert declared.only.raw is None
+    np.testing.assert_array_equal(declared.range_magnitudes, magnitudes)
+    sums, squares = kept.sums_up_to(magnitudes)
+    np.testing.assert_allclose(declared.only.range_sum, sums, atol=1e-14)
+    np.testing.assert_allclose(declared.only.range_sq, squares, atol=1e-14)
+    np.testing.assert_allclose(sums[:, :, -1], kept.only.displacement)
+    # By hand, for the first range and replicate.
+    first = kept.design.replicates[0]
+    inside = TURN.magnitude(kept.parameters())[:, :first] <= 20
+    assert 0 < inside.mean() < 0.3
+    expected = (kept.only.raw[:, :first] * inside[..., None]).mean(axis=1)
+    np.testing.assert_allclose(sums[:, 0, 0], expected, atol=1e-14)
+
+
+def test_row_statistics_alone_have_no_ranges():
+    table = ep.evaluate_orbits(bent, X, TURN, n_transforms=16, keep="rows")
+    assert table.only.raw is None
+    with pytest.raises(ValueError, match="pass keep='all' to evaluate_orbits"):
+        table.sums_up_to(np.array([20.0]))
+
+
+# ---- several inputs and outputs -------------------------------------------------------------
+
+
+def molecule(seed=1):
+    generator = np.random.default_rng(seed)
+    return {
+        "place": generator.normal(size=(24, 3, 2)).astype(np.float32),
+        "field": generator.normal(size=(24, 2)).astype(np.float32),
+        "kind": generator.integers(0, 3, size=(24, 3)),
+    }
+
+
+def energy_and_forces(x):
+    charge = x["kind"].astype(jnp.float32)[..., None] - 1.0
+    centred = x["place"] - x["place"].mean(axis=1, keepdims=True)
+    forces = charge * x["field"][:, None] + centred
+    return {"energy": (centred**2).sum(axis=(1, 2)) + forces[:, 0, 0], "forces": forces}
+
+
+MOLECULE_TURN = ep.transforms.rotations2d(
+    acts_on={"place": "points", "field": "vectors", "kind": "invariant"},
+    output_action={"energy": "invariant", "forces": "vectors"},
+)
+
+
+def test_dicts_of_inputs_and_outputs():
+    x = molecule()
+    y = {"energy": np.zeros(24)}
+    table = ep.evaluate_orbits(energy_and_forces, x, MOLECULE_TURN, y=y, n_transforms=4)
+    assert table.outputs == ("energy", "forces")
+    with pytest.raises(ValueError, match=r"choose one, as in orbits\['energy'\]"):
+        _ = table.only
+    with pytest.raises(KeyError, match="no output 'force'"):
+        table["force"]
+    energy, forces = table["energy"].only, table["forces"].only
+    np.testing.assert_array_equal(table["forces"].row_ids, table.row_ids)
+    assert (energy.output_shape, forces.output_shape) == ((), (3, 2))
+    assert energy.y.shape == (24, 1)
+    assert forces.y is None
+    # The forces turn with the molecule, the energy has a part that does not stay.
+    assert np.sqrt(forces.pair_sq.mean()) < 10 * forces.float_floor
+    assert np.sqrt(energy.pair_sq.mean()) > 0.5
+    expected = energy_and_forces(x)
+    np.testing.assert_allclose(energy.base[:, 0], expected["energy"], **SINGLE)
+    np.testing.assert_allclose(forces.base, np.reshape(expected["forces"], (24, 6)), **SINGLE)
+
+
+def test_the_python_backend_takes_dicts_too():
+    def predict(x):
+        assert all(type(leaf) is np.ndarray for leaf in x.values())
+        return {k: np.asarray(v) for k, v in energy_and_forces(x).items()}
+
+    one = ep.evaluate_orbits(energy_and_forces, molecule(), MOLECULE_TURN, n_transforms=4)
+    other = ep.evaluate_orbits(predict, molecule(), MOLECULE_TURN, n_transforms=4)
+    assert (one.backend, other.backend) == ("jax", "python")
+    for name in ("energy", "forces"):
+        assert_same_statistics(one[name], other[name], rtol=1e-4, atol=2e-5)
+
+
+# ---- outputs that are not finite ------------------------------------------------------------
+
+
+def test_outputs_that_are_not_finite_are_counted_by_row_and_set_aside():
+    def predict(x):
+        out = x @ W
+        out = jnp.where((x[:, :1] > 1.0) & (x[:, 1:] > 0), jnp.inf, out)
+        return jnp.where((x[:, :1] < -1.0) & (x[:, 1:] > 0), -jnp.inf, out)
+
+    table = ep.evaluate_orbits(predict, X, TURN, n_transforms=7, keep="all")
+    outputs = table.only.raw
+    bad = ~np.isfinite(outputs).all(axis=2)
+    bad_base = ~np.isfinite(table.only.base).all(axis=1)
+    assert 0 < bad_base.sum() < (bad.any(axis=1) | bad_base).sum() < 22
+    finite_base = ~bad_base
+    np.testing.assert_array_equal(table.only.n_nonfinite[finite_base], bad.sum(axis=1)[finite_base])
+    assert (table.only.n_nonfinite[bad_base] >= 1).all()
+    np.testing.assert_array_equal(table.valid, ~(bad.any(axis=1) | bad_base))
+    np.testing.assert_array_equal(table.nonfinite_rows, np.flatnonzero(~table.valid))
+    assert f"{len(table.nonfinite_rows)} rows not finite" in str(table)
+
+    finite = table.finite
+    assert len(finite) == table.valid.sum()
+    assert finite.valid.all()
+    assert finite.finite is finite
+    for name, values in statistics_of(finite).items():
+        np.testing.assert_array_equal(values, statistics_of(table)[name][table.valid])
+        assert np.isfinite(values).all()
+    np.testing.assert_array_equal(finite.row_ids, table.row_ids[table.valid])
+    np.testing.assert_array_equal(finite.x, X[table.valid])
+    np.testing.assert_array_equal(finite.parameters(), table.parameters()[table.valid])
+
+
+def test_too_few_finite_rows_are_refused_when_used():
+    table = ep.evaluate_orbits(lambda x: x / 0.0, X, TURN, n_transforms=3)
+    with pytest.raises(ValueError, match=r"0 of 24 rows have only finite outputs; at least 2"):
+        _ = table.finite
+
+
+# ---- targets --------------------------------------------------------------------------------
+
+
+def test_targets_are_encoded_like_the_output():
+    classify = lambda x: jax.nn.softmax(jnp.concatenate([x @ W, x[:, :1]], axis=1))  # noqa: E731
+    turn = ep.transforms.rotations2d(acts_on="vectors")
+    labels = np.arange(24) % 3
+    for y in (labels, labels[:, None], labels.astype(np.uint8), labels.tolist()):
+        table = ep.evaluate_orbits(classify, X, turn, y=y, n_transforms=3)
+        np.testing.assert_array_equal(table.only.y, np.eye(3)[labels])
+    soft = rng.dirichlet(np.ones(3), size=24)
+    table = ep.evaluate_orbits(classify, X, turn, y=soft, n_transforms=3)
+    np.testing.assert_array_equal(table.only.y, soft)
+    binary = ep.evaluate_orbits(
+        lambda x: jax.nn.softmax(x @ W), X, turn, y=labels.astype(bool), n_transforms=3
+    )
+    np.testing.assert_array_equal(binary.only.y, np.eye(2)[labels.astype(bool).astype(int)])
+    assert ep.evaluate_orbits(classify, X, turn, n_transforms=3).only.y is None
+
+
+def test_progress_is_shown_on_request(capfd):
+    ep.evaluate_orbits(bent, X, TURN, n_transforms=3, batch_size=8, progress=True)
+    assert "orbits: 100%" in capfd.readouterr().err
+    ep.evaluate_orbits(bent, X, TURN, n_transforms=3, batch_size=8)
+    assert capfd.readouterr().err == ""
