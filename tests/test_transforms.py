@@ -1,5 +1,6 @@
 """What makes a transformation: group axioms, actions and laws, over the table of all variants."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -66,6 +67,40 @@ def test_the_inverse_undoes_an_element(variant):
     for g in draws(transform, 3):
         back = transform.apply(transform.inverse(g), transform.apply(g, x))
         assert relative_error(back, x) < 1e-13
+
+
+@pytest.mark.parametrize(
+    ("transform", "output"),
+    [
+        (ep.transforms.rotations2d(output_action="vectors"), VECTORS),
+        (ep.transforms.dihedral(5, output_action="vectors"), VECTORS),
+        (ep.transforms.permutations(4, output_action="permuted"), POINTS),
+        (ep.transforms.translations(1.0, output_action={"at": "points"}), {"at": POINTS}),
+    ],
+    ids=["rotations2d", "dihedral", "permutations", "translations of a dict"],
+)
+def test_outputs_are_undone_by_the_inverse_element(transform, output):
+    for g in draws(transform, 4)[1:]:
+        moved = transform.apply_to_output(g, output)
+        undone = transform.undo_on_output(g, output)
+        back = transform.undo_on_output(g, moved)
+        inverse = transform.apply_to_output(transform.inverse(g), output)
+        for result, expected in ((back, output), (undone, inverse)):
+            for one, other in zip(*map(jax.tree.leaves, (result, expected)), strict=True):
+                assert relative_error(one, other) < 1e-13
+
+
+def test_the_functions_of_an_output_action_see_the_parameter():
+    """A user's inverse gets the parameter itself, not that of the inverse element."""
+    shift = ep.transforms.Action(lambda p, row: row + 2 * p[0], lambda p, row: row - 2 * p[0])
+    turn = ep.transforms.rotations2d(output_action={"a": shift, "b": "vectors"})
+    output = {"a": np.arange(6.0), "b": VECTORS}
+    g = np.array([np.pi / 2])
+    quarter = np.stack([-VECTORS[:, 1], VECTORS[:, 0]], -1)
+    for move, sign in ((turn.apply_to_output, 1), (turn.undo_on_output, -1)):
+        moved = move(g, output)
+        np.testing.assert_allclose(moved["a"], output["a"] + sign * np.pi)
+        np.testing.assert_array_equal(moved["b"], sign * quarter)
 
 
 @over(has_inverse=False)
@@ -184,6 +219,37 @@ def test_magnitudes_within_a_bound_have_the_stated_probability(variant):
         represented = weights[magnitudes <= bound].sum()
         # Two-dimensional laws are represented by 4096 quasi-random points.
         assert transform.probability_within(bound) == pytest.approx(represented, abs=5e-3)
+
+
+def _standard_scores(transform, simulated, bounds):
+    """Compare stated probabilities with shares of simulated magnitudes, in standard errors.
+
+    Laws without a closed form state a probability found from 4096 points, which the error includes.
+    """
+    stated = np.array([transform.probability_within(bound) for bound in bounds])
+    shares = np.array([(simulated <= bound).mean() for bound in bounds])
+    return np.abs(shares - stated) / np.sqrt(
+        stated * (1 - stated) * (1 / len(simulated) + 1 / 4096)
+    )
+
+
+@over()
+def test_simulated_magnitudes_have_the_stated_probability(variant):
+    # Six standard errors, 38 comparisons with probabilities of 0.1 or more either way: a binomial
+    # share this large goes beyond in fewer than 1e-7 of runs.
+    transform = variant.transform
+    simulated = transform.magnitude(draws(transform, 4000, seed=5))
+    bounds = np.quantile(transform.magnitude_law()[0], [0.3, 0.6]) + 1e-6
+    bounds = [b for b in bounds if 0.1 < transform.probability_within(b) < 0.9]
+    assert bounds
+    assert (_standard_scores(transform, simulated, bounds) < 6).all()
+
+
+def test_the_simulation_of_magnitudes_has_power():
+    limited = ep.transforms.rotations2d(0.5)
+    wider = ep.transforms.rotations2d(0.6)
+    simulated = wider.magnitude(draws(wider, 4000, seed=5))
+    assert (_standard_scores(limited, simulated, np.rad2deg([0.15, 0.3])) > 6).any()
 
 
 @over(restricted=True)

@@ -19,7 +19,6 @@ Predict = Callable[[Any], Any]
 
 _WIDTHS = (64, 128, 128, 10)
 _BATCH = 128
-_EPOCHS = 90
 _LEARNING_RATE = 2e-3
 
 
@@ -106,18 +105,19 @@ def _turned(key: jax.Array, images: jax.Array, max_radians: jax.Array) -> jax.Ar
     return jax.vmap(lambda m, image: Image().apply({"inverse_matrix": m}, image))(backwards, images)
 
 
-@partial(jax.jit, static_argnames=("quarter_turns", "augmented"))
+@partial(jax.jit, static_argnames=("epochs", "quarter_turns", "augmented"))
 def _fit(
     key: jax.Array,
     images: jax.Array,
     labels: jax.Array,
     max_radians: jax.Array,
     *,
+    epochs: int,
     quarter_turns: bool,
     augmented: bool,
 ) -> Any:
     """Train one network by Adam with a cosine schedule; vmapped over keys."""
-    n_steps = _EPOCHS * (len(images) // _BATCH)
+    n_steps = epochs * (len(images) // _BATCH)
 
     def loss(parameters: Any, batch: jax.Array, targets: jax.Array) -> jax.Array:
         p = probabilities(parameters, batch, quarter_turns=quarter_turns)
@@ -146,7 +146,11 @@ def _fit(
 
 
 def train(
-    candidate: Candidate, split: DigitsSplit, seeds: Sequence[int] = (0, 1, 2)
+    candidate: Candidate,
+    split: DigitsSplit,
+    seeds: Sequence[int] = (0, 1, 2),
+    *,
+    epochs: int = 90,
 ) -> list[Predict]:
     """Train a candidate once for each seed.
 
@@ -154,6 +158,7 @@ def train(
         candidate: What to train.
         split: The data; only its training half is used.
         seeds: Seeds of initialization, batches and augmentation.
+        epochs: Passes over the training rows.
 
     Returns:
         A model for each seed: ``predict(images (row, 8, 8)) -> (row, 10)`` class probabilities.
@@ -163,6 +168,7 @@ def train(
         images=jnp.asarray(split.x_train),
         labels=jnp.asarray(split.y_train),
         max_radians=jnp.deg2rad(candidate.max_degrees),
+        epochs=epochs,
         quarter_turns=candidate.quarter_turns,
         augmented=candidate.max_degrees > 0,
     )

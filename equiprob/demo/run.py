@@ -264,7 +264,7 @@ def _error_table(errors: dict[str, ModelEquivarianceErrorResult]) -> Any:
 
 
 def _profiles(errors: dict[str, ModelEquivarianceErrorResult]) -> Any:
-    from equiprob.plots.style import band, degree_ticks, new_figure
+    from equiprob.plots.style import band, degree_ticks, legend_below, new_figure
 
     figure, ax = new_figure()
     colors = ("#2a6fb0", "#c8541a", "#2f855a", "#7c3aed")
@@ -275,5 +275,5 @@ def _profiles(errors: dict[str, ModelEquivarianceErrorResult]) -> Any:
     ax.set_ylim(bottom=0)
     ax.set_xlabel("angle (deg)")
     ax.set_ylabel("equivariance error (probability, rms)")
-    ax.legend(frameon=False, fontsize=8)
+    legend_below(figure, ax, columns=2)
     return figure

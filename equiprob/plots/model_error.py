@@ -14,6 +14,7 @@ from equiprob.plots.style import (
     band,
     degree_ticks,
     interval_bar,
+    legend_below,
     new_figure,
     with_unit,
 )
@@ -45,7 +46,8 @@ def plot_model_error(
         return _posterior(result)
     if kind != "profile":
         raise ValueError(f"kind must be 'profile' or 'posterior', got {kind!r}")
-    figure, ax = new_figure() if ax is None else (ax.figure, ax)
+    given = ax is not None
+    figure, ax = (ax.figure, ax) if given else new_figure()
     (dimension,) = result.dims["profile"]
     sizes, draws = result.coords[dimension], result.draws["profile"]
     label, unit = str(result.facts["magnitude_label"]), str(result.facts["magnitude_unit"])
@@ -64,7 +66,10 @@ def plot_model_error(
         degree_ticks(ax, float(np.max(sizes)))
     ax.set_xlabel(with_unit(label, unit))
     ax.set_ylabel("equivariance error (output units, rms)")
-    ax.legend(frameon=False, fontsize=8, loc="best")
+    if given:
+        ax.legend(frameon=False, fontsize=8, loc="best")
+    else:
+        legend_below(figure, ax, columns=2)
     return figure
 
 

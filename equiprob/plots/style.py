@@ -41,6 +41,14 @@ def with_unit(label: str, unit: str) -> str:
     return f"{label} ({unit})" if unit else label
 
 
+def legend_below(figure: Any, ax: Any, columns: int = 1) -> None:
+    """Put the legend of `ax` below the figure, where it hides no curve."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+    )
+
+
 def degree_ticks(ax: Any, largest: float) -> None:
     """Put the ticks of an axis in degrees on round angles."""
     for step in (5, 10, 15, 30, 45):

@@ -15,6 +15,7 @@ from equiprob.plots.style import (
     band,
     degree_ticks,
     interval_bar,
+    legend_below,
     new_figure,
     with_unit,
 )
@@ -36,17 +37,21 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
     positions, risk = result.coords["position_grid"], result.draws["risk"]
     # Against the model as it is the rows' own difficulty cancels, which would widen every band.
     change = risk - risk[:, [int(result.facts["unchanged_index"])]]
-    around = _around_the_optimum(change)
-    if ax is not None or around.all():
-        figure, ax = new_figure() if ax is None else (ax.figure, ax)
+    if ax is not None:
         _draw(ax, result, positions, change)
-        return figure
-    figure, (whole, close) = new_figure(width=9.0, columns=2)
+        ax.legend(frameon=False, fontsize=8, loc="best")
+        return ax.figure
+    around = _around_the_optimum(change)
+    if around.all():
+        figure, whole = new_figure()
+    else:
+        figure, (whole, close) = new_figure(width=9.0, columns=2)
+        _draw(close, result, positions[around], change[:, around])
+        whole.set_title("the whole path", fontsize=9, loc="left")
+        close.set_title("around the optimum", fontsize=9, loc="left")
+        close.set_ylabel("")
     _draw(whole, result, positions, change)
-    _draw(close, result, positions[around], change[:, around], legend=False)
-    whole.set_title("the whole path", fontsize=9, loc="left")
-    close.set_title("around the optimum", fontsize=9, loc="left")
-    close.set_ylabel("")
+    legend_below(figure, whole, columns=3)
     return figure
 
 
@@ -69,8 +74,6 @@ def _draw(
     result: SymmetryLevelResult,
     positions: NDArray[np.float64],
     change: NDArray[np.float64],
-    *,
-    legend: bool = True,
 ) -> None:
     band(ax, positions, change, BLUE, label=BAND_NOTE)
     ax.axhline(0, color=GREY, linewidth=1)
@@ -94,5 +97,3 @@ def _draw(
         degree_ticks(ax, float(positions.max()))
     ax.set_xlabel(with_unit(str(result.facts["path_label"]), unit))
     ax.set_ylabel("change of the risk (expected squared error)")
-    if legend:
-        ax.legend(frameon=False, fontsize=8, loc="best")

@@ -30,9 +30,12 @@ class FigureBlock:
     @property
     def data_uri(self) -> str:
         """The figure as an SVG data address."""
+        import matplotlib as mpl
+
         buffer = io.BytesIO()
-        # A fixed date keeps the page the same from run to run.
-        self.figure.savefig(buffer, format="svg", metadata={"Date": None})
+        # No date and a fixed salt keep the page the same from run to run.
+        with mpl.rc_context({"svg.hashsalt": "equiprob"}):
+            self.figure.savefig(buffer, format="svg", metadata={"Date": None})
         return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

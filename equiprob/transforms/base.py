@@ -265,6 +265,11 @@ class AbstractTransform(abc.ABC):
             if declaration == "image":
                 return Image(fill=self.fill, wrap=self.wrap)
             return NAMED_ACTIONS[declaration]
+        if not callable(declaration):
+            raise ValueError(
+                f"{where} is {declaration!r}; expected one of {sorted(NAMED_ACTIONS)}, a function "
+                f"(parameter, row) -> row, or ep.transforms.Action"
+            )
         return Action(declaration)
 
     def leaf_elements(
@@ -319,21 +324,36 @@ class AbstractTransform(abc.ABC):
             The transformed `x`, NumPy or JAX arrays as given, in the dtypes of its leaves.
         """
         actions = self.input_actions(x)
-        elements = self.leaf_elements(actions, _for_rows(parameter, x), _dtypes(x))
+        elements = self.leaf_elements(actions, self._for_rows(parameter, x), _dtypes(x))
         return as_given(x, move_rows(actions, elements, x))
 
     def apply_to_output(self, parameter: Parameters, output: Any) -> Any:
         """Transform every row of an output (rows first) by the output action of one parameter."""
         actions = self.output_actions(output)
-        elements = self.leaf_elements(actions, _for_rows(parameter, output), _dtypes(output))
+        elements = self.leaf_elements(actions, self._for_rows(parameter, output), _dtypes(output))
         return as_given(output, move_rows(actions, elements, output))
 
     def undo_on_output(self, parameter: Parameters, output: Any) -> Any:
         """Transform every row of an output by the inverse of the output action."""
         undo, elements = self.inverse_elements(
-            self.output_actions(output), _for_rows(parameter, output), _dtypes(output)
+            self.output_actions(output), self._for_rows(parameter, output), _dtypes(output)
         )
         return as_given(output, move_rows(undo, elements, output))
+
+    def _for_rows(self, parameter: Parameters, tree: Any) -> Parameters:
+        """Return one parameter repeated for each row, ``(row, n_parameters)``."""
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(tree)]
+        rows = {shape[:1] for shape in shapes}
+        if len(rows) != 1 or () in rows:
+            raise ValueError(
+                f"every leaf must hold the same rows on its first axis, got shapes {shapes}"
+            )
+        if np.shape(parameter) != self.identity.shape:
+            raise ValueError(
+                f"{self} takes one parameter vector of shape {self.identity.shape}, got shape "
+                f"{np.shape(parameter)}"
+            )
+        return np.broadcast_to(parameter, (*rows.pop(), *np.shape(parameter)))
 
 
 _INVERSE_HINT = (
@@ -344,11 +364,6 @@ _INVERSE_HINT = (
 
 def _dtypes(tree: Any) -> list[Any]:
     return [leaf.dtype for leaf in jax.tree.leaves(tree)]
-
-
-def _for_rows(parameter: Parameters, tree: Any) -> Parameters:
-    n = len(jax.tree.leaves(tree)[0])
-    return np.broadcast_to(parameter, (n, *np.shape(parameter)))
 
 
 def hammersley(n: int, dimensions: int, *, centred: bool = False) -> NDArray[np.float64]:

@@ -132,6 +132,8 @@ class Finite(AbstractTransform):
     @override
     def restricted(self, max_magnitude: float) -> AbstractTransform:
         keep = self._magnitudes <= max_magnitude * (1 + 1e-9)
+        if not keep.any():
+            raise ValueError(f"{self} has no element of a magnitude up to {max_magnitude}")
         return Finite(
             elements=self.elements[keep],
             weights=self.weights[keep] / self.weights[keep].sum(),

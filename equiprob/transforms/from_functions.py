@@ -129,11 +129,17 @@ def from_functions(
         The transform.
 
     Raises:
-        ValueError: If `law` is neither a function nor a scalar distribution.
+        ValueError: If `law` is neither a function nor a scalar distribution, or a distribution is
+            given with an `identity` that is a vector.
     """
     unit = np.atleast_1d(np.asarray(identity, dtype=np.float64))
     if hasattr(law, "sample") and hasattr(law, "log_prob"):
         quantile, draw = quantile_function(law), sampler(law)
+        if unit.shape != (1,):
+            raise ValueError(
+                f"law has scalar draws and identity has shape {unit.shape}; pass a scalar "
+                f"identity, or a law that is a function of a numpy Generator and draws vectors"
+            )
     elif callable(law):
         quantile, draw = None, _sampler_of(cast(_Draw, law))
     else:

@@ -49,8 +49,13 @@ def quantile_function(law: Any) -> Quantile | None:
         law: A ``numpyro.distributions.Distribution`` with scalar draws.
 
     Raises:
-        ValueError: If the draws of `law` are not scalars.
+        ValueError: If `law` is not a distribution, or its draws are not scalars.
     """
+    if not (hasattr(law, "icdf") and hasattr(law, "sample")):
+        raise ValueError(
+            f"law must be a scalar numpyro Distribution, got {type(law).__name__}; a function that "
+            f"samples belongs in ep.transforms.from_functions"
+        )
     if getattr(law, "event_shape", ()) or getattr(law, "batch_shape", ()):
         raise ValueError(
             f"law must have scalar draws, got batch_shape {law.batch_shape} and event_shape "

@@ -27,8 +27,8 @@ class Translations(AbstractTransform):
         """Check the range and the dimension."""
         if not (np.isfinite(self.max_shift) and self.max_shift > 0):
             raise ValueError(f"max_shift must be positive, got {self.max_shift}")
-        if self.dimensions < 1:
-            raise ValueError(f"dimensions must be at least 1, got {self.dimensions}")
+        if not isinstance(self.dimensions, int | np.integer) or self.dimensions < 1:
+            raise ValueError(f"dimensions must be a positive integer, got {self.dimensions!r}")
         if self.whole and self.max_shift != int(self.max_shift):
             raise ValueError(f"with whole=True max_shift must be an integer, got {self.max_shift}")
 
