@@ -43,7 +43,10 @@ def refuses(*words, error=ValueError):
         (np.float32(1), ["x must be an array", "rows first", r"shape \(\)"]),
         (np.array([["a", "b"]] * 3), ["x must be an array of numbers", "<U1"]),
         (np.array([[1, None]] * 3), ["x must be an array of numbers", "object"]),
-        ({"a": X, "b": X[:20]}, ["different numbers of rows", r"x\['a'\]': 24", r"x\['b'\]': 20"]),
+        (
+            {"a": X, "b": X[:20]},
+            ["different numbers of rows", r"x\['a'\]\": 24", r"x\['b'\]\": 20"],
+        ),
     ],
     ids=["one row", "no row", "no leaf", "a number", "strings", "objects", "unequal lengths"],
 )
@@ -263,24 +266,26 @@ def test_predictors_must_return_floats_for_each_row(predict, words, error, as_nu
 @pytest.mark.parametrize(
     ("returned", "words"),
     [
-        (lambda x: None, ["NoneType", "return an array"]),
+        (lambda x: None, ["NoneType", "not an array of numbers"]),
         (lambda x: [object()] * len(x), ["list", "not an array of numbers"]),
         (lambda x: [[1.0], [1.0, 2.0]] * 4, ["list", "not an array of numbers"]),
-        (lambda x: {"a": {"b": np.asarray(x)}}, ["dict"]),
+        (lambda x: [list(row) for row in [*np.asarray(x), []]], ["list", "not an array"]),
+        (lambda x: {"a": {"b": x}}, ["nested", "return a flat dict"]),
+        (lambda x: {"a": {"b": np.asarray(x)}}, ["dict", "not an array of numbers"]),
+        (lambda x: {}, ["empty dict"]),
         (lambda x: np.array(["cat"] * len(x)), ["<U3", "return floats"]),
     ],
-    ids=["nothing", "objects", "ragged", "nested", "strings"],
+    ids=["None", "objects", "ragged", "ragged NumPy", "nested", "nested NumPy", "empty", "strings"],
 )
 def test_predictors_must_not_return_objects(returned, words):
-    turn = ep.transforms.rotations2d(acts_on="vectors", output_action={"a": "invariant"})
-    transform = turn if "dict" in words else STILL
     with refuses(*words, error=TypeError):
-        evaluate(returned, transform=transform, batch_size=8)
+        evaluate(returned, transform=STILL, batch_size=8)
 
 
 def test_several_unnamed_outputs_are_refused():
-    with refuses("dict of named arrays", error=TypeError):
-        evaluate(lambda x: (x, x), transform=STILL)
+    for several in (lambda x: (x, x), lambda x: [x]):
+        with refuses("(tuple|list)", "dict of named arrays", error=TypeError):
+            evaluate(several, transform=STILL)
 
 
 @pytest.mark.parametrize("as_numpy", [False, True], ids=["jax", "python"])
@@ -315,6 +320,37 @@ def test_a_predictor_that_raises_later_names_the_later_rows():
 
     with refuses("OverflowError on rows 16 to 23: too large", error=RuntimeError):
         evaluate(late, batch_size=8)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_predictor_that_raises_names_the_rows():
+    def check(x):
+        if (x == X[17]).any():
+            raise OverflowError("too large")
+        return x
+
+    def late(x):
+        return jax.pure_callback(check, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+    with refuses("predict raised", "on rows 16 to 23", "too large", error=RuntimeError):
+        evaluate(late, batch_size=8, backend="jax")
+
+
+@pytest.mark.parametrize("as_dict", [False, True], ids=["shape", "names"])
+def test_outputs_must_stay_the_same_from_batch_to_batch(as_dict):
+    def predict(x):
+        x = np.asarray(x)
+        late = (x == X[17]).any()
+        return {"b" if late else "a": x} if as_dict else x[:, : 1 if late else 2]
+
+    still = ep.transforms.rotations2d(acts_on="vectors", output_action={"a": "invariant"})
+    with refuses("first and", "later", "same outputs for every batch"):
+        evaluate(predict, transform=still if as_dict else STILL, batch_size=8)
+
+
+def test_a_predictor_of_a_fixed_batch_is_found_at_the_short_one():
+    with refuses("changed the batch", "given 8 rows", r"\(16, 2\)"):
+        evaluate(lambda x: np.resize(np.asarray(x), (16, 2)), batch_size=16)
 
 
 def test_asking_for_jax_says_why_it_cannot_trace():

@@ -1,6 +1,8 @@
 """The package is built in one direction: each stage imports only from stages above it."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,3 +143,48 @@ def test_the_cycle_test_has_power():
         "equiprob.e": "def late():\n    import equiprob.e",
     }
     assert cycles(import_graph(ring)) == ["equiprob.a", "equiprob.b", "equiprob.c"]
+
+
+# ---- what `import equiprob` costs and offers ------------------------------------------------
+
+HEAVY = {
+    *("numpyro", "arviz", "arviz_base", "arviz_plots", "arviz_stats", "matplotlib", "pandas"),
+    *("scipy.stats", "sklearn", "xarray"),
+}
+
+
+def heavy_after(code):
+    """Return which heavy modules a fresh interpreter holds after running `code`."""
+    code += "; import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return HEAVY & set(done.stdout.split())
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert heavy_after("import equiprob") == set()
+
+
+def test_the_import_test_has_power():
+    assert heavy_after("import scipy.stats") >= {"scipy.stats"}
+
+
+def public(source):
+    """Return the names a stub re-exports (``import a as a``), and its ``__all__``."""
+    names, listed = set(), []
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {alias.asname for alias in node.names if alias.asname == alias.name}
+        elif isinstance(node, ast.Assign):
+            listed = ast.literal_eval(node.value)
+    return names, listed
+
+
+def test_every_public_name_resolves_and_is_known_to_type_checkers():
+    names, listed = public((ROOT / "__init__.pyi").read_text())
+    assert listed == equiprob.__all__
+    assert names == set(equiprob.__all__)
+    for name in equiprob.__all__:
+        assert getattr(equiprob, name) is not None
+        assert name in dir(equiprob)
+    with pytest.raises(AttributeError, match="no attribute 'orbitz'"):
+        _ = equiprob.orbitz

@@ -1,6 +1,7 @@
 """The one pass: it evaluates what it says, on any backend, and keeps what it says."""
 
 import itertools
+from collections import OrderedDict
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import equiprob as ep
+from equiprob.testing import commuting_part
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 2)).astype(np.float32)
@@ -100,6 +102,28 @@ def test_batch_size_and_backend_change_nothing_but_rounding(design):
         np.testing.assert_array_equal(tables[0].parameters(), other.parameters())
     different = ep.evaluate_orbits(bent, X, TURN, n_transforms=5, design=design, seed=4)
     assert np.abs(different.only.pair_sq - tables[0].only.pair_sq).max() > 0.01
+
+
+def test_a_linear_map_has_the_closed_form_in_each_row():
+    """Identity pairs of row x are ``2 |x W_perp|^2``, W_perp the part that does not commute."""
+    x, w = X.astype(np.float64), W.astype(np.float64)
+    for predict in (lambda batch: np.asarray(batch) @ w, lambda batch: batch @ W):
+        table = ep.evaluate_orbits(predict, x, TURN, n_transforms=9)
+        expected = 2 * ((x @ (w - commuting_part(w))) ** 2).sum(axis=1)
+        exact = table.only.float_floor < 1e-12
+        np.testing.assert_allclose(table.only.pair_sq, expected, rtol=1e-12 if exact else 1e-4)
+
+
+def test_an_action_that_cannot_be_traced_runs_in_numpy():
+    def act(parameter, row):
+        return np.asarray(row) * float(parameter[0])  # float() refuses a tracer
+
+    scale = ep.transforms.from_functions(lambda generator: generator.random(), act)
+    table = ep.evaluate_orbits(bent, X, scale, n_transforms=4)
+    assert table.backend == "python"
+    moved = [bent_numpy(X * table.parameters()[:, j]) for j in range(4)]
+    expected = np.stack(moved, axis=1) - bent_numpy(X)[:, None]
+    np.testing.assert_allclose(table.only.raw, expected, **SINGLE)
 
 
 def test_more_transformations_than_a_block_are_all_evaluated():
@@ -217,6 +241,18 @@ def test_dicts_of_inputs_and_outputs():
     expected = energy_and_forces(x)
     np.testing.assert_allclose(energy.base[:, 0], expected["energy"], **SINGLE)
     np.testing.assert_allclose(forces.base, np.reshape(expected["forces"], (24, 6)), **SINGLE)
+
+
+def test_outputs_are_told_apart_by_name_in_any_order():
+    still = ep.transforms.rotations2d(
+        acts_on="vectors", output_action={"b": "invariant", "a": "invariant"}
+    )
+    predict = lambda x: OrderedDict(b=x[:, 0] + 2.0, a=x[:, 0])  # noqa: E731
+    table = ep.evaluate_orbits(predict, X, still, y={"b": X[:, 1]}, n_transforms=3)
+    assert table.backend == "jax"
+    np.testing.assert_allclose(table["a"].only.base[:, 0], X[:, 0])
+    np.testing.assert_allclose(table["b"].only.base[:, 0], X[:, 0] + 2, rtol=1e-6)
+    np.testing.assert_array_equal(table["b"].only.y[:, 0], X[:, 1])
 
 
 def test_the_python_backend_takes_dicts_too():

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
 
+from equiprob.orbits.outputs import named_outputs
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import (
     LeafActions,
@@ -214,6 +215,7 @@ class JaxBackend(AbstractBackend):
             ValueError: If two traces of the model differ: it depends on hidden state.
         """
         jaxpr, self.output = trace(predict, x)
+        named_outputs(self.output, _n_rows(x))
         if not same_trace(fingerprint(jaxpr), fingerprint(trace(predict, x)[0])):
             raise ValueError(
                 "predict is not repeatable: traced twice, it is two different functions (it draws "
@@ -257,10 +259,11 @@ class JaxBackend(AbstractBackend):
             for start, upcoming in zip(starts, [*starts[1:], None], strict=True):
                 # Dispatched before the current block is fetched: the two overlap.
                 following = None if upcoming is None else run(upcoming, 0)[1]
-                yield [np.asarray(leaf)[: m - start] for leaf in jax.tree.leaves(outputs)]
+                # Not np.asarray, which hides a failure of the model behind one of its own.
+                yield [leaf[: m - start] for leaf in jax.device_get(jax.tree.leaves(outputs))]
                 outputs = following
 
-        return [np.asarray(leaf)[:n_raw] for leaf in jax.tree.leaves(raw)], blocks(outputs)
+        return [leaf[:n_raw] for leaf in jax.device_get(jax.tree.leaves(raw))], blocks(outputs)
 
 
 @final
@@ -277,6 +280,7 @@ class PythonBackend(AbstractBackend):
             ValueError: If the two differ: the model is stochastic.
         """
         self._predict, self._transform = predict, transform
+        self.output = None
         first = self._outputs(x)
         second = self._outputs(x)
         unequal = [
@@ -320,7 +324,7 @@ class PythonBackend(AbstractBackend):
         return raw, blocks()
 
     def _outputs(self, x: Any) -> Any:
-        """Return the model's output as NumPy arrays."""
+        """Return the model's output as NumPy arrays, one or a dict, rows as given."""
 
         def leaf(values: Any) -> Any:
             try:
@@ -336,7 +340,25 @@ class PythonBackend(AbstractBackend):
 
         output = self._predict(x)
         is_mapping = isinstance(output, Mapping)
-        return {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
+        arrays = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
+        named = _row_shapes(arrays, _n_rows(x))
+        if self.output is not None:
+            before = _row_shapes(self.output, _n_rows(jax.tree.leaves(self.output)))
+            if named != before:
+                raise ValueError(
+                    f"predict returned rows of shape {before} first and {named} later; return the "
+                    f"same outputs for every batch"
+                )
+        return arrays
+
+
+def _row_shapes(output: Any, n: int) -> dict[Any, tuple[int, ...]]:
+    """Return the shape of one row of each output, by name."""
+    return {name: leaf.shape[1:] for name, leaf in named_outputs(output, n).items()}
+
+
+def _n_rows(x: Any) -> int:
+    return len(jax.tree.leaves(x)[0])
 
 
 def choose_backend(
@@ -357,7 +379,7 @@ def choose_backend(
         return PythonBackend(predict, transform, x)
     actions = transform.input_actions(x)
     dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
-    n = len(jax.tree.leaves(x)[0])
+    n = _n_rows(x)
     identity = np.broadcast_to(transform.identity, (n, *transform.identity.shape))
     elements = transform.leaf_elements(actions, identity, dtypes)
     try:

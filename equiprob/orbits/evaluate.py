@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -16,11 +16,17 @@ from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
 from equiprob.orbits.backends import AbstractBackend, Predict, choose_backend
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids, content_ids, label_ids
+from equiprob.orbits.outputs import (
+    are_labels,
+    check_probabilities,
+    checked_targets,
+    encoded,
+    is_numeric,
+    named_outputs,
+    named_targets,
+)
 from equiprob.orbits.table import OrbitTable, RowStatistics, describe_rows
 from equiprob.transforms.base import AbstractTransform, leaf_names
-
-DEFAULT_OUTPUT = "output"
-"""The name of the output of a model that returns one array."""
 
 _BATCH = 128
 """Rows in a chunk by default: larger chunks are slower on CPU and need more memory."""
@@ -104,17 +110,16 @@ def evaluate_orbits(
     size = _check_batch_size(batch_size, n)
     plan = make_design(transform, design, n_transforms, _check_seed(seed))
     x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
-    y = _check_targets(y, n)
+    y = checked_targets(y, n)
     ids = _row_ids(row_ids, x_host, y, n)
     units = ids if groups is None else _unit_ids(groups, n)
 
     first = _take(x_host, slice(0, size))
     with _naming_rows(0, size):
         engine = choose_backend(predict, transform, first, backend)
-    outputs = _named(engine.output)
-    _check_outputs(outputs, size)
-    given = _named_targets(y, outputs)
-    targets = {name: _encode(given[name], shape) for name, shape in outputs.items()}
+    outputs = named_outputs(engine.output, size)
+    given = named_targets(y, outputs)
+    targets = {name: encoded(given[name], shape) for name, shape in outputs.items()}
     bins = MagnitudeBins.of(*transform.magnitude_law())
     ranges, keep_raw = _check_keep(keep, n * plan.n_transforms, outputs)
 
@@ -125,8 +130,8 @@ def evaluate_orbits(
         )
         base, blocks, magnitudes, floors = chunk
         for (name, shape), values in zip(outputs.items(), base, strict=True):
-            if _are_labels(given[name]):
-                _check_probabilities(name, values, shape.dtype, start)
+            if are_labels(given[name]):
+                check_probabilities(name, values, shape.dtype, start)
         accumulators = [ChunkStatistics(b, plan, magnitudes, bins, ranges, keep_raw) for b in base]
         with _naming_rows(start, stop):
             for block in blocks:
@@ -203,21 +208,6 @@ def _take(x: Any, rows: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf[rows], x)
 
 
-def _named(output: Any) -> dict[str, Any]:
-    """Return the outputs by name, in the order of the leaves."""
-    leaves = jax.tree.leaves(output)
-    if not isinstance(output, dict):
-        if len(leaves) != 1:
-            raise TypeError(
-                f"predict returned {type(output).__name__} with {len(leaves)} arrays; return one "
-                f"array (row, ...) or a dict of named arrays"
-            )
-        return {DEFAULT_OUTPUT: leaves[0]}
-    if any(not hasattr(v, "shape") for v in output.values()):
-        raise TypeError("predict returned a nested dict; return a flat dict of named arrays")
-    return dict(zip(sorted(output), leaves, strict=True))
-
-
 class _naming_rows:
     """Says which rows a failing prediction was given."""
 
@@ -228,7 +218,9 @@ class _naming_rows:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        ours = traceback is not None and _raised_by_us(traceback)
+        # What fails inside a compiled program surfaces in the frame that runs or fetches it.
+        compiled = isinstance(error, jax.errors.JaxRuntimeError)
+        ours = not compiled and traceback is not None and _raised_by_us(traceback)
         if isinstance(error, Exception) and not ours:
             raise RuntimeError(
                 f"predict raised {type(error).__name__} on {self._rows}: {error}"
@@ -285,13 +277,13 @@ def _check_inputs(x: Any) -> int:
     lengths: dict[str, int] = {}
     for name, leaf in zip(names, leaves, strict=True):
         array = np.asarray(leaf)
-        if array.ndim == 0 or not _is_numeric(array.dtype):
+        if array.ndim == 0 or not is_numeric(array.dtype):
             raise ValueError(
                 f"x{name} must be an array of numbers with rows first, got "
                 f"{type(leaf).__name__} of dtype {array.dtype} and shape {array.shape}"
             )
         lengths[f"x{name}"] = len(array)
-        if jnp.issubdtype(array.dtype, jnp.inexact):
+        if len(array) and jnp.issubdtype(array.dtype, jnp.inexact):
             bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
             if bad.any():
                 raise ValueError(
@@ -357,112 +349,3 @@ def _check_keep(
         raise ValueError(f"keep must be 'auto', 'all', 'rows' or magnitudes, got {keep!r}")
     numbers = entries * sum(int(np.prod(s.shape[1:])) for s in outputs.values())
     return None, keep == "all" or (keep == "auto" and numbers <= _MOST_KEPT)
-
-
-def _check_outputs(outputs: dict[str, Any], size: int) -> None:
-    for name, shape in outputs.items():
-        if not shape.shape or shape.shape[0] != size:
-            raise ValueError(
-                f"predict changed the batch: given {size} rows it returned shape {shape.shape} for "
-                f"{name!r}; return one output for each row, rows first"
-            )
-        if not jnp.issubdtype(shape.dtype, jnp.floating):
-            raise TypeError(
-                f"predict returned {shape.dtype} for {name!r}; return floats (class probabilities "
-                f"rather than labels, predict_proba rather than predict)"
-            )
-
-
-def _is_numeric(dtype: Any) -> bool:
-    return jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
-
-
-def _check_targets(y: Any, n: int) -> Any:
-    """Return `y` as an array or a dict of arrays of numbers with `n` rows, or None."""
-    if y is None:
-        return None
-    arrays = {k: np.asarray(v) for k, v in (y if isinstance(y, Mapping) else {None: y}).items()}
-    for key, array in arrays.items():
-        name = "y" if key is None else f"y[{key!r}]"
-        if array.ndim == 0 or len(array) != n:
-            raise ValueError(
-                f"{name} has shape {array.shape}, but x has {n} rows; pass one target for each row"
-            )
-        if not _is_numeric(array.dtype):
-            raise ValueError(
-                f"{name} has dtype {array.dtype}; pass floats shaped like the output, or class "
-                f"labels as integers from 0"
-            )
-        bad = ~np.isfinite(array.astype(np.float64)).reshape(n, -1).all(axis=1)
-        if bad.any():
-            raise ValueError(
-                f"{name} is not finite in rows {describe_rows(np.flatnonzero(bad))}; drop these "
-                f"rows"
-            )
-    return arrays if isinstance(y, Mapping) else arrays[None]
-
-
-def _named_targets(y: Any, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Return the target given for each output, or None."""
-    if y is None:
-        return dict.fromkeys(outputs)
-    if isinstance(y, dict):
-        unknown = sorted(set(y) - set(outputs))
-        if unknown:
-            raise ValueError(f"y names {unknown}, but the outputs are {list(outputs)}")
-        return {name: y.get(name) for name in outputs}
-    if len(outputs) == 1:
-        return {next(iter(outputs)): y}
-    raise ValueError(f"pass y as a dict: the model has the outputs {list(outputs)}")
-
-
-def _are_labels(y: NDArray[Any] | None) -> bool:
-    return y is not None and y.dtype.kind in "iub" and y.shape[1:] in ((), (1,))
-
-
-def _encode(y: NDArray[Any] | None, shape: Any) -> NDArray[np.float64] | None:
-    """Return a target as ``(row, k)`` float64, labels one-hot."""
-    if y is None:
-        return None
-    row_shape = tuple(shape.shape[1:])
-    if _are_labels(y):
-        y = y.reshape(-1)
-        if len(row_shape) != 1 or row_shape[0] < 2:
-            raise ValueError(
-                f"y holds integer labels, but predict returns rows of shape {row_shape}; return "
-                f"class probabilities (row, class), or pass y as floats for a regression"
-            )
-        classes = row_shape[0]
-        if y.min() < 0 or y.max() >= classes:
-            raise ValueError(
-                f"y holds labels from {y.min()} to {y.max()}, but predict returns {classes} classes"
-                f"; labels must lie in 0..{classes - 1}"
-            )
-        return np.eye(classes)[y.astype(int)]
-    if y.shape[1:] != row_shape:
-        raise ValueError(
-            f"y has rows of shape {y.shape[1:]}, but predict returns rows of shape {row_shape}; "
-            f"pass targets shaped like the output, or integer class labels"
-        )
-    return y.reshape(len(y), -1).astype(np.float64)
-
-
-def _check_probabilities(name: str, base: NDArray[np.float64], dtype: Any, start: int) -> None:
-    """Refuse outputs compared with class labels that are not probabilities.
-
-    Args:
-        name: The name of the output.
-        base: Outputs ``(row, class)``.
-        dtype: The dtype they came in.
-        start: The number of the first row.
-    """
-    slack = max(1e-3, 4 * float(jnp.finfo(dtype).eps))
-    outside = ((base < -slack) | (base > 1 + slack)).any(axis=1)
-    bad = np.isfinite(base).all(axis=1) & (outside | (np.abs(base.sum(axis=1) - 1) > slack))
-    if bad.any():
-        row = np.flatnonzero(bad)[0]
-        raise ValueError(
-            f"y holds class labels, so {name!r} must hold class probabilities (in [0, 1], with sum "
-            f"1), but row {start + row} is {np.array2string(base[row], precision=3, threshold=6)}; "
-            f"apply a softmax in predict (jax.nn.softmax), or return predict_proba"
-        )
