@@ -20,7 +20,6 @@ release = version = installed_version("equiprob")
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "myst_nb",
@@ -39,7 +38,7 @@ napoleon_use_rtype = False
 # own names can; all others are let be.
 nitpick_ignore_regex = [("py:.*", r"(?!equiprob\b).*")]
 
-myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_in_temp = True  # an empty folder, as in run_notebooks.py

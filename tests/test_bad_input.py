@@ -300,6 +300,21 @@ def test_predictors_must_be_repeatable(as_numpy):
         evaluate(predict)
 
 
+@pytest.mark.parametrize("scale", [np.float32(0), np.float32(1)])
+def test_a_callback_must_be_repeatable(scale):
+    noise = np.random.default_rng(0)
+
+    def callback(x):
+        return x + scale * noise.normal(size=x.shape).astype(x.dtype)
+
+    predict = lambda x: jax.pure_callback(callback, x, x)  # noqa: E731
+    if scale == 0:
+        assert evaluate(predict).backend == "jax"
+        return
+    with refuses("not repeatable", "the same rows gave different outputs"):
+        evaluate(predict)
+
+
 @pytest.mark.parametrize("as_numpy", [False, True], ids=["jax", "python"])
 def test_a_predictor_that_raises_names_the_rows(as_numpy):
     def always(x):

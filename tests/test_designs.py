@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 from transform_variants import VARIANTS
 
 import equiprob as ep
@@ -150,6 +151,18 @@ def test_biased_estimators_are_found(replications, truth):
     assert not is_unbiased(replications.only.pair_sq * M / (M - 1), square)
     naive = (replications.mean_displacement**2).sum(axis=1)
     assert not is_unbiased(naive, (mean**2).sum())
+
+
+def test_replicates_are_shifted_independently():
+    """Kolmogorov-Smirnov at a false-failure probability of 1e-6."""
+    ids = np.arange(1, 1001, dtype=np.uint64)
+    design = make_design(TURN, "quasi", 5, 0)
+    turns = design.parameters(TURN, ids)[..., 0] / (2 * np.pi)
+    first, second = turns[:, 0], turns[:, design.replicates[0]]
+    for shift in (first, second, first - second):
+        assert stats.kstest(shift % 1.0, "uniform").pvalue > 1e-6
+    # The power twin: two places of one lattice differ by a constant.
+    assert stats.kstest((first - turns[:, 1]) % 1.0, "uniform").pvalue < 1e-6
 
 
 def test_a_crossed_list_is_unbiased(truth):

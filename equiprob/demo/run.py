@@ -146,9 +146,9 @@ def _verdict(findings: Findings) -> list[str]:
         )
     (all_swapped, all_misread), (swapped, misread) = findings.confused
     lines.append(
-        f"Full invariance costs: of the {all_misread} held-out digits that the network trained on "
-        f"all rotations misreads, {all_swapped} are 6s and 9s taken for one another; of the plain "
-        f"network's {misread}, {swapped}."
+        f"A 6 turned round is a 9: of the {all_misread} held-out digits that the network trained "
+        f"on all rotations misreads, {all_swapped} are 6s and 9s taken for one another; of the "
+        f"plain network's {misread}, {swapped}."
     )
     table = findings.averaged.table["risk"]
     lines.append(

@@ -216,12 +216,15 @@ class JaxBackend(AbstractBackend):
         """
         jaxpr, self.output = trace(predict, x)
         named_outputs(self.output, _n_rows(x))
-        if not same_trace(fingerprint(jaxpr), fingerprint(trace(predict, x)[0])):
+        traced = fingerprint(jaxpr)
+        if not same_trace(traced, fingerprint(trace(predict, x)[0])):
             raise ValueError(
                 "predict is not repeatable: traced twice, it is two different functions (it draws "
                 "random numbers or counts its calls); pass a function of its input alone, with "
                 "dropout and sampling off"
             )
+        if "callback" in traced[0]:  # runs Python that a trace does not show
+            _require_equal(predict(x), predict(x))
         self._transform = transform
         self._inward = transform.input_actions(x)
         self._outward = transform.output_actions(self.output)
@@ -245,12 +248,15 @@ class JaxBackend(AbstractBackend):
 
         def run(start: int, n_raw: int) -> tuple[Any, Any]:
             block = slice(start, start + size)
-            return self._run(
-                x,
-                n_raw,
-                _by_transformation(forward, block, size),
-                _by_transformation(backward, block, size),
-            )
+            there = _by_transformation(forward, block, size)
+            home = _by_transformation(backward, block, size)
+            try:
+                return self._run(x, n_raw, there, home)
+            except Exception as error:
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise
+                # It failed below Python, in the compiled model.
+                raise jax.errors.JaxRuntimeError(str(error)) from error
 
         n_raw = 2 if probe else 1
         raw, outputs = run(0, n_raw)
@@ -282,16 +288,7 @@ class PythonBackend(AbstractBackend):
         self._predict, self._transform = predict, transform
         self.output = None
         first = self._outputs(x)
-        second = self._outputs(x)
-        unequal = [
-            not np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.inexact))
-            for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-        ]
-        if any(unequal):
-            raise ValueError(
-                "predict is not repeatable: the same rows gave different outputs twice; pass a "
-                "deterministic predict (evaluation mode, dropout and sampling off, fixed seeds)"
-            )
+        _require_equal(first, self._outputs(x))
         self.output = first
         self._inward = transform.input_actions(x)
         self._outward = transform.output_actions(first)
@@ -355,6 +352,15 @@ class PythonBackend(AbstractBackend):
 def _row_shapes(output: Any, n: int) -> dict[Any, tuple[int, ...]]:
     """Return the shape of one row of each output, by name."""
     return {name: leaf.shape[1:] for name, leaf in named_outputs(output, n).items()}
+
+
+def _require_equal(first: Any, second: Any) -> None:
+    for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        if not np.array_equal(one, other, equal_nan=True):
+            raise ValueError(
+                "predict is not repeatable: the same rows gave different outputs twice; pass a "
+                "deterministic predict (evaluation mode, dropout and sampling off, fixed seeds)"
+            )
 
 
 def _n_rows(x: Any) -> int:

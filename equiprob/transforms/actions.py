@@ -184,7 +184,8 @@ class Action(AbstractLeafAction):
 
     Args:
         function: ``function(parameter, row) -> row``; `parameter` is the transform's parameter
-            vector (radians for angles), `row` one row of the leaf.
+            vector (radians for angles), `row` one row of the leaf. It may be compiled once and
+            used again, so arrays it captures must not be changed.
         inverse: ``inverse(parameter, row) -> row``, which undoes `function`. Only outputs need it.
     """
 

@@ -1,0 +1,22 @@
+"""The README's example runs as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_example_runs_and_prints_both_answers(capsys):
+    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert len(example.strip().splitlines()) <= 12
+    exec(compile(example, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "the model's output changes by" in printed
+    assert "the risk is least at" in printed
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)h][^)]*)\)", README.read_text()))
+def test_links_lead_somewhere(target):
+    assert (README.parent / target).exists()
