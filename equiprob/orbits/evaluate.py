@@ -94,7 +94,7 @@ def evaluate_orbits(
         ValueError: If inputs, targets, ids, counts or declared actions do not fit (the message says
             what was expected and what to pass), if `x` is not finite, or if `predict` is not
             repeatable or changes the number of rows.
-        TypeError: If `predict` does not return arrays of floats.
+        TypeError: If `predict` does not return arrays of floats, or `transform` is no transform.
         RuntimeError: If `predict` raises; the message names the rows.
         NotImplementedError: For the reserved arguments.
 
@@ -106,6 +106,11 @@ def evaluate_orbits(
         chapter 17 (randomly shifted lattices).
     """
     _refuse_reserved(executor, checkpoint, on_error, stop_when)
+    if not isinstance(transform, AbstractTransform):
+        raise TypeError(
+            f"transform must be made by a function of ep.transforms, such as "
+            f"ep.transforms.rotations2d(), got {transform!r}"
+        )
     n = _check_inputs(x)
     size = _check_batch_size(batch_size, n)
     plan = make_design(transform, design, n_transforms, _check_seed(seed))
