@@ -2,9 +2,9 @@
 
     python -m benchmarks.float_floor
 
-`ModelEquivarianceError` calls a model equivariant up to rounding when the 95 % quantile of its error
-is within ROUNDING_FACTOR float floors. The exact networks below must stay under that factor, and the
-same networks broken by a thousandth must not.
+`ModelEquivarianceError` calls a model equivariant up to rounding when the 95 % quantile of its
+error is within ROUNDING_FACTOR float floors. The exact networks below must stay under that factor,
+and the same networks broken by a thousandth must not.
 """
 
 from __future__ import annotations
@@ -90,9 +90,8 @@ def ratios() -> Iterator[tuple[str, int, int, float, float]]:
 
 
 def main() -> None:
-    print(
-        "| network | layers | width | exact: error / floor | broken by 1e-3 |\n|---|---|---|---|---|"
-    )
+    print("| network | layers | width | exact: error / floor | broken by 1e-3 |")
+    print("|---|---|---|---|---|")
     exact, broken = [], []
     for name, depth, width, one, other in ratios():
         print(f"| {name} | {depth} | {width} | {one:.2f} | {other:.0f} |", flush=True)

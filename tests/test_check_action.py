@@ -12,7 +12,7 @@ from equiprob.transforms import Action
 
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS.keys())
 def test_every_variant_is_an_action(variant):
-    check = ep.check_action(variant.transform, variant.x, n=2)
+    check = ep.check_action(variant.transform, variant.x, n_transforms=2)
     assert check.status == "ok"
     row = check.table.loc["x"]
     assert row["identity_error"] < 1e-14
@@ -86,7 +86,7 @@ def test_a_product_that_does_not_fit_the_action_is_found():
         for factor in (2.0, 0.5)
     )
     assert ep.check_action(twice, VECTORS).status == "ok"
-    status = ep.check_action(half, VECTORS, n=32).status
+    status = ep.check_action(half, VECTORS, n_transforms=32).status
     assert "(g h) x differs from g (h x)" in status
 
 
@@ -120,7 +120,7 @@ def test_class_labels_are_left_out():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"n": 0}, "n must be a positive integer, got 0"),
+        ({"n_transforms": 0}, "n_transforms must be a positive integer, got 0"),
         ({"x": np.float64(3)}, r"x must hold arrays with rows first, got shape \(\)"),
         ({"x": np.full((2, 2), np.nan)}, "x is not finite"),
         ({"y": np.full(6, np.inf)}, "y is not finite"),

@@ -17,15 +17,6 @@ SINGLE = {"rtol": 2e-5, "atol": 2e-6}
 """Rounding of outputs of about 1 in float32."""
 
 
-def bent(x):
-    return jnp.tanh(x @ W) + x[:, :1] ** 2
-
-
-def bent_numpy(x):
-    x = np.asarray(x)  # refuses a tracer
-    return np.tanh(x @ W.astype(x.dtype)) + x[:, :1] ** 2
-
-
 def statistics_of(table):
     s = table.only
     return {
@@ -38,17 +29,6 @@ def assert_same_statistics(one, other, **tolerance):
     other = statistics_of(other)
     for name, values in statistics_of(one).items():
         np.testing.assert_allclose(values, other[name], err_msg=name, **tolerance)
-
-
-def by_hand(table, predict, x):
-    """Return ``rho(g)^-1 f(g.x) - f(x)`` one row and one transformation at a time, in float64."""
-    displaced = []
-    for row, parameters in zip(x, table.parameters(), strict=True):
-        base = predict(row[None])
-        moved = [predict(TURN.apply(g, row[None])) for g in parameters]
-        back = [TURN.undo_on_output(g, out) for g, out in zip(parameters, moved, strict=True)]
-        displaced.append(np.concatenate(back) - base)
-    return np.stack(displaced)
 
 
 # ---- several inputs and outputs -------------------------------------------------------------

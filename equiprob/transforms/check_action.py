@@ -42,13 +42,13 @@ class ActionCheck:
             words, and whether it is `ok`.
         transform: The transform, in words.
         n_rows: Rows looked at.
-        n: Transformations drawn.
+        n_transforms: Transformations drawn.
     """
 
     table: pd.DataFrame
     transform: str
     n_rows: int
-    n: int
+    n_transforms: int
 
     @property
     def status(self) -> str:
@@ -59,7 +59,7 @@ class ActionCheck:
     def __str__(self) -> str:
         """Say what was found, a line for each leaf."""
         verdict = "ok" if self.status == "ok" else "something is wrong"
-        head = f"{self.transform}, {self.n} draws on {self.n_rows} rows: {verdict}"
+        head = f"{self.transform}, {self.n_transforms} draws on {self.n_rows} rows: {verdict}"
         lines = [
             f"  {leaf} ({row['action']}, {row['dtype']}): {row['finding']}"
             for leaf, row in self.table.iterrows()
@@ -68,7 +68,7 @@ class ActionCheck:
 
 
 def check_action(
-    transform: AbstractTransform, x: Any, y: Any = None, *, seed: int = 0, n: int = 8
+    transform: AbstractTransform, x: Any, y: Any = None, *, seed: int = 0, n_transforms: int = 8
 ) -> ActionCheck:
     """Check how a transform acts on inputs and targets, and what interpolation costs.
 
@@ -78,7 +78,7 @@ def check_action(
         y: Targets shaped like the output of the model, likewise. Class labels (an array of
             integers) are not transformed and left out.
         seed: Seed of the transformations.
-        n: How many transformations to draw.
+        n_transforms: How many transformations to draw.
 
     Returns:
         The check: a `table` with a row for each leaf, `status` (``"ok"`` or what is wrong), and a
@@ -88,8 +88,8 @@ def check_action(
 
     Raises:
         ValueError: If an action is undeclared, does not fit its leaf or lacks the inverse that an
-            output needs, as in `evaluate_orbits`; if `x` or `y` is not finite; or if `n` is not a
-            positive integer.
+            output needs, as in `evaluate_orbits`; if `x` or `y` is not finite; or if
+            `n_transforms` is not a positive integer.
         RuntimeError: If a user's action raises.
 
     Assumptions:
@@ -98,10 +98,10 @@ def check_action(
     """
     import pandas as pd
 
-    if not isinstance(n, int | np.integer) or n < 1:
-        raise ValueError(f"n must be a positive integer, got {n!r}")
-    draws = transform.sample_many(np.random.default_rng(seed), 2 * n)
-    check = partial(_check_leaf, transform, draws[:n], draws[n:])
+    if not isinstance(n_transforms, int | np.integer) or n_transforms < 1:
+        raise ValueError(f"n_transforms must be a positive integer, got {n_transforms!r}")
+    draws = transform.sample_many(np.random.default_rng(seed), 2 * n_transforms)
+    check = partial(_check_leaf, transform, draws[:n_transforms], draws[n_transforms:])
 
     x = _first_rows("x", x)
     rows = _by_leaf(check, "x", transform.input_actions(x), x)
@@ -111,7 +111,7 @@ def check_action(
     if y is not None and not (isinstance(y, np.ndarray) and y.dtype.kind in "iub"):
         rows |= _by_leaf(check, "y", transform.output_actions(y), y)
     table = pd.DataFrame.from_dict(rows, orient="index")
-    return ActionCheck(table, str(transform), len(jax.tree.leaves(x)[0]), int(n))
+    return ActionCheck(table, str(transform), len(jax.tree.leaves(x)[0]), int(n_transforms))
 
 
 def _first_rows(what: str, tree: Any) -> Any:
