@@ -150,8 +150,8 @@ def main() -> None:
         "1) is covered more often than nominal, because positions beyond the end do not exist.\n\n"
         "The Bayesian bootstrap has no tail model and no correction for few units yet: what a "
         "small sample of heavy-tailed rows, or of ten clusters, does not contain, its interval "
-        "does not, either. A saving near zero (`risk_saved` at truth 1) is a small difference of noisy "
-        f"choices, and its interval is too narrow. What covers less than {SHORT}:\n\n"
+        "does not, either. A saving near zero (`risk_saved` at truth 1) is a small difference of "
+        f"noisy choices, and its interval is too narrow. What covers less than {SHORT}:\n\n"
         f"{chr(10).join(lines) or 'nothing'}\n"
         f"{markdown(table)}\n"
     )

@@ -185,9 +185,7 @@ def test_several_outputs_must_be_chosen():
     table = ep.evaluate_orbits(
         lambda b: {"energy": (b**2).sum(axis=1), "first": b[:, 0]},
         x,
-        ep.transforms.rotations2d(
-            acts_on="vectors", output_action={"energy": "invariant", "first": "invariant"}
-        ),
+        ep.transforms.rotations2d(acts_on="vectors"),
     )
     with pytest.raises(ValueError, match=r"energy.*first"):
         FAST.fit(table)

@@ -159,3 +159,13 @@ def test_targets_are_encoded_like_the_output():
     )
     np.testing.assert_array_equal(binary.only.y, np.eye(2)[labels.astype(bool).astype(int)])
     assert ep.evaluate_orbits(classify, X, turn, n_transforms=3).only.y is None
+
+
+def test_one_word_declares_all_outputs_invariant():
+    x = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+    turn = ep.transforms.rotations2d(acts_on="vectors")
+    table = ep.evaluate_orbits(
+        lambda b: {"norm": (b**2).sum(axis=1), "first": b[:, 0]}, x, turn, n_transforms=2
+    )
+    assert table.outputs == ("first", "norm")
+    assert table["norm"].only.pair_sq.max() < 1e-9 < table["first"].only.pair_sq.min()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,33 +87,43 @@ class ChunkStatistics:
         """Add a block of back-transformed outputs ``(transformation, row, k)``."""
         start, stop = self._seen, self._seen + len(outputs)
         self._seen = stop
-        moved = np.moveaxis(outputs - self.base, 0, 1)
-        squared = np.einsum("ijk,ijk->ij", moved, moved)
-        self._nonfinite += (~np.isfinite(outputs)).any(axis=2).sum(axis=0)
+        moved = outputs - self.base
+        squared = np.einsum("jik,jik->ij", moved, moved)
+        if not np.isfinite(squared).all():
+            self._nonfinite += (~np.isfinite(outputs)).any(axis=2).sum(axis=0)
         weights = self.design.weights[start:stop]
-        weighted = moved * weights[:, None]
-        ends = np.cumsum(self.design.replicates)
-        replicate = np.searchsorted(ends, np.arange(start, stop), side="right")
-        for r in np.unique(replicate):
-            self._sums[:, r] += weighted[:, replicate == r].sum(axis=1)
-        self._pair_sq += squared @ weights
+        weighted_sq = squared * weights
+        self._pair_sq += weighted_sq.sum(axis=1)
         sizes = self.magnitudes[:, start:stop]
+        n, n_bins = self._bin_sq.shape
         place = np.searchsorted(self.bins.edges, sizes, side="right")
-        rows = np.broadcast_to(np.arange(len(sizes))[:, None], place.shape)
-        np.add.at(self._bin_sq, (rows, place), squared * weights)
-        np.add.at(self._bin_weight, (rows, place), weights)
+        cells = (place + n_bins * np.arange(n)[:, None]).ravel()
+        for total, terms in (
+            (self._bin_sq, weighted_sq),
+            (self._bin_weight, np.broadcast_to(weights, squared.shape)),
+        ):
+            total += np.bincount(cells, terms.ravel(), minlength=n * n_bins).reshape(n, n_bins)
         if self.design.kind == "crossed":
             self._each.append(squared)
+        replicates = list(self._replicates_within(start, stop))
+        for r, part in replicates:
+            self._sums[:, r] += np.einsum("j,jik->ik", weights[part], moved[part])
         if self.range_magnitudes is not None:
-            inside = (sizes[:, :, None] <= self.range_magnitudes * (1 + 1e-9)).astype(np.float64)
-            self._range_sq += np.einsum("ij,ijt->it", squared * weights, inside)
-            for r in np.unique(replicate):
-                part = replicate == r
-                self._range_sum[:, r] += np.einsum(
-                    "ijt,ijk->itk", inside[:, part], weighted[:, part]
-                )
+            inside = sizes[:, :, None] <= self.range_magnitudes * (1 + 1e-9)
+            self._range_sq += np.einsum("ij,ijt->it", weighted_sq, inside)
+            weighted = inside * weights[:, None]
+            for r, part in replicates:
+                self._range_sum[:, r] += np.einsum("ijt,jik->itk", weighted[:, part], moved[part])
         if self.keep_raw:
-            self._blocks.append(moved)
+            self._blocks.append(np.moveaxis(moved, 0, 1))
+
+    def _replicates_within(self, start: int, stop: int) -> Iterator[tuple[int, slice]]:
+        """Yield each replicate with transformations in a block, and their places in the block."""
+        end = 0
+        for r, size in enumerate(self.design.replicates):
+            begin, end = end, end + size
+            if begin < stop and start < end:
+                yield r, slice(max(begin - start, 0), end - start)
 
     @np.errstate(invalid="ignore", over="ignore")
     def finish(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MethodType
@@ -35,7 +35,7 @@ from equiprob.transforms.rows import (
 Predict = Callable[[Any], Any]
 
 _BLOCK = 32
-"""Most transformations in one call of the compiled program."""
+"""Most transformations in one block of outputs (in one call of the compiled program)."""
 
 _CACHED_PROGRAMS = 16
 
@@ -144,20 +144,32 @@ def _identity(predict: Predict) -> Any:
     return id(predict)
 
 
-def _compiled(predict: Predict, x: Any, jaxpr: Any, inward: LeafActions, back: LeafActions) -> Any:
+def _compiled(
+    predict: Predict, x: Any, made_of: tuple[str, list[Any]], inward: LeafActions, back: LeafActions
+) -> Any:
     """Return the compiled pass of a model, made once for each (model, actions, shapes).
 
     A model that captures arrays which have since been replaced or overwritten (more training, the
     same closure) is recognized by its trace and compiled again.
+
+    Raises:
+        ValueError: If two traces of the model differ: it depends on hidden state.
     """
     key = (_identity(predict), inward, back)
-    text, constants = fingerprint(jaxpr)
+    text, constants = made_of
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
     shapes = (jax.tree.structure(x), shapes)
     program = _programs.pop(key, None)
     known = None if program is None else program.traces.get(shapes)
-    if known is not None and not same_trace(known, (text, constants)):
-        program = None
+    if known is not None and not same_trace(known, made_of):
+        program = known = None
+    # A trace equal to that of an earlier call has been found repeatable then.
+    if known is None and not same_trace(made_of, fingerprint(trace(predict, x)[0])):
+        raise ValueError(
+            "predict is not repeatable: traced twice, it is two different functions (it draws "
+            "random numbers or counts its calls); pass a function of its input alone, with "
+            "dropout and sampling off"
+        )
     if program is None:
         program = _Program(predict, _build(predict, inward, back))
     program.traces[shapes] = text, _snapshot(constants)
@@ -208,22 +220,18 @@ class JaxBackend(AbstractBackend):
     name = "jax"
     pads = True
 
-    def __init__(self, predict: Predict, transform: AbstractTransform, x: Any) -> None:
-        """Trace the model on one chunk `x`.
+    def __init__(
+        self, predict: Predict, transform: AbstractTransform, x: Any, traced: tuple[Any, Any]
+    ) -> None:
+        """Compile the model for chunks like `x`, given its trace on one.
 
         Raises:
-            ValueError: If two traces of the model differ: it depends on hidden state.
+            ValueError: If the model is not repeatable.
         """
-        jaxpr, self.output = trace(predict, x)
+        jaxpr, self.output = traced
         named_outputs(self.output, _n_rows(x))
-        traced = fingerprint(jaxpr)
-        if not same_trace(traced, fingerprint(trace(predict, x)[0])):
-            raise ValueError(
-                "predict is not repeatable: traced twice, it is two different functions (it draws "
-                "random numbers or counts its calls); pass a function of its input alone, with "
-                "dropout and sampling off"
-            )
-        if "callback" in traced[0]:  # runs Python that a trace does not show
+        made_of = fingerprint(jaxpr)
+        if "callback" in made_of[0]:  # runs Python that a trace does not show
             _require_equal(predict(x), predict(x))
         self._transform = transform
         self._inward = transform.input_actions(x)
@@ -233,7 +241,7 @@ class JaxBackend(AbstractBackend):
             self._outward, transform.identity[None, None], self._dtypes
         )
         self._back = back
-        self._run = _compiled(predict, x, jaxpr, self._inward, back)
+        self._run = _compiled(predict, x, made_of, self._inward, back)
 
     @override
     def evaluate(
@@ -307,18 +315,20 @@ class PythonBackend(AbstractBackend):
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
         back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
 
-        def blocks() -> Iterator[list[Any]]:
-            for j in range(parameters.shape[1]):
-                there, home = (
-                    tuple({k: v[:, j] for k, v in element.items()} for element in elements)
-                    for elements in (forward, backward)
-                )
-                outputs = self._outputs(as_given(x, move_rows(self._inward, there, x)))
-                outputs = move_rows(back, home, outputs)
-                yield [np.asarray(leaf)[None] for leaf in jax.tree.leaves(outputs)]
+        def moved_and_back(j: int) -> Any:
+            there, home = (
+                tuple({k: v[:, j] for k, v in element.items()} for element in elements)
+                for elements in (forward, backward)
+            )
+            outputs = self._outputs(as_given(x, move_rows(self._inward, there, x)))
+            return move_rows(back, home, outputs)
 
-        raw = [np.stack(leaves) for leaves in zip(*map(jax.tree.leaves, passes), strict=True)]
-        return raw, blocks()
+        def blocks() -> Iterator[list[Any]]:
+            m = parameters.shape[1]
+            for start in range(0, m, _BLOCK):
+                yield _stacked(moved_and_back(j) for j in range(start, min(start + _BLOCK, m)))
+
+        return _stacked(passes), blocks()
 
     def _outputs(self, x: Any) -> Any:
         """Return the model's output as NumPy arrays, one or a dict, rows as given."""
@@ -347,6 +357,11 @@ class PythonBackend(AbstractBackend):
                     f"same outputs for every batch"
                 )
         return arrays
+
+
+def _stacked(outputs: Iterable[Any]) -> list[Any]:
+    """Return the leaves of several outputs of the model, each with the outputs stacked in front."""
+    return [np.stack(leaves) for leaves in zip(*map(jax.tree.leaves, outputs), strict=True)]
 
 
 def _row_shapes(output: Any, n: int) -> dict[Any, tuple[int, ...]]:
@@ -390,7 +405,7 @@ def choose_backend(
     elements = transform.leaf_elements(actions, identity, dtypes)
     try:
         jax.eval_shape(partial(map_rows, actions), elements, x)
-        trace(predict, x)
+        traced = trace(predict, x)
     except Exception as error:
         if backend == "jax":
             raise ValueError(
@@ -406,4 +421,4 @@ def choose_backend(
         returned = jax.tree.leaves(predict(x))
         if all(isinstance(leaf, np.ndarray) for leaf in returned):
             return PythonBackend(predict, transform, x)
-    return JaxBackend(predict, transform, x)
+    return JaxBackend(predict, transform, x, traced)

@@ -72,8 +72,8 @@ def split_ids(ids: Ids) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     return (ids >> np.uint64(32)).astype(np.uint32), ids.astype(np.uint32)
 
 
-def root_key(seed: int, purpose: Purpose) -> jax.Array:
-    """Return the JAX key all keys of one seed and purpose derive from."""
+def root_key(seed: int | jax.Array, purpose: Purpose) -> jax.Array:
+    """Return the JAX key all keys of one seed and purpose derive from (traceable)."""
     return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), int(purpose))
 
 
@@ -82,9 +82,10 @@ def keys_of(root: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
     return jax.vmap(lambda h, w: jax.random.fold_in(jax.random.fold_in(root, h), w))(high, low)
 
 
-@partial(jax.jit, static_argnames="n")
-def _bits(root: jax.Array, high: jax.Array, low: jax.Array, n: int) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.bits(key, (n, 2), jnp.uint32))(keys_of(root, high, low))
+@partial(jax.jit, static_argnames=("purpose", "n"))
+def _bits(seed: jax.Array, purpose: Purpose, high: jax.Array, low: jax.Array, n: int) -> jax.Array:
+    keys = keys_of(root_key(seed, purpose), high, low)
+    return jax.vmap(lambda key: jax.random.bits(key, (n, 2), jnp.uint32))(keys)
 
 
 def keyed_uniforms(seed: int, purpose: Purpose, ids: Ids, n: int) -> NDArray[np.float64]:
@@ -92,7 +93,7 @@ def keyed_uniforms(seed: int, purpose: Purpose, ids: Ids, n: int) -> NDArray[np.
     # Lengths are rounded up so that a short last chunk compiles nothing new.
     padded = np.zeros(-(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP, dtype=np.uint64)
     padded[: len(ids)] = ids
-    bits = np.asarray(_bits(root_key(seed, purpose), *split_ids(padded), n))[: len(ids)]
+    bits = np.asarray(_bits(np.uint32(seed), purpose, *split_ids(padded), n))[: len(ids)]
     bits = bits.astype(np.uint64)
     whole = (bits[..., 0] >> np.uint64(5)) << np.uint64(26) | bits[..., 1] >> np.uint64(6)
     return whole.astype(np.float64) / 2.0**53

@@ -55,8 +55,8 @@ class AbstractTransform(abc.ABC):
         acts_on: How the input transforms: ``"image"``, ``"points"``, ``"vectors"``, ``"permuted"``,
             ``"invariant"``, a function ``(parameter, row) -> row``, or a dict of these with the
             keys of a dict input. Every leaf must be declared.
-        output_action: The same for the output of the model; a function needs its inverse:
-            ``Action(function, inverse)``.
+        output_action: The same for the output of the model; ``"invariant"`` alone speaks of all
+            outputs, and a function needs its inverse: ``Action(function, inverse)``.
         fill: What images read outside their frame.
         wrap: Images continue on the opposite side instead.
     """
@@ -186,9 +186,10 @@ class AbstractTransform(abc.ABC):
             ValueError: As `input_actions`, and if an action has no inverse or does not keep
                 distances.
         """
-        matched = self._match(
-            self.output_action, output, argument="output_action", what="the output"
-        )
+        declared = self.output_action
+        if isinstance(declared, str) and declared == "invariant":
+            declared = jax.tree.map(lambda _: "invariant", output)  # one word for all outputs
+        matched = self._match(declared, output, argument="output_action", what="the output")
         for name, action in zip(matched.names, matched.actions, strict=True):
             if isinstance(action, Action) and action.inverse is None:
                 raise ValueError(
