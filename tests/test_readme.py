@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import equiprob
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -20,3 +22,9 @@ def test_the_example_runs_and_prints_both_answers(capsys):
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)h][^)]*)\)", README.read_text()))
 def test_links_lead_somewhere(target):
     assert (README.parent / target).exists()
+
+
+@pytest.mark.parametrize("name", equiprob.__all__)
+def test_every_public_name_is_in_the_reference(name):
+    reference = (README.parent / "docs" / "api.md").read_text()
+    assert re.search(rf"`ep\.{name}`", reference)

@@ -9,49 +9,25 @@ callable is called once for each transformation of a chunk, on NumPy (or the use
 from __future__ import annotations
 
 import abc
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from types import MethodType
 from typing import Any, final, override
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
 
 from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.programs import Predict, compiled, fingerprint, perturbed, trace
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import (
-    LeafActions,
-    act_on_row,
     as_given,
     map_rows,
     move_rows,
     precision_of,
 )
 
-Predict = Callable[[Any], Any]
-
 _BLOCK = 32
 """Most transformations in one block of outputs (in one call of the compiled program)."""
-
-_CACHED_PROGRAMS = 16
-
-
-def perturbed(x: Any, size: Any) -> Any:
-    """Return `x` with every float changed by `size` roundings up or down (traceable)."""
-
-    def leaf(i: int, values: Any) -> Any:
-        if not jnp.issubdtype(values.dtype, jnp.floating):
-            return values
-        signs = jax.random.rademacher(jax.random.key(i), values.shape, dtype=jnp.int8)
-        step = jnp.finfo(values.dtype).eps * size
-        return values * (1 + step * signs).astype(values.dtype)
-
-    leaves, treedef = jax.tree.flatten(x)
-    return treedef.unflatten([leaf(i, values) for i, values in enumerate(leaves)])
 
 
 class AbstractBackend(abc.ABC):
@@ -80,126 +56,6 @@ class AbstractBackend(abc.ABC):
             iterator over blocks of transformations: output leaves ``(transformation, row, ...)``
             taken back by the inverse output action.
         """
-
-
-@dataclass
-class _Program:
-    """A compiled pass, and fingerprints of the traces of the model it was compiled from."""
-
-    predict: Predict
-    run: Callable[..., Any]
-    traces: dict[Any, Any] = field(default_factory=dict)
-
-
-_programs: OrderedDict[Any, _Program] = OrderedDict()
-
-
-def _constants(jaxpr: Any) -> list[Any]:
-    """Return the arrays a traced function captured, inner functions included."""
-    found = list(jaxpr.consts)
-    for equation in jaxpr.jaxpr.eqns:
-        for value in jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda v: isinstance(v, ClosedJaxpr)
-        ):
-            if isinstance(value, ClosedJaxpr):
-                found += _constants(value)
-    return found
-
-
-def trace(predict: Predict, x: Any) -> tuple[Any, Any]:
-    """Trace a model afresh on arrays shaped like `x`; return its jaxpr and its output's shape."""
-    shapes = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype)), x
-    )
-    # A new function object each time: JAX would otherwise return its cached trace.
-    return jax.make_jaxpr(lambda batch: predict(batch), return_shape=True)(shapes)
-
-
-def fingerprint(jaxpr: Any) -> tuple[str, list[Any]]:
-    """Return what a traced function computes: its text and the arrays it captured."""
-    return str(jaxpr), _constants(jaxpr)
-
-
-def same_trace(one: tuple[str, list[Any]], other: tuple[str, list[Any]]) -> bool:
-    """Whether two fingerprints are of the same function, captured arrays compared by value."""
-    return (
-        one[0] == other[0]
-        and len(one[1]) == len(other[1])
-        and all(
-            a is b or np.array_equal(a, b, equal_nan=True)
-            for a, b in zip(one[1], other[1], strict=True)
-        )
-    )
-
-
-def _snapshot(constants: list[Any]) -> list[Any]:
-    """Copy the NumPy arrays a model captured: their owner may overwrite them in place."""
-    return [c.copy() if isinstance(c, np.ndarray) else c for c in constants]
-
-
-def _identity(predict: Predict) -> Any:
-    """Return what tells models apart; ``model.predict`` is a new object at each look-up."""
-    if isinstance(predict, MethodType):
-        return id(predict.__self__), id(predict.__func__)
-    return id(predict)
-
-
-def _compiled(
-    predict: Predict, x: Any, made_of: tuple[str, list[Any]], inward: LeafActions, back: LeafActions
-) -> Any:
-    """Return the compiled pass of a model, made once for each (model, actions, shapes).
-
-    A model that captures arrays which have since been replaced or overwritten (more training, the
-    same closure) is recognized by its trace and compiled again.
-
-    Raises:
-        ValueError: If two traces of the model differ: it depends on hidden state.
-    """
-    key = (_identity(predict), inward, back)
-    text, constants = made_of
-    shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
-    shapes = (jax.tree.structure(x), shapes)
-    program = _programs.pop(key, None)
-    known = None if program is None else program.traces.get(shapes)
-    if known is not None and not same_trace(known, made_of):
-        program = known = None
-    # A trace equal to that of an earlier call has been found repeatable then.
-    if known is None and not same_trace(made_of, fingerprint(trace(predict, x)[0])):
-        raise ValueError(
-            "predict is not repeatable: traced twice, it is two different functions (it draws "
-            "random numbers or counts its calls); pass a function of its input alone, with "
-            "dropout and sampling off"
-        )
-    if program is None:
-        program = _Program(predict, _build(predict, inward, back))
-    program.traces[shapes] = text, _snapshot(constants)
-    _programs[key] = program
-    while len(_programs) > _CACHED_PROGRAMS:
-        _programs.popitem(last=False)
-    return program.run
-
-
-def _build(predict: Predict, inward: LeafActions, back: LeafActions) -> Callable[..., Any]:
-    @jax.jit
-    def run(x: Any, n_raw: Any, forward: Any, backward: Any) -> tuple[Any, Any]:
-        shape = jax.eval_shape(predict, x)
-        buffer = jax.tree.map(lambda s: jnp.zeros((2, *s.shape), s.dtype), shape)
-
-        def raw_pass(i: Any, outputs: Any) -> Any:
-            out = predict(perturbed(x, i))
-            return jax.tree.map(lambda b, o: b.at[i].set(o), outputs, out)
-
-        # The trip count is an argument, so that the rounding probe costs its pass only when asked.
-        raw = jax.lax.fori_loop(0, n_raw, raw_pass, buffer)
-
-        def step(_: None, elements: Any) -> tuple[None, Any]:
-            there, home = elements
-            moved = jax.vmap(partial(act_on_row, inward))(there, x)
-            return None, jax.vmap(partial(act_on_row, back))(home, predict(moved))
-
-        return raw, jax.lax.scan(step, None, (forward, backward))[1]
-
-    return run
 
 
 def _by_transformation(elements: Sequence[dict[str, Any]], block: slice, size: int) -> Any:
@@ -241,7 +97,7 @@ class JaxBackend(AbstractBackend):
             self._outward, transform.identity[None, None], self._dtypes
         )
         self._back = back
-        self._run = _compiled(predict, x, made_of, self._inward, back)
+        self._run = compiled(predict, x, made_of, self._inward, back)
 
     @override
     def evaluate(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
-from equiprob.orbits.backends import AbstractBackend, Predict, choose_backend
+from equiprob.orbits.backends import AbstractBackend, choose_backend
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids, content_ids, label_ids
 from equiprob.orbits.outputs import (
@@ -25,6 +25,7 @@ from equiprob.orbits.outputs import (
     named_outputs,
     named_targets,
 )
+from equiprob.orbits.programs import Predict
 from equiprob.orbits.table import OrbitTable, RowStatistics, describe_rows
 from equiprob.transforms.base import AbstractTransform, leaf_names
 

@@ -1,0 +1,161 @@
+"""When is a compiled pass still that of the model it was compiled from?
+
+Compiled programs are kept for each (model, actions, shapes), so that a second call compiles
+nothing. A closure over arrays that have since been replaced, or a NumPy array overwritten in place,
+would make that a silent error: so every call traces the model afresh, which is cheap, and compares
+the trace.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from types import MethodType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
+
+from equiprob.transforms.rows import LeafActions, act_on_row
+
+Predict = Callable[[Any], Any]
+
+_CACHED_PROGRAMS = 16
+
+
+def perturbed(x: Any, size: Any) -> Any:
+    """Return `x` with every float changed by `size` roundings up or down (traceable)."""
+
+    def leaf(i: int, values: Any) -> Any:
+        if not jnp.issubdtype(values.dtype, jnp.floating):
+            return values
+        signs = jax.random.rademacher(jax.random.key(i), values.shape, dtype=jnp.int8)
+        step = jnp.finfo(values.dtype).eps * size
+        return values * (1 + step * signs).astype(values.dtype)
+
+    leaves, treedef = jax.tree.flatten(x)
+    return treedef.unflatten([leaf(i, values) for i, values in enumerate(leaves)])
+
+
+@dataclass
+class Program:
+    """A compiled pass, and fingerprints of the traces of the model it was compiled from."""
+
+    predict: Predict
+    run: Callable[..., Any]
+    traces: dict[Any, Any] = field(default_factory=dict)
+
+
+_programs: OrderedDict[Any, Program] = OrderedDict()
+
+
+def _constants(jaxpr: Any) -> list[Any]:
+    """Return the arrays a traced function captured, inner functions included."""
+    found = list(jaxpr.consts)
+    for equation in jaxpr.jaxpr.eqns:
+        for value in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda v: isinstance(v, ClosedJaxpr)
+        ):
+            if isinstance(value, ClosedJaxpr):
+                found += _constants(value)
+    return found
+
+
+def trace(predict: Predict, x: Any) -> tuple[Any, Any]:
+    """Trace a model afresh on arrays shaped like `x`; return its jaxpr and its output's shape."""
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jax.dtypes.canonicalize_dtype(leaf.dtype)), x
+    )
+    # A new function object each time: JAX would otherwise return its cached trace.
+    return jax.make_jaxpr(lambda batch: predict(batch), return_shape=True)(shapes)
+
+
+def fingerprint(jaxpr: Any) -> tuple[str, list[Any]]:
+    """Return what a traced function computes: its text and the arrays it captured."""
+    return str(jaxpr), _constants(jaxpr)
+
+
+def same_trace(one: tuple[str, list[Any]], other: tuple[str, list[Any]]) -> bool:
+    """Whether two fingerprints are of the same function, captured arrays compared by value."""
+    return (
+        one[0] == other[0]
+        and len(one[1]) == len(other[1])
+        and all(
+            a is b or np.array_equal(a, b, equal_nan=True)
+            for a, b in zip(one[1], other[1], strict=True)
+        )
+    )
+
+
+def _snapshot(constants: list[Any]) -> list[Any]:
+    """Copy the NumPy arrays a model captured: their owner may overwrite them in place."""
+    return [c.copy() if isinstance(c, np.ndarray) else c for c in constants]
+
+
+def _identity(predict: Predict) -> Any:
+    """Return what tells models apart; ``model.predict`` is a new object at each look-up."""
+    if isinstance(predict, MethodType):
+        return id(predict.__self__), id(predict.__func__)
+    return id(predict)
+
+
+def compiled(
+    predict: Predict, x: Any, made_of: tuple[str, list[Any]], inward: LeafActions, back: LeafActions
+) -> Any:
+    """Return the compiled pass of a model, made once for each (model, actions, shapes).
+
+    A model that captures arrays which have since been replaced or overwritten (more training, the
+    same closure) is recognized by its trace and compiled again.
+
+    Raises:
+        ValueError: If two traces of the model differ: it depends on hidden state.
+    """
+    key = (_identity(predict), inward, back)
+    text, constants = made_of
+    shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
+    shapes = (jax.tree.structure(x), shapes)
+    program = _programs.pop(key, None)
+    known = None if program is None else program.traces.get(shapes)
+    if known is not None and not same_trace(known, made_of):
+        program = known = None
+    # A trace equal to that of an earlier call has been found repeatable then.
+    if known is None and not same_trace(made_of, fingerprint(trace(predict, x)[0])):
+        raise ValueError(
+            "predict is not repeatable: traced twice, it is two different functions (it draws "
+            "random numbers or counts its calls); pass a function of its input alone, with "
+            "dropout and sampling off"
+        )
+    if program is None:
+        program = Program(predict, _build(predict, inward, back))
+    program.traces[shapes] = text, _snapshot(constants)
+    _programs[key] = program
+    while len(_programs) > _CACHED_PROGRAMS:
+        _programs.popitem(last=False)
+    return program.run
+
+
+def _build(predict: Predict, inward: LeafActions, back: LeafActions) -> Callable[..., Any]:
+    @jax.jit
+    def run(x: Any, n_raw: Any, forward: Any, backward: Any) -> tuple[Any, Any]:
+        shape = jax.eval_shape(predict, x)
+        buffer = jax.tree.map(lambda s: jnp.zeros((2, *s.shape), s.dtype), shape)
+
+        def raw_pass(i: Any, outputs: Any) -> Any:
+            out = predict(perturbed(x, i))
+            return jax.tree.map(lambda b, o: b.at[i].set(o), outputs, out)
+
+        # The trip count is an argument, so that the rounding probe costs its pass only when asked.
+        raw = jax.lax.fori_loop(0, n_raw, raw_pass, buffer)
+
+        def step(_: None, elements: Any) -> tuple[None, Any]:
+            there, home = elements
+            moved = jax.vmap(partial(act_on_row, inward))(there, x)
+            return None, jax.vmap(partial(act_on_row, back))(home, predict(moved))
+
+        return raw, jax.lax.scan(step, None, (forward, backward))[1]
+
+    return run
