@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import equiprob as ep
-from equiprob.orbits.backends import JaxBackend, choose_backend
+from equiprob.orbits.backends import choose_backend
 
 BATCH = 128
 
@@ -80,7 +80,7 @@ def bare(predict: Predict, x: np.ndarray, passes: int) -> None:
             np.asarray(out)
 
 
-def seconds(work: Callable[[], None]) -> np.ndarray:
+def seconds(work: Callable[[], Any]) -> np.ndarray:
     """Return the CPU time and the elapsed time of some work."""
     began = np.array([time.process_time(), time.perf_counter()])
     work()
@@ -92,32 +92,23 @@ def ratios(
 ) -> np.ndarray:
     """Return our times over the floor's, ``(repetition, 2)``: CPU and elapsed."""
     plain = jax.jit(predict) if backend == "jax" else predict
-    settings = {"n_transforms": m, "batch_size": BATCH, "backend": backend}
-
-    def ours() -> None:
-        ep.evaluate_orbits(predict, x, transform, keep="rows", progress=False, **settings)
-
-    def floor() -> None:
-        bare(plain, x, m + 1)
-
+    settings: Any = {"n_transforms": m, "batch_size": BATCH, "keep": "rows", "progress": False}
+    ours = lambda: ep.evaluate_orbits(predict, x, transform, backend=backend, **settings)  # noqa: E731
+    floor = lambda: bare(plain, x, m + 1)  # noqa: E731
     ours(), floor()
     return np.array([seconds(ours) / seconds(floor) for _ in range(repeats)])
 
 
-def temporary_memory(
-    predict: Predict, x: np.ndarray, transform: Any, m: int
-) -> tuple[float, float]:
+def temporary_memory(predict: Predict, chunk: np.ndarray, transform: Any, m: int) -> str:
     """Return the temporary memory of our program for one chunk and of the bare pass, in MiB."""
-    chunk = x[:BATCH]
-    engine = choose_backend(predict, transform, chunk, "jax")
-    assert isinstance(engine, JaxBackend)
+    engine: Any = choose_backend(predict, transform, chunk, "jax")
     run, calls = engine._run, []
     engine._run = lambda *arguments: calls.append(arguments) or run(*arguments)
     uniforms = np.random.default_rng(0).random((len(chunk), m, transform.n_uniforms))
     engine.evaluate(chunk, transform.parameters(uniforms), probe=False)
     lowered = run.lower(*calls[0]), jax.jit(predict).lower(chunk)
     ours, plain = (low.compile().memory_analysis().temp_size_in_bytes / 2**20 for low in lowered)
-    return ours, plain
+    return f"{ours:.1f} ({plain:.1f})"
 
 
 def main() -> None:
@@ -139,16 +130,16 @@ def main() -> None:
     }
     print(
         f"{os.cpu_count()} cores ({platform.machine()}), jax {jax.__version__}, {options.rows} rows"
-        f" x {m} transformations, {repeats} interleaved repetitions; times"
-        f" are ratios to the bare passes, median (quartiles)\n"
+        f" x {m} transformations, {repeats} interleaved repetitions; times are ratios to the bare"
+        f" passes, median (quartiles)\n"
     )
     print("| model | CPU time | elapsed time | temporary MiB (bare) |\n|---|---|---|---|")
     for name, (predict, x, transform, backend) in problems.items():
         found = ratios(predict, x, transform, m, repeats, backend)
         low, middle, high = np.quantile(found, [0.25, 0.5, 0.75], axis=0)
         times = [f"{middle[i]:.2f} ({low[i]:.2f} to {high[i]:.2f})" for i in range(2)]
-        ours, plain = temporary_memory(predict, x, transform, m)
-        memory = f"{ours:.1f} ({plain:.1f})" if backend == "jax" else "-"
+        traced = backend == "jax"
+        memory = temporary_memory(predict, x[:BATCH], transform, m) if traced else "-"
         print(f"| {name} | {times[0]} | {times[1]} | {memory} |", flush=True)
 
 

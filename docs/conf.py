@@ -26,6 +26,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wrap.css"]
 html_title = f"equiprob {release}"
 
 autodoc_member_order = "bysource"
@@ -40,6 +42,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!equiprob\b).*")]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+nb_merge_streams = True
 nb_execution_mode = "force"
 nb_execution_in_temp = True  # an empty folder, as in run_notebooks.py
 nb_execution_raise_on_error = True

@@ -332,21 +332,23 @@ def _output_scale(table: OrbitTable, n_draws: int, seed: int) -> Draws | None:
 def _worst_squared(each: Draws, profile_sq: Draws, seed: int) -> Draws:
     """Return draws of the largest squared error over the transformations, shrunken.
 
-    The balanced two-way normal model ``v_ij = mu + a_i + b_j + noise`` is sampled exactly from its
-    sums of squares, so that transformations that do not differ do not produce a large maximum.
+    The balanced two-way normal model ``v_ij = a_i b_j + noise`` is sampled from its sums of
+    squares, so that transformations that do not differ do not produce a large maximum. Effects
+    multiply: rows on which the model errs more do so under all transformations, and the level of
+    the largest error is as uncertain, in relative terms, as that of the mean error.
     """
     n, m = each.shape
     rows, columns, mean = each.mean(axis=1), each.mean(axis=0), each.mean()
-    residual = ((each - rows[:, None] - columns + mean) ** 2).sum()
+    if m < 2 or mean <= 0:
+        return profile_sq.max(axis=1)
+    residual = ((each - rows[:, None] * columns / mean) ** 2).sum()
     between = n * ((columns - mean) ** 2).sum()
     generator = np.random.default_rng([seed, 1])
     n_draws = len(profile_sq)
-    if m < 2 or residual <= 0:
-        return profile_sq.max(axis=1)
     noise = residual / generator.chisquare((n - 1) * (m - 1), n_draws)
     total = np.maximum(between / generator.chisquare(m - 1, n_draws), noise)
-    keep = 1 - noise / total
+    keep = 1 - noise / np.maximum(total, np.finfo(float).tiny)
     spread = np.sqrt(noise / n * keep)
     effects = keep[:, None] * (columns - mean)
     effects = effects + spread[:, None] * generator.standard_normal((n_draws, m))
-    return np.maximum(profile_sq.mean(axis=1) + effects.max(axis=1), 0.0)
+    return np.maximum(profile_sq.mean(axis=1) * (1 + effects.max(axis=1) / mean), 0.0)
