@@ -1,0 +1,214 @@
+"""What is the mean over all rows that there could be, given those that there are?
+
+A draw weighs the sample's units (rows, or groups of rows) at random, the Bayesian bootstrap, and
+mends three things in which the sample alone is too sure of itself:
+
+- *ends*: half a unit more of weight on the largest and on the smallest value. A share of 0/1 rows
+  then has the posterior of Jeffreys' prior;
+- *tails*: where the largest values (or the smallest) follow a generalized Pareto law, their mean is
+  drawn from its posterior (`equiprob.posterior.tails`);
+- *few units*: deviations grow by what a Student t has over a normal.
+
+The tail's mean is not linear in the weights, so a difference or a ratio has to be fitted to its own
+row contrast: subtracting draws of two means is not the same, and not calibrated.
+
+References:
+    Rubin, "The Bayesian bootstrap", Annals of Statistics 1981; Pickands, "Statistical inference
+    using extreme order statistics", Annals of Statistics 1975.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.keys import Ids
+from equiprob.posterior.tails import Array, Tail, fit_tail
+from equiprob.posterior.weights import weighted_sums
+
+_END_MASS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class RowMeans:
+    """Joint posterior draws of means over the population that the rows come from.
+
+    Args:
+        unit_ids: The independent unit of each row, ``(row,)``.
+        n_draws: How many draws.
+        seed: The weight seed: with the same seed the same units weigh the same in every result.
+    """
+
+    unit_ids: Ids
+    n_draws: int
+    seed: int
+
+    @cached_property
+    def _units(self) -> tuple[Ids, NDArray[np.int64], Array]:
+        """The distinct units, each row's place among them, and rows per unit over their mean."""
+        units, place, counts = np.unique(self.unit_ids, return_inverse=True, return_counts=True)
+        return units, place, counts / counts.mean()
+
+    @property
+    def n_units(self) -> int:
+        """How many independent units there are."""
+        return len(self._units[0])
+
+    def plain(self, columns: Array) -> Array:
+        """Return draws ``(draw, column)`` of the means of columns ``(row, column)``, no tails.
+
+        For functions of many means together, such as the place of a minimum along a path.
+        """
+        sums = self._sums(np.column_stack([self._totals(columns), self._units[2]]))
+        draws = sums[:, :-1] / sums[:, -1:]
+        return _spread(draws, self._stretch[:, None], positive=False)
+
+    def mean(self, values: Array) -> Array:
+        """Return draws ``(draw,)`` of the mean of row values ``(row,)``."""
+        return self.means(values[:, None])[:, 0]
+
+    def means(self, columns: Array) -> Array:
+        """Return draws ``(draw, column)`` of the means of columns ``(row, column)``, with tails."""
+        return self.ratios(columns, np.ones((len(columns), 1)))
+
+    def ratio(self, above: Array, below: Array) -> Array:
+        """Return draws ``(draw,)`` of the ratio of the means of two columns ``(row,)``."""
+        return self.ratios(above[:, None], below[:, None])[:, 0]
+
+    def ratios(self, above: Array, below: Array) -> Array:
+        """Return draws ``(draw, column)`` of ratios of means, each fitted to its row contrast.
+
+        Args:
+            above: Numerators, ``(row, column)``.
+            below: Denominators of positive mean, ``(row, column)`` or ``(row, 1)``.
+        """
+        top, bottom = self._totals(above), self._totals(below)
+        centre = top.sum(axis=0) / bottom.sum(axis=0)
+        contrasts = top - centre * bottom
+        models = [_Contrast.of(values) for values in contrasts.T]
+        parts = [bottom, np.ones((self.n_units, 1))]
+        sums = self._sums(np.column_stack(parts + [m.columns for m in models]))
+        denominators, mass = sums[:, : bottom.shape[1]], sums[:, bottom.shape[1]]
+        draws = np.empty((self.n_draws, len(models)))
+        start = bottom.shape[1] + 1
+        # Weights at the ends, like the units' own, belong to the rows: half a unit each.
+        for j, model in enumerate(models):
+            stop = start + model.columns.shape[1]
+            deviation = model.draws(sums[:, start:stop], mass, self._ends)
+            start = stop
+            share = denominators[:, min(j, bottom.shape[1] - 1)] / mass
+            draws[:, j] = centre[j] + deviation / share
+        positive = (above >= 0).all(axis=0) & (below >= 0).all(axis=0)
+        return np.column_stack(
+            [
+                _spread(column, self._stretch, positive=bool(p))
+                for column, p in zip(draws.T, positive, strict=True)
+            ]
+        )
+
+    def tail_index(self, values: Array) -> float:
+        """Return the posterior mean shape of the upper tail of the units' means; NaN for none."""
+        tail = fit_tail(self._totals(values[:, None])[:, 0])
+        return float("nan") if tail is None else tail.shape
+
+    def n_effective(self, values: Array) -> float:
+        """Return how many units of equal size would carry the mean as unequally as these do."""
+        totals = np.abs(self._totals(values[:, None])[:, 0])
+        squares = (totals**2).sum()
+        return float(totals.sum() ** 2 / squares) if squares > 0 else float(self.n_units)
+
+    @cached_property
+    def _generator(self) -> np.random.Generator:
+        # Other rows get other numbers, so that results on disjoint rows stay independent.
+        mixed = int(np.bitwise_xor.reduce(self._units[0]))
+        return np.random.default_rng([self.seed, mixed])
+
+    @cached_property
+    def _random(self) -> tuple[Array, Array]:
+        """Weights of the two ends ``(2, draw)`` and the stretch of deviations ``(draw,)``."""
+        k = self.n_units
+        ends = self._generator.gamma(_END_MASS, size=(2, self.n_draws))
+        chi2 = self._generator.chisquare(max(k - 1, 1), self.n_draws)
+        return ends, np.sqrt((k + 1) / chi2)
+
+    @property
+    def _ends(self) -> Array:
+        return self._random[0]
+
+    @property
+    def _stretch(self) -> Array:
+        return self._random[1]
+
+    def _totals(self, columns: Array) -> Array:
+        """Return sums ``(unit, column)`` of row values, over the mean number of rows of a unit."""
+        units, place, _ = self._units
+        if len(units) == len(place):
+            totals = np.empty(columns.shape)
+            totals[place] = columns
+            return totals
+        totals = np.zeros((len(units), columns.shape[1]))
+        np.add.at(totals, place, columns)
+        return totals * (len(units) / len(place))
+
+    def _sums(self, columns: Array) -> Array:
+        return weighted_sums(self._units[0], columns, n_draws=self.n_draws, seed=self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Contrast:
+    """A contrast of mean zero over the units, its ends and its tails.
+
+    Args:
+        columns: What has to be summed with the units' weights, ``(unit, column)``: the contrast
+            outside its tails; for each tail, its indicator and its excess.
+        tails: The upper and the lower tail (of the negated values), where there are any.
+        ends: The largest value and the largest negated value.
+    """
+
+    columns: Array
+    tails: tuple[Tail | None, Tail | None]
+    ends: tuple[float, float]
+
+    @classmethod
+    def of(cls, values: Array) -> _Contrast:
+        tails = fit_tail(values), fit_tail(-values)
+        body, parts = values.copy(), []
+        for sign, tail in zip((1.0, -1.0), tails, strict=True):
+            if tail is not None:
+                excess = np.maximum(sign * values - tail.threshold, 0.0)
+                inside = excess > 0
+                body[inside] = 0.0
+                parts += [inside, excess]
+        columns = np.column_stack([body, *parts])
+        return cls(columns, tails, (float(values.max()), float(-values.min())))
+
+    def draws(self, sums: Array, mass: Array, end_weights: Array) -> Array:
+        """Return draws of the mean, given the weighted sums of `columns`."""
+        total, start = sums[:, 0].copy(), 1
+        for sign, tail, end, weight in zip(
+            (1.0, -1.0), self.tails, self.ends, end_weights, strict=True
+        ):
+            if tail is None:
+                total += sign * weight * end
+                continue
+            inside, excess = sums[:, start], sums[:, start + 1]
+            start += 2
+            # The mean within a tail does not depend on its mass; taking the posterior's quantiles
+            # in the order of the weighted means keeps draws joint between results.
+            rank = np.argsort(np.argsort(excess / inside))
+            mean_excess = tail.quantiles((rank + 0.5) / len(rank))
+            total += sign * (inside + weight) * (tail.threshold + mean_excess)
+        return total / (mass + end_weights.sum(axis=0))
+
+
+def _spread(draws: Array, stretch: Array, *, positive: bool) -> Array:
+    """Stretch deviations from the middle; those of a positive quantity on the log scale."""
+    if positive and (draws > 0).all():
+        logs = np.log(draws)
+        centre = logs.mean(axis=0)
+        return np.exp(centre + (logs - centre) * stretch)
+    centre = draws.mean(axis=0)
+    return centre + (draws - centre) * stretch

@@ -1,0 +1,112 @@
+"""How far beyond the sample does a mean's tail reach?
+
+The largest contributions to a mean follow a generalized Pareto law above a high threshold (Pickands
+1975). Its shape and scale have a posterior on a grid, and through them so has the mean excess,
+which a sample of a heavy-tailed law underestimates more often than not. Atoms (0/1 errors) and
+mixtures (rare failures) have no such tail: an Anderson-Darling distance tells, a smaller tail is
+tried, and what fits none is left to the sample itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_SHAPES = np.linspace(-0.875, 0.975, 38)
+"""Zero lies between two of them: there the law is an exponential, of another form."""
+
+_LOG_SCALES = np.linspace(-2.5, 1.5, 41)
+"""Logarithm of the scale over the mean excess."""
+
+_PRIOR_SHAPE = (0.2, 0.3)
+"""Mean and standard deviation of the shape's normal prior, cut off below 1: means are finite."""
+
+_FEWEST = 5
+_MOST = 400
+"""Rows in a tail: fewer say nothing of it, more say no more and cost time."""
+
+_WORST_FIT = 0.6
+"""Anderson-Darling distance above which the tail is no generalized Pareto.
+
+Simulated at n = 128, nominal 0.9: with 0.5, 0.7 and no limit the intervals cover .83, .80 and .75
+where 3 % of rows fail, and .89, .90 and .91 on log-normal rows of log-sd 1.5.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """A generalized Pareto tail fitted to the largest of some values.
+
+    Args:
+        threshold: Values above it are the tail.
+        shape: Posterior mean of the shape (the tail index: variances are infinite from 1/2 on).
+        mean_excess: Mean excess over the threshold at each grid point, increasing.
+        probability: Cumulative posterior probability of the grid points.
+    """
+
+    threshold: float
+    shape: float
+    mean_excess: Array
+    probability: Array
+
+    def quantiles(self, levels: Array) -> Array:
+        """Return quantiles of the posterior of the mean excess."""
+        place = np.searchsorted(self.probability, levels)
+        return self.mean_excess[np.minimum(place, len(self.mean_excess) - 1)]
+
+
+def fit_tail(values: Array) -> Tail | None:
+    """Fit the upper tail of values ``(value,)``; None where they have none that can be modelled."""
+    n = len(values)
+    k = int(min(0.2 * n, 3 * np.sqrt(n), _MOST))
+    if k < _FEWEST:
+        return None
+    top = np.sort(np.partition(values, n - k - 1)[n - k - 1 :])
+    while k >= _FEWEST:
+        threshold = (top[-k - 1] + top[-k]) / 2
+        excess = top[-k:] - threshold
+        if len(np.unique(excess)) < 0.8 * k or excess[0] <= 0:
+            return None
+        weights = _posterior(excess / excess.mean())
+        if _distance(excess / excess.mean(), weights) < _WORST_FIT:
+            return _tail(float(threshold), float(excess.mean()), weights)
+        k //= 2
+    return None
+
+
+def _posterior(excess: Array) -> Array:
+    """Return the posterior ``(shape, scale)`` on the grid, given excesses of mean 1."""
+    shapes, scales = _SHAPES[:, None], np.exp(_LOG_SCALES)
+    stretched = 1 + (shapes / scales)[..., None] * excess
+    possible = (stretched > 0).all(axis=-1)
+    logs = np.log(np.where(stretched > 0, stretched, 1.0)).sum(axis=-1)
+    log_likelihood = -len(excess) * _LOG_SCALES - (1 + 1 / shapes) * logs
+    mean, sd = _PRIOR_SHAPE
+    log_posterior = np.where(possible, log_likelihood, -np.inf) - ((shapes - mean) / sd) ** 2 / 2
+    weights = np.exp(log_posterior - log_posterior.max())
+    return weights / weights.sum()
+
+
+def _distance(excess: Array, weights: Array) -> float:
+    """Return the Anderson-Darling distance of excesses (increasing) from the most probable law."""
+    i, j = np.unravel_index(int(weights.argmax()), weights.shape)
+    shape, scale = _SHAPES[i], np.exp(_LOG_SCALES[j])
+    below = 1 - np.maximum(1 + shape * excess / scale, 1e-300) ** (-1 / shape)
+    below = np.clip(below, 1e-9, 1 - 1e-9)
+    odd = 2 * np.arange(1, len(excess) + 1) - 1
+    return float(-len(excess) - np.mean(odd * (np.log(below) + np.log1p(-below[::-1]))))
+
+
+def _tail(threshold: float, scale: float, weights: Array) -> Tail:
+    mean_excess = (scale * np.exp(_LOG_SCALES) / (1 - _SHAPES[:, None])).ravel()
+    order = np.argsort(mean_excess)
+    return Tail(
+        threshold=threshold,
+        shape=float(weights.sum(axis=1) @ _SHAPES),
+        mean_excess=mean_excess[order],
+        probability=np.cumsum(weights.ravel()[order]),
+    )
