@@ -69,7 +69,7 @@ def test_intervals_cover(coverage):
 
 
 def test_exact_symmetry_is_a_finding_and_a_small_break_is_not():
-    x = np.random.default_rng(0).normal(size=(80, 2)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(120, 2)).astype(np.float32)
     rotations = ep.transforms.rotations2d(acts_on="vectors")
     exact = FAST.fit(ep.evaluate_orbits(lambda b: (b**2).sum(axis=1), x, rotations))
     assert exact.is_exact

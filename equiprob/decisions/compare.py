@@ -16,13 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
+from equiprob.posterior.diagnostics import (
+    ENOUGH_FOR_FAILURES,
+    FEW_UNITS,
+    Diagnostic,
+    worst_first,
+)
 from equiprob.posterior.results import (
     AbstractResult,
     check_draws,
     credible_interval,
 )
-from equiprob.posterior.weights import weighted_means
+from equiprob.posterior.row_means import RowMeans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,8 +188,11 @@ def compare(
     else:
         found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
     first = aligned[names[0]][0]
-    if len(np.unique(first.unit_ids)) < FEW_UNITS:
+    n_units = len(np.unique(first.unit_ids))
+    if n_units < FEW_UNITS:
         found.add(Diagnostic.FEW_ROWS)
+    if n_units < ENOUGH_FOR_FAILURES:
+        found.add(Diagnostic.RARE_FAILURES)
     several = max(len(s) for s in seeds.values()) > 1
     notes = {
         name: Diagnostic.FEW_SEEDS.value
@@ -284,20 +292,40 @@ def _draw(
     weight_seed: int,
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Return joint draws ``(draw, candidate)`` of the risk and of each metric, seeds averaged."""
-    columns = [np.mean([_losses(t) for t in aligned[name]], axis=0) for name in names]
-    for metric_name, metric in scores.items():
-        for name in names:
-            values = [np.asarray(metric(t.only.y, t.only.base), float) for t in aligned[name]]  # pyright: ignore[reportArgumentType]
-            if any(v.shape != (len(t),) for v, t in zip(values, aligned[name], strict=True)):
-                raise ValueError(
-                    f"metric {metric_name!r} returned shape {values[0].shape}; expected one value "
-                    f"for each of the {len(aligned[name][0])} rows"
-                )
-            columns.append(np.mean(values, axis=0))
-    units = aligned[names[0]][0].unit_ids
-    means = weighted_means(units, np.column_stack(columns), n_draws=n_draws, seed=weight_seed)
-    parts = np.split(means, len(scores) + 1, axis=1)
-    return parts[0], dict(zip(scores, parts[1:], strict=True))
+    means = RowMeans(aligned[names[0]][0].unit_ids, n_draws, weight_seed)
+    losses = [np.mean([_losses(t) for t in aligned[name]], axis=0) for name in names]
+    drawn = {
+        metric_name: _contrasted(means, [_scores(metric_name, metric, aligned[n]) for n in names])
+        for metric_name, metric in scores.items()
+    }
+    return _contrasted(means, losses), drawn
+
+
+def _scores(name: str, metric: Metric, tables: Sequence[OrbitTable]) -> NDArray[np.float64]:
+    """Return a metric of each row, averaged over seeds."""
+    values = [np.asarray(metric(t.only.y, t.only.base), float) for t in tables]  # pyright: ignore[reportArgumentType]
+    if any(v.shape != (len(t),) for v, t in zip(values, tables, strict=True)):
+        raise ValueError(
+            f"metric {name!r} returned shape {values[0].shape}; expected one value for each of the "
+            f"{len(tables[0])} rows"
+        )
+    return np.mean(values, axis=0)
+
+
+def _contrasted(means: RowMeans, columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return joint draws ``(draw, candidate)`` whose differences are fitted to row differences.
+
+    The candidate with the least mean has its own posterior, the others that of the difference to it
+    on top: decisions are about differences.
+    """
+    values = np.column_stack(columns)
+    reference = int(values.mean(axis=0).argmin())
+    contrasts = values - values[:, [reference]]
+    contrasts[:, reference] = values[:, reference]
+    draws = means.means(contrasts)
+    others = np.arange(len(columns)) != reference
+    draws[:, others] += draws[:, [reference]]
+    return draws
 
 
 def _seed_effects(

@@ -14,9 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.table import OrbitTable
-from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
+from equiprob.posterior.diagnostics import (
+    ENOUGH_FOR_FAILURES,
+    FEW_UNITS,
+    HEAVY_TAIL_INDEX,
+    Diagnostic,
+    worst_first,
+)
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
-from equiprob.posterior.weights import exponential_weights, weighted_means
+from equiprob.posterior.row_means import RowMeans
+from equiprob.posterior.weights import exponential_weights
 from equiprob.transforms.base import AbstractTransform, hammersley
 from equiprob.transforms.rows import move_rows
 
@@ -145,16 +152,22 @@ class ModelEquivarianceError(AbstractEstimator):
         """
         table = orbits.finite
         found = design_diagnostics(orbits)
+        means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         draws, coords, dims = (
-            self._crossed(table) if table.design.kind == "crossed" else self._by_row(table, found)
+            self._crossed(table, means)
+            if table.design.kind == "crossed"
+            else self._by_row(table, means, found)
         )
         stats = table.only
-        scale = _output_scale(table, self.n_draws, self.weight_seed)
-        if scale is None:
+        relative = _relative_error(table, means, draws["error"])
+        if relative is None:
             found.add(Diagnostic.CONSTANT_OUTPUT)
         else:
-            draws["relative_error"] = draws["error"] / scale
-        share = self._asymmetry_share(table, found)
+            draws["relative_error"] = relative
+        tail_index = means.tail_index(stats.pair_sq)
+        if tail_index > HEAVY_TAIL_INDEX:
+            found.add(Diagnostic.HEAVY_TAIL)
+        share = self._asymmetry_share(table, means, found)
         if share is not None:
             draws["asymmetry_share"] = share
         if np.quantile(draws["error"], 0.95) <= ROUNDING_FACTOR * stats.float_floor:
@@ -170,7 +183,10 @@ class ModelEquivarianceError(AbstractEstimator):
                 "transform": str(table.transform),
                 "output": table.outputs[0],
                 "n_rows": len(table),
-                "n_units": len(np.unique(table.unit_ids)),
+                "n_units": means.n_units,
+                "n_effective": means.n_effective(stats.pair_sq),
+                "tail_index": None if np.isnan(tail_index) else tail_index,
+                "invisible_rate": min(3 / means.n_units, 1.0),
                 "n_transforms": table.design.n_transforms,
                 "design": table.design.kind,
                 "n_components": int(np.prod(stats.output_shape)),
@@ -186,32 +202,22 @@ class ModelEquivarianceError(AbstractEstimator):
             },
         )
 
-    def _by_row(self, table: OrbitTable, found: set[Diagnostic]) -> Any:
+    def _by_row(self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]) -> Any:
         """Return draws where each row has its own transformations."""
         stats = table.only
         found.add(Diagnostic.WORST_NEEDS_CROSSED)
-        n_bins = stats.bin_sq.shape[1]
-        means = weighted_means(
-            table.unit_ids,
-            np.column_stack([stats.pair_sq, stats.bin_sq, stats.bin_weight]),
-            n_draws=self.n_draws,
-            seed=self.weight_seed,
-        )
-        in_bin, weight = means[:, 1 : 1 + n_bins], means[:, 1 + n_bins :]
         seen = stats.bin_weight.sum(axis=0) > 0
         draws = {
-            "error": np.sqrt(means[:, 0]),
-            "profile": np.sqrt(in_bin[:, seen] / weight[:, seen]),
+            "error": _root(means.mean(stats.pair_sq)),
+            "profile": _root(means.ratios(stats.bin_sq[:, seen], stats.bin_weight[:, seen])),
         }
         return draws, {"magnitude": table.bin_magnitude[seen]}, {"profile": ("magnitude",)}
 
-    def _crossed(self, table: OrbitTable) -> Any:
+    def _crossed(self, table: OrbitTable, means: RowMeans) -> Any:
         """Return draws where all rows share a list of transformations: both are sampled."""
         each = table.only.pair_sq_each
         assert each is not None, "crossed designs keep the error of each transformation"
-        profile_sq = weighted_means(
-            table.unit_ids, each, n_draws=self.n_draws, seed=self.weight_seed
-        )
+        profile_sq = means.means(each)
         m = each.shape[1]
         weights = exponential_weights(
             np.arange(m, dtype=np.uint64), self.n_draws, self.weight_seed
@@ -227,7 +233,9 @@ class ModelEquivarianceError(AbstractEstimator):
         draws["profile"] = draws["profile"][:, order]
         return draws, {"transform": magnitude[order]}, {"profile": ("transform",)}
 
-    def _asymmetry_share(self, table: OrbitTable, found: set[Diagnostic]) -> Draws | None:
+    def _asymmetry_share(
+        self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]
+    ) -> Draws | None:
         """Return draws of ``(R(f) - R(S f)) / R(f)``, unbiased at a finite orbit."""
         stats = table.only
         if stats.y is None or not orbit_average_available(table, found):
@@ -235,11 +243,8 @@ class ModelEquivarianceError(AbstractEstimator):
         residual, squared = stats.y - stats.base, table.mean_displacement_sq
         assert squared is not None, "orbit averages are available"
         cross = (residual * table.mean_displacement).sum(axis=1)
-        columns = np.column_stack([(residual**2).sum(axis=1), cross, squared])
-        risk, cross, squared = weighted_means(
-            table.unit_ids, columns, n_draws=self.n_draws, seed=self.weight_seed
-        ).T
-        return None if (risk <= 0).any() else (2 * cross - squared) / risk
+        risk = (residual**2).sum(axis=1)
+        return means.ratio(2 * cross - squared, risk) if risk.any() else None
 
 
 def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:
@@ -257,8 +262,11 @@ def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
     """Return what a table's rows and design say of every result fitted to it."""
     found: set[Diagnostic] = set()
     design = orbits.design
-    if len(np.unique(orbits.finite.unit_ids)) < FEW_UNITS:
+    n_units = len(np.unique(orbits.finite.unit_ids))
+    if n_units < FEW_UNITS:
         found.add(Diagnostic.FEW_ROWS)
+    if n_units < ENOUGH_FOR_FAILURES:
+        found.add(Diagnostic.RARE_FAILURES)
     if len(orbits.nonfinite_rows):
         found.add(Diagnostic.NONFINITE_OUTPUTS)
     if design.kind == "full":
@@ -306,8 +314,15 @@ def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDA
     return (output.ravel() @ power).reshape(output.shape)
 
 
-def _output_scale(table: OrbitTable, n_draws: int, seed: int) -> Draws | None:
-    """Return draws of the rms distance of the output to its fixed mean, None where it is 0."""
+def _root(squares: Draws) -> Draws:
+    return np.sqrt(np.maximum(squares, 0.0))
+
+
+def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws | None:
+    """Return draws of the error over the rms distance of the output to its fixed mean.
+
+    None where the output does not vary.
+    """
     stats = table.only
     base = stats.base
     centre = base.mean(axis=0)
@@ -323,10 +338,12 @@ def _output_scale(table: OrbitTable, n_draws: int, seed: int) -> Draws | None:
         return None
     # The centre moves with the weights, too: take off the squared distance of the weighted mean
     # from it, along the outputs that can be a centre.
-    columns = np.column_stack([spread, base - centre])
-    means = weighted_means(table.unit_ids, columns, n_draws=n_draws, seed=seed)
-    moved = (means[:, 1:] ** 2).sum(axis=1) if invariant else 0.0
-    return np.sqrt(np.maximum(means[:, 0] - moved, 0.0))
+    plain = means.plain(np.column_stack([spread, base - centre]))
+    moved = (plain[:, 1:] ** 2).sum(axis=1) if invariant else 0.0
+    kept = np.maximum(1 - moved / plain[:, 0], 0.0)
+    if table.design.kind == "crossed":  # the error has a random effect that no row contrast has
+        return error / np.sqrt(plain[:, 0] * kept)
+    return _root(means.ratio(stats.pair_sq, spread)) / np.sqrt(kept)
 
 
 def _worst_squared(each: Draws, profile_sq: Draws, seed: int) -> Draws:

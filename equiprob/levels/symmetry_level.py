@@ -25,7 +25,8 @@ from equiprob.levels.predictor import AveragedPredictor
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
-from equiprob.posterior.weights import folds, weighted_means
+from equiprob.posterior.row_means import RowMeans
+from equiprob.posterior.weights import folds
 
 _N_FOLDS = 5
 """Positions chosen on four fifths of the rows are close to the one chosen on all."""
@@ -153,8 +154,9 @@ class SymmetryLevel(AbstractEstimator):
         if not orbit_average_available(table, reason):
             raise ValueError(f"the optimal level cannot be found: {reason.pop().value}")
         risk = self.path.risk(table)
+        means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         squared_loss = ((table.only.y - table.only.base) ** 2).sum(axis=1)
-        draws = {"risk": self._risk_draws(table, risk, squared_loss)}
+        draws = {"risk": _risk_draws(means, risk, squared_loss)}
         stats = table.only
         shipped_index = int(np.argmin(risk.columns.mean(axis=0) @ risk.shipped))
         unchanged = int(np.argmax((risk.limit == 0).all(axis=0)))
@@ -164,11 +166,11 @@ class SymmetryLevel(AbstractEstimator):
         else:
             excess = draws["risk"]
             draws["position"] = risk.positions[np.argmin(excess, axis=1)]
-            draws["risk_saved"] = self._saved(table, risk, risk.limit)
-            draws["risk_saved_shipped"] = self._saved(table, risk, risk.shipped)
+            draws["risk_saved"] = means.mean(_saved(table, risk, risk.limit))
+            draws["risk_saved_shipped"] = means.mean(_saved(table, risk, risk.shipped))
             if isinstance(self.path, Blend) and table.transform.is_haar:
-                error = self._means(table, stats.pair_sq[:, None])[:, 0]
-                draws["level"] = draws["position"] * np.sqrt(error)
+                error = np.sqrt(np.maximum(means.mean(stats.pair_sq), 0.0))
+                draws["level"] = draws["position"] * error
             else:
                 found.add(Diagnostic.LEVEL_NEEDS_HAAR)
         position = float(risk.positions[shipped_index])
@@ -197,28 +199,27 @@ class SymmetryLevel(AbstractEstimator):
             transform=table.transform,
         )
 
-    def _means(self, table: OrbitTable, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        return weighted_means(table.unit_ids, columns, n_draws=self.n_draws, seed=self.weight_seed)
 
-    def _risk_draws(
-        self, table: OrbitTable, risk: PathRisk, squared_loss: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return draws ``(draw, position)`` of the risk along the path."""
-        means = self._means(table, np.column_stack([risk.columns, squared_loss]))
-        return means[:, :-1] @ risk.limit + means[:, -1:]
+def _risk_draws(
+    means: RowMeans, risk: PathRisk, squared_loss: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return draws ``(draw, position)`` of the risk along the path."""
+    draws = means.plain(np.column_stack([risk.columns, squared_loss]))
+    return draws[:, :-1] @ risk.limit + draws[:, -1:]
 
-    def _saved(
-        self, table: OrbitTable, risk: PathRisk, coefficients: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return draws of the risk saved at a position chosen on other rows than it is judged on.
 
-        The rows are split into folds; each fold judges the position that the others choose.
-        """
-        fold = folds(table.unit_ids, _N_FOLDS)
-        saved = np.zeros(len(table))
-        for held_out in np.unique(fold):
-            judges = fold == held_out
-            index = int(np.argmin(risk.columns[~judges].mean(axis=0) @ risk.shipped))
-            saved[judges] = -risk.columns[judges] @ coefficients[:, index]
-        # One mean over all rows: means of single folds would rest on too few units each.
-        return self._means(table, saved[:, None])[:, 0]
+def _saved(
+    table: OrbitTable, risk: PathRisk, coefficients: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the risk saved in each row, at a position chosen on other rows.
+
+    The rows are split into folds; each fold judges the position that the others choose. One mean
+    over all rows is wanted: means of single folds would rest on too few units each.
+    """
+    fold = folds(table.unit_ids, _N_FOLDS)
+    saved = np.zeros(len(table))
+    for held_out in np.unique(fold):
+        judges = fold == held_out
+        index = int(np.argmin(risk.columns[~judges].mean(axis=0) @ risk.shipped))
+        saved[judges] = -risk.columns[judges] @ coefficients[:, index]
+    return saved

@@ -31,6 +31,10 @@ class Diagnostic(enum.Enum):
     )
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
 
+    RARE_FAILURES = (
+        "fewer than 100 independent rows: what fails in less than about 3 of n rows may not be "
+        "among them, and is not in the interval"
+    )
     ONE_TRANSFORM = (
         "one transformation per row: averages over the orbit and what follows from them are "
         "withheld; pass n_transforms of at least 2"
@@ -42,7 +46,12 @@ class Diagnostic(enum.Enum):
     CONSTANT_OUTPUT = "the output hardly varies over rows: the relative error is withheld"
     FEW_SEEDS = "fewer than 3 training seeds: the spread between trainings is hardly known"
     ROWS_LEFT_OUT = "rows that not all candidates share were left out"
-    FEW_ROWS = "fewer than 30 independent rows: intervals from so few are too narrow"
+    FEW_ROWS = (
+        "fewer than 30 independent rows: where a few of them dominate, intervals are too narrow"
+    )
+    HEAVY_TAIL = (
+        "heavy tail (index above 0.7): a few rows decide the mean, and rows not seen may hold more"
+    )
     FEW_TRANSFORMS = (
         "a crossed design with fewer than 30 transformations: their share of the uncertainty is "
         "hardly known"
@@ -65,6 +74,13 @@ class Diagnostic(enum.Enum):
 
 FEW_UNITS = 30
 """With fewer independent rows or groups a result carries `Diagnostic.FEW_ROWS`."""
+
+
+ENOUGH_FOR_FAILURES = 100
+"""With fewer independent rows or groups a result carries `Diagnostic.RARE_FAILURES`."""
+
+HEAVY_TAIL_INDEX = 0.7
+"""With a larger tail index of what is averaged a result carries `Diagnostic.HEAVY_TAIL`."""
 
 
 def worst_first(found: set[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -121,18 +121,14 @@ class RowMeans:
         return float(totals.sum() ** 2 / squares) if squares > 0 else float(self.n_units)
 
     @cached_property
-    def _generator(self) -> np.random.Generator:
-        # Other rows get other numbers, so that results on disjoint rows stay independent.
-        mixed = int(np.bitwise_xor.reduce(self._units[0]))
-        return np.random.default_rng([self.seed, mixed])
-
-    @cached_property
     def _random(self) -> tuple[Array, Array]:
         """Weights of the two ends ``(2, draw)`` and the stretch of deviations ``(draw,)``."""
+        # Other rows get other numbers, so that results on disjoint rows stay independent.
+        mixed = int(np.bitwise_xor.reduce(self._units[0]))
+        generator = np.random.default_rng([self.seed, mixed])
         k = self.n_units
-        ends = self._generator.gamma(_END_MASS, size=(2, self.n_draws))
-        chi2 = self._generator.chisquare(max(k - 1, 1), self.n_draws)
-        return ends, np.sqrt((k + 1) / chi2)
+        ends = generator.gamma(_END_MASS, size=(2, self.n_draws))
+        return ends, np.sqrt((k + 1) / generator.chisquare(max(k - 1, 1), self.n_draws))
 
     @property
     def _ends(self) -> Array:
