@@ -1,0 +1,1 @@
+"""Coverage of every interval the package offers, against known truth."""

@@ -1,0 +1,140 @@
+"""The calibration page: tables, figures and the reading in words, from the records alone."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+FIGURE = PAGE.parent / "images" / "calibration.svg"
+NOMINAL = (0.5, 0.8, 0.9, 0.95)
+SIZES = (16, 32, 128, 512, 2048)
+SHORT, LONG = 0.88, 0.94
+"""Coverage of nominal 0.9 intervals that the package is held to from 128 rows on."""
+
+SHORT_FEW = 0.84
+"""The same at 32 rows."""
+
+
+def tabulate(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return coverage at each nominal level, width and relative width by quantity and problem."""
+    frame = pd.DataFrame.from_records(list(records))
+    covered = pd.DataFrame(frame.pop("covered").to_list(), columns=list(NOMINAL))
+    frame = pd.concat([frame, covered], axis=1)
+    grouped = frame.groupby(["quantity", "problem", "n"], sort=False)
+    table = grouped.agg({**dict.fromkeys(NOMINAL, "mean"), "width": "median", "ratio": "median"})
+    table["runs"] = grouped.size()
+    return table.reset_index()
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return Markdown tables of coverage at nominal 0.9, by quantity."""
+    lines = []
+    for quantity, part in table.groupby("quantity", sort=False):
+        lines += [f"\n### `{quantity}`\n", f"| | {' | '.join(f'n = {n}' for n in SIZES)} |"]
+        lines.append("|---" * (len(SIZES) + 1) + "|")
+        for problem, rows in part.groupby("problem", sort=False):
+            by_n = rows.set_index("n")
+            cells = [_cell(by_n.loc[n]) if n in by_n.index else "" for n in SIZES]
+            lines.append(f"| {problem} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Any) -> str:
+    ratio = "" if not np.isfinite(row["ratio"]) else f", x{row['ratio']:.2f}"
+    mark = "**" if row[0.9] < (SHORT_FEW if row.name < 100 else SHORT) else ""
+    return f"{mark}{row[0.9]:.3f}{mark} ({row['width']:.2f}{ratio})"
+
+
+def levels(table: pd.DataFrame) -> str:
+    """Return a Markdown table of coverage at all nominal levels at 128 rows."""
+    part = table[table["n"] == 128]
+    lines = [
+        f"| quantity | problem | {' | '.join(f'{p:.0%}' for p in NOMINAL)} |",
+        "|---" * (len(NOMINAL) + 2) + "|",
+    ]
+    for _, row in part.iterrows():
+        cells = " | ".join(f"{row[p]:.3f}" for p in NOMINAL)
+        lines.append(f"| `{row['quantity']}` | {row['problem']} | {cells} |")
+    return "\n".join(lines)
+
+
+def reading(table: pd.DataFrame) -> str:
+    """Say what covers too little and what too much."""
+    limit = np.where(table["n"] < 100, SHORT_FEW, SHORT)
+    lines = [
+        _listed(f"Below {SHORT} (below {SHORT_FEW} under 100 rows)", table[table[0.9] < limit]),
+        _listed(
+            f"Above {LONG}, from 128 rows on, where intervals are wider than they need be",
+            table[(table[0.9] > LONG) & (table["n"] >= 128) & (table["quantity"] != "found exact")],
+        ),
+    ]
+    return "\n\n".join(lines)
+
+
+def _listed(head: str, part: pd.DataFrame) -> str:
+    if part.empty:
+        return f"{head}: nothing."
+    lines = [f"{head}:\n"]
+    for quantity, rows in part.groupby("quantity", sort=False):
+        cells = [f"{r['problem']} at n = {r['n']} ({r[0.9]:.2f})" for _, r in rows.iterrows()]
+        lines.append(f"- `{quantity}`: {'; '.join(cells)}")
+    return "\n".join(lines)
+
+
+def draw(table: pd.DataFrame, shown: Sequence[str] = ("error", "difference")) -> None:
+    """Draw coverage of nominal 0.9 intervals against the number of rows."""
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "equiprob"
+    figure, axes = plt.subplots(1, len(shown), figsize=(11, 4.6), sharey=True, layout="constrained")
+    for axis, quantity in zip(axes, shown, strict=True):
+        axis.axhspan(SHORT, LONG, color="0.9", label=f"{SHORT} to {LONG}")
+        axis.axhline(0.9, color="0.5", linewidth=0.8)
+        part = table[table["quantity"] == quantity]
+        for k, (problem, rows) in enumerate(part.groupby("problem", sort=False)):
+            axis.plot(rows["n"], rows[0.9], marker="osDv^<>Ph*"[k % 10], label=problem)
+        axis.set(xscale="log", xlabel="rows", title=quantity, xticks=SIZES, ylim=(None, 1.0))
+        axis.set_xticks(SIZES, [str(n) for n in SIZES])
+        axis.minorticks_off()
+        axis.legend(fontsize=7, loc="lower right", frameon=False)
+    axes[0].set_ylabel("share of 90 % intervals that hold the truth")
+    figure.savefig(FIGURE, metadata={"Date": None})
+    plt.close(figure)
+
+
+def write_page(records: list[dict[str, Any]]) -> None:
+    """Write the page and its figure."""
+    table = tabulate(records)
+    draw(table)
+    runs = int(table["runs"].min())
+    versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
+    PAGE.write_text(
+        "# Calibration\n\n"
+        f"Written by `make calibrate` ({versions}, Python {platform.python_version()}; {runs} "
+        f"replications a cell, seeds 0 to {runs - 1}, 1000 draws each).\n\n"
+        "A linear model of the plane under all rotations, whose truth is known in closed form, 7 "
+        "transformations a row in the default design; the squared size of the rows follows the "
+        "named law. 0/1 errors come from a classifier that changes its mind on a tenth of the rows "
+        "when they are mirrored (the full orbit). Ten clusters are ten independent units whatever "
+        "n is. `difference` is that of two models' risks on the same rows.\n\n"
+        "A cell is the share of 90 % credible intervals that hold the truth; in brackets their "
+        "median width (relative to the truth, absolute where the truth is 0), and after x their "
+        "width over that of the plain Bayesian bootstrap. The standard error of a coverage of 0.9 "
+        f"is {np.sqrt(0.09 / runs):.3f}; where a truth is named, a third of the runs has it and "
+        f"the standard error is {np.sqrt(0.27 / runs):.3f}. Positions at an end of the path (0 "
+        "or 1) are covered more often than nominal, because none exist beyond.\n\n"
+        f"![coverage of 90 % intervals against the number of rows](images/{FIGURE.name})\n\n"
+        f"## Reading\n\n{reading(table)}\n\n"
+        "Rare failures at 16 or 32 rows are blind spots, not a fault of the width: 38 % of samples "
+        "of 32 hold no failure of a 3 % kind. Results on fewer than 100 rows carry that caution."
+        f"\n\n## Nominal 90 %\n{markdown(table)}\n\n"
+        f"## All levels, n = 128\n\n{levels(table)}\n"
+    )
+    print(PAGE.read_text())
