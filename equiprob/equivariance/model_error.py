@@ -173,6 +173,7 @@ class ModelEquivarianceError(AbstractEstimator):
         if np.quantile(draws["error"], 0.95) <= ROUNDING_FACTOR * stats.float_floor:
             found.add(Diagnostic.UP_TO_ROUNDING)
         order = ("error", "relative_error", "worst_error", "asymmetry_share", "profile")
+        parts = table.variance_parts
         return ModelEquivarianceErrorResult(
             draws={name: draws[name] for name in order if name in draws},
             dims=dims,
@@ -186,6 +187,7 @@ class ModelEquivarianceError(AbstractEstimator):
                 "n_units": means.n_units,
                 "n_effective": means.n_effective(stats.pair_sq),
                 "tail_index": None if np.isnan(tail_index) else tail_index,
+                "monte_carlo_share": None if parts is None else parts.monte_carlo_share,
                 "invisible_rate": min(3 / means.n_units, 1.0),
                 "n_transforms": table.design.n_transforms,
                 "design": table.design.kind,

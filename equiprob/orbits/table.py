@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.orbits.allocation import Allocation, VarianceParts, allocate, variance_parts
 from equiprob.orbits.designs import Design
 from equiprob.orbits.keys import Ids
 from equiprob.transforms.base import AbstractTransform, Parameters
@@ -198,6 +199,44 @@ class OrbitTable:
     def nonfinite_rows(self) -> NDArray[np.int64]:
         """Positions of the rows that were set aside."""
         return np.flatnonzero(~self.valid)
+
+    def allocation(self, budget: int) -> Allocation:
+        """Return the best split of a budget between rows and transformations, this table a pilot.
+
+        Args:
+            budget: Model evaluations: rows times (1 + transformations of each).
+
+        Returns:
+            The split of least expected variance of the squared error, with at least 30 rows (or
+            groups) where the budget allows; ``str`` says it in words.
+
+        Raises:
+            ValueError: If the budget is too small for two rows, displacements were not kept, or the
+                table has several outputs.
+        """
+        parts = self.variance_parts
+        if parts is None:
+            raise ValueError("displacements were not kept: pass keep='all' to evaluate_orbits")
+        return allocate(
+            parts,
+            budget,
+            rows_per_unit=len(self) / parts.n_units,
+            may_change=self.design.kind != "full",
+        )
+
+    @cached_property
+    def variance_parts(self) -> VarianceParts | None:
+        """Rows' and transformations' shares in the uncertainty of the mean squared error.
+
+        None where displacements were not kept.
+        """
+        table = self.finite
+        squares = table.only.pair_sq_each
+        if squares is None and table.only.raw is not None:
+            squares = (table.only.raw**2).sum(axis=2)
+        if squares is None:
+            return None
+        return variance_parts(squares, table.design, table.unit_ids)
 
     def parameters(self) -> Parameters:
         """Return the parameters ``(row, transformation, n_parameters)`` that were evaluated."""

@@ -1,0 +1,157 @@
+"""The posterior of a mean over rows: identities, and a slice of its calibration."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from equiprob.posterior.row_means import RowMeans
+from equiprob.posterior.tails import fit_tail
+from equiprob.posterior.weights import weighted_means
+
+
+def ids(n, seed=0):
+    return np.random.default_rng(seed).integers(0, 2**63, n).astype(np.uint64)
+
+
+def coverage(draw, posterior, *, n=128, replications=200, truth=1.0):
+    """How many of the 90 % intervals hold the truth, and their mean width."""
+    hits, width = 0, 0.0
+    for seed in range(replications):
+        values = draw(np.random.default_rng([seed, 11]), n)
+        low, high = np.quantile(posterior(values, seed), [0.05, 0.95])
+        hits += low <= truth <= high
+        width += (high - low) / replications
+    return hits, width
+
+
+def tail_aware(values, seed):
+    return RowMeans(ids(len(values), seed), 500, 0).mean(values)
+
+
+def plain_bootstrap(values, seed):
+    return weighted_means(ids(len(values), seed), values[:, None], n_draws=500, seed=0)[:, 0]
+
+
+def heavy(generator, n):
+    return np.exp(1.5 * generator.normal(size=n) - 1.125)
+
+
+def test_heavy_tails_are_covered_where_the_plain_bootstrap_is_not():
+    # P(at most 156 of 200 | coverage .88) = 3e-5: what the assertion allows by chance. The plain
+    # bootstrap covers .82 (156 of 200 or fewer has probability .08); it must at least be behind.
+    ours, ours_width = coverage(heavy, tail_aware)
+    plain, plain_width = coverage(heavy, plain_bootstrap)
+    assert ours > 156
+    assert ours > plain
+    assert ours_width < 2 * plain_width
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda g, n: 2 * g.random(n),
+        lambda g, n: (g.random(n) < 0.1) / 0.1,
+        lambda g, n: 1 + g.normal(size=n),
+    ],
+    ids=["bounded", "zero-one", "signed"],
+)
+def test_light_tails_are_covered_at_the_plain_width(draw):
+    # P(at most 156 or all 200 of 200 | coverage .9) < 1e-6.
+    hits, width = coverage(draw, tail_aware)
+    assert 156 < hits < 200
+    assert width < 1.35 * coverage(draw, plain_bootstrap)[1]
+    # Power: an interval of half the width is caught.
+    halved, _ = coverage(draw, lambda v, s: v.mean() + (tail_aware(v, s) - v.mean()) / 2)
+    assert halved <= 156
+
+
+def test_ten_clusters_have_wider_intervals_than_ten_plain_weights():
+    def clustered(values, seed):
+        units = np.repeat(ids(10, seed), 13)[: len(values)]
+        return RowMeans(units, 500, 0).mean(values)
+
+    def plain(values, seed):
+        units = np.repeat(ids(10, seed), 13)[: len(values)]
+        return weighted_means(units, values[:, None], n_draws=500, seed=0)[:, 0]
+
+    def draw(generator, n):
+        return np.repeat(generator.chisquare(2, 10) / 2, 13)[:n]
+
+    # P(at most 158 | .9) = 3e-6; the plain one covers .79 and has at most 166 with probability .9.
+    ours, _ = coverage(draw, clustered)
+    behind, _ = coverage(draw, plain)
+    assert ours > 158
+    assert behind < ours
+
+
+def test_a_difference_is_fitted_to_its_own_rows():
+    generator = np.random.default_rng(0)
+    base = heavy(generator, 300)
+    a, b = base + 0.1 * generator.random(300), base
+    means = RowMeans(ids(300), 4000, 0)
+    fitted = means.mean(a - b)
+    assert fitted.std() < 0.2 * means.mean(a).std()
+    assert abs(fitted.mean() - (a - b).mean()) < 0.01
+
+
+def test_a_ratio_of_a_column_and_its_multiple_is_exact():
+    values = heavy(np.random.default_rng(1), 60)
+    assert np.allclose(RowMeans(ids(60), 300, 0).ratio(3 * values, values), 3.0, atol=1e-12)
+
+
+def test_draws_scale_and_shift_with_the_values():
+    values = np.random.default_rng(2).normal(size=200)
+    means = RowMeans(ids(200), 500, 0)
+    assert np.allclose(means.mean(2 * values), 2 * means.mean(values), rtol=1e-9)
+    assert np.allclose(means.mean(values * 1e-6), 1e-6 * means.mean(values), rtol=1e-6, atol=1e-15)
+    assert np.allclose(means.mean(np.full(200, 7.0)), 7.0)
+    assert (means.mean(np.zeros(200)) == 0).all()
+
+
+def test_order_of_rows_does_not_matter_and_seeds_do():
+    values, units = heavy(np.random.default_rng(3), 90), ids(90)
+    order = np.random.default_rng(4).permutation(90)
+    one = RowMeans(units, 300, 0).mean(values)
+    assert np.allclose(RowMeans(units[order], 300, 0).mean(values[order]), one, rtol=1e-9)
+    assert not np.allclose(RowMeans(units, 300, 1).mean(values), one)
+
+
+def test_zero_one_rows_have_the_posterior_of_jeffreys():
+    values = (np.arange(80) < 3).astype(float)
+    drawn = RowMeans(ids(80), 20_000, 0).mean(values)
+    wanted = stats.beta(3.5, 77.5)
+    # Few-unit stretch of 80 units: about 1 % of the spread; quantiles to 10 % of it.
+    for level in (0.05, 0.5, 0.95):
+        assert abs(np.quantile(drawn, level) - wanted.ppf(level)) < 0.1 * wanted.std()
+    bare = stats.beta(3, 77)  # power: without the ends
+    assert abs(bare.ppf(0.95) - wanted.ppf(0.95)) > 0.2 * wanted.std()
+
+
+def test_many_rows_are_pooled_without_losing_the_tail():
+    values = heavy(np.random.default_rng(5), 12_000)
+    means = RowMeans(ids(12_000), 2000, 0)
+    drawn = means.mean(values)
+    assert 0.7 < drawn.std() / (values.std() / np.sqrt(12_000)) < 1.6
+    assert means.tail_index(values) > 0.2
+
+
+def test_tails_are_recognized():
+    generator = np.random.default_rng(6)
+    pareto = fit_tail(stats.genpareto(0.5).rvs(20_000, random_state=generator))
+    # Posterior sd of the shape from 400 excesses is (1 + shape) / 20 = .075; five of them.
+    assert pareto is not None
+    assert abs(pareto.shape - 0.5) < 0.38
+    assert fit_tail((generator.random(300) < 0.2).astype(float)) is None  # atoms
+    assert fit_tail(np.zeros(300)) is None
+    assert fit_tail(generator.random(20)) is None  # too few
+    light = fit_tail(generator.normal(size=20_000))
+    assert light is None or light.shape < 0.2
+
+
+def test_effective_units_count_what_carries_the_mean():
+    one_row = np.zeros(50)
+    one_row[3] = 1.0
+    means = RowMeans(ids(50), 10, 0)
+    assert means.n_effective(one_row) == pytest.approx(1.0)
+    assert means.n_effective(np.ones(50)) == pytest.approx(50.0)
+    assert means.n_effective(np.zeros(50)) == 50
