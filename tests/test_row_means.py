@@ -6,7 +6,7 @@ from scipy import stats
 
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.tails import fit_tail
-from equiprob.posterior.weights import weighted_means
+from equiprob.posterior.weights import weighted_sums
 
 
 def ids(n, seed=0):
@@ -28,8 +28,14 @@ def tail_aware(values, seed):
     return RowMeans(ids(len(values), seed), 500, 0).mean(values)
 
 
+def bootstrap(units, values):
+    columns = np.column_stack([values, np.ones(len(values))])
+    sums = weighted_sums(units, columns, n_draws=500, seed=0)
+    return sums[:, 0] / sums[:, 1]
+
+
 def plain_bootstrap(values, seed):
-    return weighted_means(ids(len(values), seed), values[:, None], n_draws=500, seed=0)[:, 0]
+    return bootstrap(ids(len(values), seed), values)
 
 
 def heavy(generator, n):
@@ -71,11 +77,10 @@ def test_ten_clusters_have_wider_intervals_than_ten_plain_weights():
         return RowMeans(units, 500, 0).mean(values)
 
     def plain(values, seed):
-        units = np.repeat(ids(10, seed), 13)[: len(values)]
-        return weighted_means(units, values[:, None], n_draws=500, seed=0)[:, 0]
+        return bootstrap(ids(10, seed), values[::13])
 
     def draw(generator, n):
-        return np.repeat(generator.chisquare(2, 10) / 2, 13)[:n]
+        return np.repeat(generator.chisquare(2, 10) / 2, 13)
 
     # P(at most 158 | .9) = 3e-6; the plain one covers .79 and has at most 166 with probability .9.
     ours, _ = coverage(draw, clustered)
@@ -106,6 +111,13 @@ def test_draws_scale_and_shift_with_the_values():
     assert np.allclose(means.mean(values * 1e-6), 1e-6 * means.mean(values), rtol=1e-6, atol=1e-15)
     assert np.allclose(means.mean(np.full(200, 7.0)), 7.0)
     assert (means.mean(np.zeros(200)) == 0).all()
+
+
+def test_grouped_rows_move_together():
+    values = np.random.default_rng(3).normal(size=(6, 10))
+    units = ids(6)
+    by_rows = RowMeans(np.repeat(units, 10), 300, 0).mean(values.ravel())
+    assert np.allclose(by_rows, RowMeans(units, 300, 0).mean(values.mean(axis=1)), atol=1e-12)
 
 
 def test_order_of_rows_does_not_matter_and_seeds_do():

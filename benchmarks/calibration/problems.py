@@ -132,8 +132,9 @@ def evaluate(data: Data, matrix: Array, design: str, seed: int) -> ep.OrbitTable
 
 def plain_bootstrap(table: ep.OrbitTable) -> Array:
     """Return draws of the mean squared error by the Bayesian bootstrap alone."""
-    columns = np.column_stack([table.only.pair_sq, np.ones(len(table))])
-    sums = weighted_sums(table.unit_ids, columns, n_draws=N_DRAWS, seed=0)
+    units, place = np.unique(table.unit_ids, return_inverse=True)
+    columns = np.column_stack([np.bincount(place, table.only.pair_sq), np.bincount(place)])
+    sums = weighted_sums(units, columns, n_draws=N_DRAWS, seed=0)
     return np.sqrt(np.maximum(sums[:, 0] / sums[:, 1], 0.0))
 
 

@@ -26,7 +26,7 @@ _PRIOR_SHAPE = (0.2, 0.3)
 """Mean and standard deviation of the shape's normal prior, cut off below 1: means are finite."""
 
 _FEWEST = 5
-_MOST = 400
+_MOST = 200
 """Rows in a tail: fewer say nothing of it, more say no more and cost time."""
 
 _WORST_FIT = 0.6

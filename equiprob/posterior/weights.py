@@ -44,44 +44,28 @@ def exponential_weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32
     return np.concatenate(parts)
 
 
-def pooled_units(unit_ids: Ids) -> tuple[Ids, NDArray[np.int64]]:
-    """Return the distinct units, or above `MOST_UNITS` blocks of them, and each row's place."""
-    units, place = np.unique(unit_ids, return_inverse=True)
-    if len(units) <= MOST_UNITS:
-        return units, place
-    # Ids are hashes, so that their remainders are a fair and repeatable shuffle.
-    return np.unique(unit_ids % np.uint64(N_BLOCKS), return_inverse=True)
-
-
 def weighted_sums(
-    unit_ids: Ids, values: NDArray[np.float64], *, n_draws: int, seed: int
+    units: Ids, totals: NDArray[np.float64], *, n_draws: int, seed: int
 ) -> NDArray[np.float64]:
-    """Return draws ``(draw, column)`` of the weighted sums of row values.
+    """Return draws ``(draw, column)`` of the weighted sums of the units' totals.
 
     Args:
-        unit_ids: The independent unit of each row, ``(row,)``.
-        values: Row values, ``(row, column)``.
+        units: Ids, all different, ``(unit,)``.
+        totals: ``(unit, column)``.
         n_draws: How many draws.
         seed: The weight seed.
     """
-    units, place = pooled_units(unit_ids)
-    totals = np.zeros((len(units), values.shape[1]))
-    np.add.at(totals, place, values)
-    sums = np.zeros((n_draws, values.shape[1]))
+    if len(units) > MOST_UNITS:
+        # Ids are hashes, so that their remainders are a fair and repeatable shuffle.
+        block = (units % np.uint64(N_BLOCKS)).astype(np.int64)
+        columns = [np.bincount(block, c, minlength=N_BLOCKS) for c in totals.T]
+        units, totals = np.arange(N_BLOCKS, dtype=np.uint64), np.column_stack(columns)
+    sums = np.zeros((n_draws, totals.shape[1]))
     for start in range(0, len(units), _UNITS_AT_ONCE):
-        block = slice(start, start + _UNITS_AT_ONCE)
-        weights = exponential_weights(units[block], n_draws, seed)
-        sums += weights.T.astype(np.float64) @ totals[block]
+        part = slice(start, start + _UNITS_AT_ONCE)
+        weights = exponential_weights(units[part], n_draws, seed)
+        sums += weights.T.astype(np.float64) @ totals[part]
     return sums
-
-
-def weighted_means(
-    unit_ids: Ids, values: NDArray[np.float64], *, n_draws: int, seed: int
-) -> NDArray[np.float64]:
-    """Return draws ``(draw, column)`` of the weighted means of row values."""
-    columns = np.column_stack([values, np.ones(len(values))])
-    sums = weighted_sums(unit_ids, columns, n_draws=n_draws, seed=seed)
-    return sums[:, :-1] / sums[:, -1:]
 
 
 def folds(unit_ids: Ids, n_folds: int) -> NDArray[np.int64]:
