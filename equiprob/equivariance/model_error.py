@@ -23,7 +23,6 @@ from equiprob.posterior.diagnostics import (
 )
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans
-from equiprob.posterior.weights import exponential_weights
 from equiprob.transforms.base import AbstractTransform, hammersley
 from equiprob.transforms.rows import move_rows
 
@@ -219,16 +218,19 @@ class ModelEquivarianceError(AbstractEstimator):
         """Return draws where all rows share a list of transformations: both are sampled."""
         each = table.only.pair_sq_each
         assert each is not None, "crossed designs keep the error of each transformation"
-        profile_sq = means.means(each)
         m = each.shape[1]
-        weights = exponential_weights(
-            np.arange(m, dtype=np.uint64), self.n_draws, self.weight_seed
-        ).T
-        weights = weights / weights.sum(axis=1, keepdims=True)
+        by_row, by_transform = each.mean(axis=1), each.mean(axis=0)
+        mean_sq = means.mean(by_row)
+        plain = means.plain(np.column_stack([each, by_row]))
+        # What the tail adds to the rows' mean, it adds at all transformations in proportion.
+        level = np.divide(mean_sq, plain[:, -1], out=np.ones(len(plain)), where=plain[:, -1] > 0)
+        profile_sq = np.maximum(plain[:, :-1] * level[:, None], 0.0)
+        listed = RowMeans(np.arange(m, dtype=np.uint64), self.n_draws, self.weight_seed)
+        relative = listed.mean(by_transform / (by_transform.mean() or 1.0))
         draws = {
-            "error": np.sqrt((weights * profile_sq).sum(axis=1)),
-            "profile": np.sqrt(profile_sq),
-            "worst_error": np.sqrt(_worst_squared(each, profile_sq, self.weight_seed)),
+            "error": _root(mean_sq * relative),
+            "profile": _root(profile_sq),
+            "worst_error": _root(_worst_squared(each, mean_sq, profile_sq, self.weight_seed)),
         }
         magnitude = table.transform.magnitude(table.parameters()[0])
         order = np.argsort(magnitude, kind="stable")
@@ -340,15 +342,15 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
         return None
     # The centre moves with the weights, too: take off the squared distance of the weighted mean
     # from it, along the outputs that can be a centre.
-    plain = means.plain(np.column_stack([spread, base - centre]))
-    moved = (plain[:, 1:] ** 2).sum(axis=1) if invariant else 0.0
-    kept = np.maximum(1 - moved / plain[:, 0], 0.0)
+    size_sq = means.mean(spread)
+    moved = (means.plain(base - centre) ** 2).sum(axis=1) if invariant else 0.0
+    kept = np.maximum(1 - moved / size_sq, np.finfo(float).tiny)
     if table.design.kind == "crossed":  # the error has a random effect that no row contrast has
-        return error / np.sqrt(plain[:, 0] * kept)
+        return error / np.sqrt(size_sq * kept)
     return _root(means.ratio(stats.pair_sq, spread)) / np.sqrt(kept)
 
 
-def _worst_squared(each: Draws, profile_sq: Draws, seed: int) -> Draws:
+def _worst_squared(each: Draws, mean_sq: Draws, profile_sq: Draws, seed: int) -> Draws:
     """Return draws of the largest squared error over the transformations, shrunken.
 
     The balanced two-way normal model ``v_ij = a_i b_j + noise`` is sampled from its sums of
@@ -370,4 +372,4 @@ def _worst_squared(each: Draws, profile_sq: Draws, seed: int) -> Draws:
     spread = np.sqrt(noise / n * keep)
     effects = keep[:, None] * (columns - mean)
     effects = effects + spread[:, None] * generator.standard_normal((n_draws, m))
-    return np.maximum(profile_sq.mean(axis=1) * (1 + effects.max(axis=1) / mean), 0.0)
+    return mean_sq * (1 + effects.max(axis=1) / mean)

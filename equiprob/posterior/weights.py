@@ -8,7 +8,7 @@ and draws of different results are joint; different rows weigh independently.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,22 @@ def _exponentials(root: jax.Array, high: jax.Array, low: jax.Array, n_draws: int
 
 def exponential_weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
     """Return Exp(1) weights ``(unit, draw)``, each a function of (seed, unit id, draw)."""
+    return (
+        _few_weights(ids.tobytes(), n_draws, seed)
+        if len(ids) <= _UNITS_AT_ONCE
+        else (_weights(ids, n_draws, seed))
+    )
+
+
+@lru_cache(maxsize=4)
+def _few_weights(ids: bytes, n_draws: int, seed: int) -> NDArray[np.float32]:
+    """Return the weights of up to a thousand units: every estimator asks for the same ones."""
+    weights = _weights(np.frombuffer(ids, dtype=np.uint64), n_draws, seed)
+    weights.setflags(write=False)
+    return weights
+
+
+def _weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
     # One compiled shape for the many, small powers of two for the few.
     step = min(_UNITS_AT_ONCE, 1 << max(int(len(ids) - 1).bit_length(), 4))
     root = root_key(seed, Purpose.WEIGHTS)
