@@ -21,6 +21,7 @@ _WHERE = {
     "compare": "equiprob.decisions.compare",
     "evaluate_orbits": "equiprob.orbits.evaluate",
     "load": "equiprob.posterior.tree",
+    "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {
     "paths": "equiprob.levels.paths",

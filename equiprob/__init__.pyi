@@ -4,6 +4,7 @@ from equiprob import transforms as transforms
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
 from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEquivarianceError
+from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
 from equiprob.levels.paths import AbstractPath as AbstractPath
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
@@ -29,4 +30,5 @@ __all__ = [
     "plots",
     "testing",
     "transforms",
+    "worst_case",
 ]

@@ -112,16 +112,16 @@ def evaluate_orbits(
             f"transform must be made by a function of ep.transforms, such as "
             f"ep.transforms.rotations2d(), got {transform!r}"
         )
-    n = _check_inputs(x)
-    size = _check_batch_size(batch_size, n)
-    plan = make_design(transform, design, n_transforms, _check_seed(seed))
+    n = check_inputs(x)
+    size = check_batch_size(batch_size, n)
+    plan = make_design(transform, design, n_transforms, check_seed(seed))
     x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     y = checked_targets(y, n)
-    ids = _row_ids(row_ids, x_host, y, n)
+    ids = ids_of_rows(row_ids, x_host, y, n)
     units = ids if groups is None else _unit_ids(groups, n)
 
-    first = _take(x_host, slice(0, size))
-    with _naming_rows(0, size):
+    first = take_rows(x_host, slice(0, size))
+    with naming_rows(0, size):
         engine = choose_backend(predict, transform, first, backend)
     outputs = named_outputs(engine.output, size)
     given = named_targets(y, outputs)
@@ -139,7 +139,7 @@ def evaluate_orbits(
             if are_labels(given[name]):
                 check_probabilities(name, values, shape.dtype, start)
         accumulators = [ChunkStatistics(b, plan, magnitudes, bins, ranges, keep_raw) for b in base]
-        with _naming_rows(start, stop):
+        with naming_rows(start, stop):
             for block in blocks:
                 for accumulator, leaf in zip(accumulators, block, strict=True):
                     accumulator.add(_flat(leaf, rows=stop - start, leading=2))
@@ -182,10 +182,10 @@ def _chunk(
     n = len(index)
     if pad_to is not None and n < pad_to:
         index = np.concatenate([index, np.full(pad_to - n, rows.start)])
-    part = _take(x, slice(rows.start, rows.stop) if len(index) == n else index)
+    part = take_rows(x, slice(rows.start, rows.stop) if len(index) == n else index)
     parameters = plan.parameters(transform, ids[index])
     probe = rows.start == 0
-    with _naming_rows(rows.start, rows.stop):
+    with naming_rows(rows.start, rows.stop):
         raw, blocks = engine.evaluate(part, parameters, probe=probe)
     passes = [_flat(leaf, rows=n, leading=2) for leaf in raw]
     floors = [_floor(p, leaf.dtype) if probe else 0.0 for p, leaf in zip(passes, raw, strict=True)]
@@ -210,20 +210,23 @@ def _flat(leaf: Any, *, rows: int, leading: int) -> NDArray[np.float64]:
     return array.reshape(*array.shape[:leading], -1)[:, :rows].astype(np.float64)
 
 
-def _take(x: Any, rows: Any) -> Any:
+def take_rows(x: Any, rows: Any) -> Any:
+    """Return rows of every leaf."""
     return jax.tree.map(lambda leaf: leaf[rows], x)
 
 
-class _naming_rows:
+class naming_rows:
     """Says which rows a failing prediction was given."""
 
     def __init__(self, start: int, stop: int) -> None:
+        """Name the rows from `start` up to, and without, `stop`."""
         self._rows = f"rows {start} to {stop - 1}"
 
     def __enter__(self) -> None:
-        pass
+        """Begin."""
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        """Raise what the model raised, with the rows' names."""
         # What fails inside a compiled program surfaces in the frame that runs or fetches it.
         compiled = isinstance(error, jax.errors.JaxRuntimeError)
         ours = not compiled and traceback is not None and _raised_by_us(traceback)
@@ -276,7 +279,8 @@ def _refuse_reserved(executor: Any, checkpoint: Any, on_error: str, stop_when: A
         raise ValueError(f"on_error must be 'raise', got {on_error!r}")
 
 
-def _check_inputs(x: Any) -> int:
+def check_inputs(x: Any) -> int:
+    """Return the number of rows of finite numeric arrays, rows first; raise where they are not."""
     leaves, names = jax.tree.leaves(x), leaf_names(x)
     if not leaves:
         raise ValueError("x holds no arrays; pass an array or a dict of arrays, rows first")
@@ -304,7 +308,8 @@ def _check_inputs(x: Any) -> int:
     return n
 
 
-def _check_batch_size(batch_size: int | None, n: int) -> int:
+def check_batch_size(batch_size: int | None, n: int) -> int:
+    """Return the rows in a chunk, at most 128 where none is given."""
     if batch_size is None:
         return -(-n // -(-n // _BATCH))  # equal chunks, so that little is padded
     if not isinstance(batch_size, int | np.integer) or batch_size < 1:
@@ -312,7 +317,8 @@ def _check_batch_size(batch_size: int | None, n: int) -> int:
     return min(int(batch_size), n)
 
 
-def _check_seed(seed: int) -> int:
+def check_seed(seed: int) -> int:
+    """Return a 32-bit seed; raise where it is none."""
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
     return int(seed)
@@ -327,7 +333,8 @@ def _check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
     return array
 
 
-def _row_ids(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
+def ids_of_rows(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
+    """Return the id of each row: its label, else a hash of its content."""
     if row_ids is None:
         return content_ids(jax.tree.leaves(x) + jax.tree.leaves(y))
     ids = label_ids(_check_labels(row_ids, "row_ids", n))
