@@ -14,6 +14,7 @@ _WHERE = {
     "AbstractPath": "equiprob.levels.paths",
     "Comparison": "equiprob.decisions.compare",
     "Diagnostic": "equiprob.posterior.diagnostics",
+    "LocalEquivarianceError": "equiprob.equivariance.local_error",
     "ModelEquivarianceError": "equiprob.equivariance.model_error",
     "OrbitTable": "equiprob.orbits.table",
     "SymmetryLevel": "equiprob.levels.symmetry_level",

@@ -3,6 +3,7 @@ from equiprob import testing as testing
 from equiprob import transforms as transforms
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
+from equiprob.equivariance.local_error import LocalEquivarianceError as LocalEquivarianceError
 from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEquivarianceError
 from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
@@ -19,6 +20,7 @@ __all__ = [
     "AbstractPath",
     "Comparison",
     "Diagnostic",
+    "LocalEquivarianceError",
     "ModelEquivarianceError",
     "OrbitTable",
     "SymmetryLevel",

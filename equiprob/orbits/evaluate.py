@@ -118,7 +118,7 @@ def evaluate_orbits(
     x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     y = checked_targets(y, n)
     ids = ids_of_rows(row_ids, x_host, y, n)
-    units = ids if groups is None else _unit_ids(groups, n)
+    units = ids if groups is None else units_of_rows(groups, n)
 
     first = take_rows(x_host, slice(0, size))
     with naming_rows(0, size):
@@ -343,7 +343,8 @@ def ids_of_rows(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
     return ids
 
 
-def _unit_ids(groups: ArrayLike, n: int) -> Ids:
+def units_of_rows(groups: ArrayLike, n: int) -> Ids:
+    """Return the id of each row's group."""
     ids = label_ids(_check_labels(groups, "groups", n))
     if len(np.unique(ids)) < 2:
         raise ValueError("groups holds a single group; an interval needs at least 2")

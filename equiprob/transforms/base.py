@@ -132,6 +132,11 @@ class AbstractTransform(abc.ABC):
         """Return how large ``(...)`` transformations are, in `magnitude_unit` (0 at identity)."""
 
     @property
+    def generators(self) -> tuple[tuple[str, str], ...]:
+        """Name and unit of each parameter that moves continuously away from the identity."""
+        return ()
+
+    @property
     def grid_symmetry(self) -> int:
         """Order of the symmetry of the pixel grid that equispaced transformations alias with."""
         return 1

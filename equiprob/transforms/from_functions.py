@@ -66,6 +66,12 @@ class FromFunctions(AbstractTransform):
     def identity(self) -> Parameters:
         return self.unit
 
+    @property
+    @override
+    def generators(self) -> tuple[tuple[str, str], ...]:
+        n = self.unit.size
+        return tuple((f"parameter {i}" if n > 1 else "parameter", "") for i in range(n))
+
     @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         return {"parameter": parameters}

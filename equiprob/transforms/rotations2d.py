@@ -98,6 +98,11 @@ class Rotations2D(AbstractTransform):
 
     @property
     @override
+    def generators(self) -> tuple[tuple[str, str], ...]:
+        return (("angle", "rad"),)
+
+    @property
+    @override
     def grid_symmetry(self) -> int:
         # Equispaced angles over a full turn hit the pixel grid's quarter turns together.
         return 4 if self.is_haar else 1

@@ -69,6 +69,16 @@ class Translations(AbstractTransform):
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         return np.abs(parameters).max(axis=-1)
 
+    @property
+    @override
+    def generators(self) -> tuple[tuple[str, str], ...]:
+        if self.whole:
+            return ()
+        names = "xyz" if self.dimensions <= 3 else range(self.dimensions)
+        return tuple(
+            (f"shift {name}", self.magnitude_unit) for name in list(names)[: self.dimensions]
+        )
+
     @override
     def restricted(self, max_magnitude: float) -> AbstractTransform:
         largest = np.floor(max_magnitude + 1e-9) if self.whole else max_magnitude

@@ -1,0 +1,273 @@
+"""How fast does a model leave equivariance, right at the identity?
+
+The Lie derivative along a generator of the transformations, ``L f(x) = d/dt rho(exp(-tA)) f(exp(tA)
+x)`` at ``t = 0``: zero for every x if and only if the model is equivariant under the connected
+group that the generators span. One forward-mode derivative of the model for each generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, final
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equiprob.orbits.backends import choose_backend
+from equiprob.orbits.evaluate import (
+    check_batch_size,
+    check_inputs,
+    ids_of_rows,
+    naming_rows,
+    take_rows,
+    units_of_rows,
+)
+from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.programs import Predict
+from equiprob.posterior.diagnostics import ENOUGH_FOR_FAILURES, FEW_UNITS, Diagnostic, worst_first
+from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.row_means import RowMeans
+from equiprob.transforms.actions import Image
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.rows import act_on_row
+
+Array = NDArray[np.float64]
+
+_DIFFERENCE = 1e-5
+"""Step for the derivative of a transformation's matrices, which are smooth and in float64."""
+
+_ASIDE = 1e-3
+"""Bilinear interpolation has a kink at the identity, where every point is a grid point: there the
+mean of the derivatives just before and just after is the central one."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LocalEquivarianceErrorResult(AbstractResult):
+    """Posterior of the local equivariance error; made by `LocalEquivarianceError.fit`."""
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the outputs (layers), in the model's order."""
+        return [str(name) for name in self.coords["output"]]
+
+    def worst_rows(self, n: int = 5) -> NDArray[np.int64]:
+        """Return the positions of the `n` rows with the largest error, worst first."""
+        order = np.argsort(-self.rows["local_error"], kind="stable")[:n]
+        return self.rows["position"][order]
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        parts = []
+        for i, output in enumerate(self.outputs):
+            for j, generator in enumerate(self.coords["generator"]):
+                draws = self.draws["local_error"][:, i, j]
+                low, high = credible_interval(draws, 0.9)
+                parts.append(
+                    f"{output} along {generator}: {np.median(draws):.3g} ({low:.3g} to {high:.3g})"
+                )
+        return (
+            f"Rate at which the outputs leave equivariance at the identity of "
+            f"{self.facts['transform']}, in output units per unit of the generator (root mean "
+            f"square over {self.facts['n_rows']} rows; 90% credible intervals): "
+            f"{'; '.join(parts)}." + self.cautions
+        )
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the errors of every output with their intervals, a panel for each generator."""
+        from equiprob.plots.local_error import plot_local_error
+
+        return plot_local_error(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LocalEquivarianceError(AbstractEstimator):
+    """Estimate the Lie derivative of a model along the generators of a transform.
+
+    Assumptions:
+        JAX can differentiate the model and the actions. Rows (or groups) are independent draws from
+        the law of the inputs, and the model treats them separately. The law of the transformations
+        plays no part, only their generators at the identity.
+
+    References:
+        Gruver, Finzi, Goldblum & Wilson, "The Lie derivative for measuring learned equivariance",
+        ICLR 2023.
+    """
+
+    def fit(
+        self,
+        predict: Predict,
+        x: Any,
+        transform: AbstractTransform,
+        *,
+        groups: ArrayLike | None = None,
+        row_ids: ArrayLike | None = None,
+        batch_size: int | None = None,
+    ) -> LocalEquivarianceErrorResult:
+        """Differentiate the model on every row.
+
+        Args:
+            predict: The model: an array ``(row, ...)`` or a dict of such, for instance of the
+                activations of its layers.
+            x: The inputs: an array or pytree of arrays, rows first.
+            transform: Rotations, translations or another continuous transform.
+            groups: A label for each row; rows of a group are one independent unit.
+            row_ids: A unique label for each row; a hash of its content when left out.
+            batch_size: Rows in each call of the model; at most 128 when left out.
+
+        Returns:
+            Draws of ``local_error`` ``(draw, output, generator)``: root mean square norm of the Lie
+            derivative, in output units per unit of the generator.
+
+        Raises:
+            ValueError: If inputs do not fit, JAX cannot trace the model, the transform has no
+                generators, or fewer than two rows are finite.
+            TypeError: If `transform` is no transform.
+        """
+        if not isinstance(transform, AbstractTransform):
+            raise TypeError(
+                f"transform must be made by a function of ep.transforms, got {transform!r}"
+            )
+        if not transform.generators:
+            raise ValueError(
+                f"{transform} has no generators: it does not move continuously from the identity; "
+                f"evaluate_orbits measures the error of finite sets"
+            )
+        n = check_inputs(x)
+        ids = ids_of_rows(row_ids, x, None, n)
+        units = ids if groups is None else units_of_rows(groups, n)
+        size = check_batch_size(batch_size, n)
+        squares, names = _squares(predict, x, transform, size, n)
+        finite = np.isfinite(squares).all(axis=(1, 2))
+        if finite.sum() < 2:
+            raise ValueError(
+                f"{int(finite.sum())} of {n} rows have finite derivatives; 2 are needed"
+            )
+        return self._result(transform, squares[finite], names, ids, units, finite)
+
+    def _result(
+        self,
+        transform: AbstractTransform,
+        squares: Array,
+        names: list[str],
+        ids: Any,
+        units: Any,
+        finite: NDArray[np.bool_],
+    ) -> LocalEquivarianceErrorResult:
+        means = RowMeans(units[finite], self.n_draws, self.weight_seed)
+        n, n_outputs, n_generators = squares.shape
+        draws = means.means(squares.reshape(n, -1)).reshape(-1, n_outputs, n_generators)
+        found: set[Diagnostic] = set()
+        if means.n_units < FEW_UNITS:
+            found.add(Diagnostic.FEW_ROWS)
+        if means.n_units < ENOUGH_FOR_FAILURES:
+            found.add(Diagnostic.RARE_FAILURES)
+        if not finite.all():
+            found.add(Diagnostic.NONFINITE_OUTPUTS)
+        return LocalEquivarianceErrorResult(
+            draws={"local_error": np.sqrt(np.maximum(draws, 0.0))},
+            dims={"local_error": ("output", "generator")},
+            coords={
+                "output": np.array(names),
+                "generator": np.array(
+                    [f"{name} ({unit})" if unit else name for name, unit in transform.generators]
+                ),
+            },
+            units={"local_error": "output units per unit of the generator"},
+            diagnostics=worst_first(found),
+            facts={
+                "transform": str(transform),
+                "n_rows": n,
+                "n_units": means.n_units,
+                "nonfinite_rows": [int(r) for r in np.flatnonzero(~finite)],
+            },
+            rows={
+                "position": np.flatnonzero(finite),
+                "row_id": ids[finite],
+                "local_error": np.sqrt(squares.sum(axis=(1, 2))),
+            },
+        )
+
+
+def _squares(
+    predict: Predict, x: Any, transform: AbstractTransform, size: int, n: int
+) -> tuple[Array, list[str]]:
+    """Return squared Lie derivatives ``(row, output, generator)`` and the outputs' names."""
+    x = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
+    first = take_rows(x, slice(0, size))
+    with naming_rows(0, size):
+        engine = choose_backend(predict, transform, first, "jax")
+    squared_derivative = _derivative(predict, transform, first, engine.output)
+    parts = []
+    for start in range(0, n, size):
+        index = np.arange(start, start + size)
+        chunk = take_rows(x, np.where(index < n, index, start))
+        with naming_rows(start, min(start + size, n)):
+            parts.append(squared_derivative(chunk)[: n - start])
+    return np.concatenate(parts), [str(name) for name in named_outputs(engine.output, size)]
+
+
+def _derivative(
+    predict: Predict, transform: AbstractTransform, x: Any, output: Any
+) -> Callable[[Any], Array]:
+    """Return the squared Lie derivatives ``(row, output, generator)`` as a function of a chunk.
+
+    JAX differentiates the model and the actions in the transformation's matrices, along the
+    derivative of these in the parameter, a central difference in float64.
+    """
+    inward, outward = transform.input_actions(x), transform.output_actions(output)
+    x_dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
+    y_dtypes = [leaf.dtype for leaf in jax.tree.leaves(output)]
+    rows = len(jax.tree.leaves(x)[0])
+    back, _ = transform.inverse_elements(outward, transform.identity[None], y_dtypes)
+
+    def elements(parameter: Array) -> Any:
+        each = np.broadcast_to(parameter, (rows, len(parameter)))
+        _, home = transform.inverse_elements(outward, each, [np.dtype(np.float64)] * len(y_dtypes))
+        return transform.leaf_elements(inward, each, [np.dtype(np.float64)] * len(x_dtypes)), home
+
+    def cast(pair: Any) -> Any:
+        there, home = pair
+        as_dtype = lambda e, d: {k: np.asarray(v, d) for k, v in e.items()}  # noqa: E731
+        return (
+            tuple(map(as_dtype, there, x_dtypes)),
+            tuple(map(as_dtype, home, y_dtypes)),
+        )
+
+    @jax.jit
+    def along(chunk: Any, at: Any, direction: Any) -> list[Any]:
+        def moved_and_back(pair: Any) -> Any:
+            there, home = pair
+            moved = jax.vmap(partial(act_on_row, inward))(there, chunk)
+            return jax.vmap(partial(act_on_row, back))(home, predict(moved))
+
+        return jax.tree.leaves(jax.jvp(moved_and_back, (at,), (direction,))[1])
+
+    has_image = any(isinstance(a, Image) for a in (*inward.actions, *outward.actions))
+    points = (-_ASIDE, _ASIDE) if has_image else (0.0,)
+    tangents = []
+    for axis in np.eye(len(transform.generators)):
+        at_points = []
+        for point in points:
+            here = transform.identity + point * axis
+            ahead, behind = elements(here + _DIFFERENCE * axis), elements(here - _DIFFERENCE * axis)
+            slope = jax.tree.map(lambda a, b: (a - b) / (2 * _DIFFERENCE), ahead, behind)
+            at_points.append((cast(elements(here)), cast(slope)))
+        tangents.append(at_points)
+
+    def squared(chunk: Any) -> Array:
+        generators = []
+        for at_points in tangents:
+            slopes = [along(chunk, at, direction) for at, direction in at_points]
+            leaves = [
+                np.mean([np.asarray(s, np.float64) for s in leaf], axis=0)
+                for leaf in zip(*slopes, strict=True)
+            ]
+            generators.append([(v.reshape(len(v), -1) ** 2).sum(axis=1) for v in leaves])
+        return np.moveaxis(np.array(generators), (0, 1, 2), (2, 1, 0))
+
+    return squared
