@@ -96,6 +96,13 @@ class ModelEquivarianceErrorResult(AbstractResult):
         if "relative_error" in self.draws:
             text += f", {100 * np.median(self.draws['relative_error']):.3g} % of its own variation"
         text += f", on {self.facts['n_rows']} rows."
+        if self.facts["noise"] > 0:
+            text += (
+                f" Calls on the same input differ by {self.facts['noise']:.3g} (root mean square), "
+                f"which is not in the error"
+            )
+            hidden = np.quantile(error, 0.05) == 0
+            text += "; no asymmetry stands out from it." if hidden else "."
         if self.is_exact:
             text += (
                 f" One rounding of the input already changes it by {self.float_floor:.2g}: the "
@@ -169,7 +176,8 @@ class ModelEquivarianceError(AbstractEstimator):
         share = self._asymmetry_share(table, means, found)
         if share is not None:
             draws["asymmetry_share"] = share
-        if np.quantile(draws["error"], 0.95) <= ROUNDING_FACTOR * stats.float_floor:
+        rounding = ROUNDING_FACTOR * stats.float_floor
+        if table.noise_repeats == 1 and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)
         order = ("error", "relative_error", "worst_error", "asymmetry_share", "profile")
         parts = table.variance_parts
@@ -192,6 +200,7 @@ class ModelEquivarianceError(AbstractEstimator):
                 "design": table.design.kind,
                 "n_components": int(np.prod(stats.output_shape)),
                 "float_floor": stats.float_floor,
+                "noise": float(np.sqrt(stats.noise_sq.mean())),
                 "magnitude_label": table.transform.magnitude_label,
                 "magnitude_unit": table.transform.magnitude_unit,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
@@ -199,7 +208,7 @@ class ModelEquivarianceError(AbstractEstimator):
             rows={
                 "position": np.flatnonzero(orbits.valid),
                 "row_id": table.row_ids,
-                "error": np.sqrt(stats.pair_sq),
+                "error": _root(stats.pair_sq),
             },
         )
 
@@ -275,6 +284,8 @@ def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
         found.add(Diagnostic.NONFINITE_OUTPUTS)
     if design.kind == "full":
         found.add(Diagnostic.FULL_ORBIT)
+    if orbits.noise_repeats > 1:
+        found.add(Diagnostic.NOISE_REMOVED)
     if design.kind == "random" and design.asked == "quasi":
         found.add(Diagnostic.RANDOM_DESIGN)
     if design.kind == "crossed" and design.n_transforms < FEW_UNITS:
@@ -336,7 +347,7 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
     if not invariant:
         alone = replace(table.transform, output_action=action)
         centre = fixed_part(alone, centre.reshape(stats.output_shape)).ravel()
-    spread = ((base - centre) ** 2).sum(axis=1)
+    spread = ((base - centre) ** 2).sum(axis=1) - stats.noise_sq / table.noise_repeats
     size = (base**2).sum(axis=1).mean()
     if spread.mean() <= _CONSTANT * size:
         return None

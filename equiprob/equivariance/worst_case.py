@@ -218,7 +218,7 @@ class _Search:
     def chunk(self, x: Any, ids: Ids) -> tuple[Array, Array, Parameters]:
         """Return squared errors before and after the ascent, and the parameters after it."""
         uniforms, parameters = self._starts(ids)
-        squared = self._squared(x, parameters)
+        squared = self._squared(x, parameters, ids)
         # A row that is not finite somewhere is named, not ranked.
         bad = ~np.isfinite(squared).all(axis=1)
         ranked = np.argsort(np.where(np.isfinite(squared), -squared, 1.0), axis=1, kind="stable")
@@ -228,7 +228,7 @@ class _Search:
             return start, start, parameters[rows, best]
         u, top = uniforms[rows, best], start
         for place in ranked[:, :_CLIMBERS].T:
-            end, reached = self._climb(x, uniforms[rows, place], squared[rows, place])
+            end, reached = self._climb(x, ids, uniforms[rows, place], squared[rows, place])
             higher = reached > top
             u, top = np.where(higher[:, None], end, u), np.where(higher, reached, top)
         return start, top, self.transform.parameters(u)
@@ -259,9 +259,9 @@ class _Search:
         margin = 0.0 if np.isfinite(ends).all() else 5e-4
         return np.clip(u, margin, 1.0 - margin)
 
-    def _squared(self, x: Any, parameters: Parameters) -> Array:
+    def _squared(self, x: Any, parameters: Parameters, ids: Ids) -> Array:
         """Return squared errors ``(row, transformation)``."""
-        (base,), blocks = self.engine.evaluate(x, parameters, probe=False)
+        (base,), blocks = self.engine.evaluate(x, parameters, probe=False, ids=ids)
         origin = np.asarray(base[0], dtype=np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
             parts = [
@@ -270,13 +270,13 @@ class _Search:
             ]
             return np.concatenate([p.sum(axis=2) for p in parts]).T
 
-    def _climb(self, x: Any, u: Array, squared: Array) -> tuple[Array, Array]:
+    def _climb(self, x: Any, ids: Ids, u: Array, squared: Array) -> tuple[Array, Array]:
         """Take steps that are kept where they lead up; lengths adapt row by row."""
         step = np.full(len(u), 0.5 / self.n_starts)
         ascent = self._ascent(x) if isinstance(self.engine, JaxBackend) else None
         for _ in range(self.n_steps):
             proposals = self._proposals(u, step, ascent)
-            values = self._squared(x, self.transform.parameters(proposals))
+            values = self._squared(x, self.transform.parameters(proposals), ids)
             best = np.where(np.isfinite(values), values, -1.0).argmax(axis=1)
             rows = np.arange(len(u))
             better = values[rows, best] > squared

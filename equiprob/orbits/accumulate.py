@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,14 @@ from equiprob.orbits.designs import Design
 from equiprob.orbits.table import Rows, RowStatistics
 
 _MOST_BINS = 12
+
+
+def _mean_and_noise(calls: Rows) -> tuple[Rows, Rows]:
+    """Return the mean of calls ``(call, ..., k)`` and its variance, summed over components."""
+    n_calls = len(calls)
+    if n_calls == 1:
+        return calls[0], np.zeros(calls.shape[1:-1])
+    return calls.mean(axis=0), calls.var(axis=0, ddof=1).sum(axis=-1) / n_calls
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,8 @@ class ChunkStatistics:
     """Accumulates the statistics of one output over one chunk of rows, in float64.
 
     Args:
-        base: The model's output at the rows, ``(row, k)``.
+        calls: The model's output at the rows, ``(call, row, k)``: one call, or several of a
+            stochastic model, whose noise is taken off every squared displacement.
         design: The design.
         magnitudes: Magnitude of each transformation, ``(row, transformation)``.
         bins: The bins of the error by magnitude.
@@ -58,7 +68,7 @@ class ChunkStatistics:
         keep_raw: Whether to keep all displacements.
     """
 
-    base: Rows
+    calls: Rows
     design: Design
     magnitudes: NDArray[np.float64]
     bins: MagnitudeBins
@@ -69,11 +79,12 @@ class ChunkStatistics:
 
     def __post_init__(self) -> None:
         """Start all sums at zero."""
+        self.base, self._base_noise = _mean_and_noise(self.calls)
         n, k = self.base.shape
         n_replicates = len(self.design.replicates)
         n_bins = len(self.bins.magnitude)
         self._sums = np.zeros((n, n_replicates, k))
-        self._pair_sq = np.zeros(n)
+        self._pair_sq, self._noise, self._noise_of_mean = np.zeros((3, n))
         self._bin_sq, self._bin_weight = np.zeros((n, n_bins)), np.zeros((n, n_bins))
         self._each: list[Rows] = []
         self._nonfinite = (~np.isfinite(self.base)).any(axis=1).astype(np.int64)
@@ -84,14 +95,27 @@ class ChunkStatistics:
 
     @np.errstate(invalid="ignore", over="ignore")
     def add(self, outputs: Rows) -> None:
-        """Add a block of back-transformed outputs ``(transformation, row, k)``."""
-        start, stop = self._seen, self._seen + len(outputs)
+        """Add a block of back-transformed outputs ``(transformation, row, k)``.
+
+        Several calls on an input follow each other.
+        """
+        n_calls = len(self.calls)
+        start, stop = self._seen, self._seen + len(outputs) // n_calls
         self._seen = stop
+        noise: Any = 0.0
+        if n_calls > 1:
+            outputs, noise = _mean_and_noise(
+                np.swapaxes(outputs.reshape(-1, n_calls, *outputs.shape[1:]), 0, 1)
+            )
         moved = outputs - self.base
         squared = np.einsum("jik,jik->ij", moved, moved)
         if not np.isfinite(squared).all():
             self._nonfinite += (~np.isfinite(outputs)).any(axis=2).sum(axis=0)
         weights = self.design.weights[start:stop]
+        if n_calls > 1:
+            squared = squared - noise.T - self._base_noise[:, None]
+            self._noise += noise.T @ weights
+            self._noise_of_mean += noise.T @ weights**2
         weighted_sq = squared * weights
         self._pair_sq += weighted_sq.sum(axis=1)
         sizes = self.magnitudes[:, start:stop]
@@ -136,7 +160,8 @@ class ChunkStatistics:
         )
         means = self._sums / shares[:, None]
         overall = self._sums.sum(axis=1)
-        within = np.maximum(self._pair_sq - (overall**2).sum(axis=1), 0.0)
+        overall_sq = (overall**2).sum(axis=1) - self._noise_of_mean - self._base_noise
+        within = np.maximum(self._pair_sq - overall_sq, 0.0)
         declared = self.range_magnitudes is not None
         return RowStatistics(
             base=self.base,
@@ -151,6 +176,7 @@ class ChunkStatistics:
             range_sq=self._range_sq if declared else None,
             raw=np.concatenate(self._blocks, axis=1) if self._blocks else None,
             n_nonfinite=self._nonfinite,
+            noise_sq=(self._noise + self._base_noise) * (len(self.calls) / 2),
             output_shape=output_shape,
             float_floor=float_floor,
         )

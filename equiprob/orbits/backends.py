@@ -9,13 +9,16 @@ callable is called once for each transformation of a chunk, on NumPy (or the use
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, final, override
 
 import jax
 import numpy as np
 
+from equiprob.orbits.keys import Ids, Purpose, keys_of, root_key, split_ids
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.programs import Predict, compiled, fingerprint, perturbed, trace
 from equiprob.transforms.base import AbstractTransform, Parameters
@@ -30,6 +33,48 @@ _BLOCK = 32
 """Most transformations in one block of outputs (in one call of the compiled program)."""
 
 
+@dataclass(frozen=True)
+class Noise:
+    """How often a stochastic model is called on each input, and where its randomness comes from.
+
+    Args:
+        repeats: Calls on each input, at least 2.
+        seed: Seed of the keys.
+        keyed: Whether the model takes keys, ``predict(batch, keys)``, a JAX key for each row.
+    """
+
+    repeats: int
+    seed: int
+    keyed: bool
+
+    @classmethod
+    def of(cls, predict: Callable[..., Any], repeats: int, seed: int) -> Noise | None:
+        """Return the noise of a model; None for a deterministic one.
+
+        Raises:
+            ValueError: If `repeats` is no positive integer.
+        """
+        if not isinstance(repeats, int | np.integer) or repeats < 1:
+            raise ValueError(f"noise_repeats must be a positive integer, got {repeats!r}")
+        return None if repeats == 1 else cls(int(repeats), seed, _takes_keys(predict))
+
+    def keys(self, ids: Ids, place: int, repeat: int) -> jax.Array:
+        """Return a key for each row, whatever batch the row is in."""
+        root = root_key(self.seed, Purpose.NOISE)
+        root = jax.random.fold_in(jax.random.fold_in(root, place), repeat)
+        return keys_of(root, *map(jax.numpy.asarray, split_ids(ids)))
+
+
+def _takes_keys(predict: Callable[..., Any]) -> bool:
+    """Whether a model must be given a second argument."""
+    try:
+        parameters = inspect.signature(predict).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = (p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    return sum(p.default is p.empty for p in positional) == 2
+
+
 class AbstractBackend(abc.ABC):
     """Calls a model on one chunk of rows after another."""
 
@@ -42,7 +87,7 @@ class AbstractBackend(abc.ABC):
 
     @abc.abstractmethod
     def evaluate(
-        self, x: Any, parameters: Parameters, *, probe: bool
+        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         """Evaluate the model on a chunk and on its transformations.
 
@@ -50,6 +95,7 @@ class AbstractBackend(abc.ABC):
             x: The chunk, a pytree of arrays with rows first.
             parameters: ``(row, transformation, n_parameters)``.
             probe: Whether to evaluate the chunk perturbed by one rounding, too.
+            ids: The rows' ids, which name the noise of a stochastic model.
 
         Returns:
             The output leaves at the rows ``(pass, row, ...)``, the probe as second pass, and an
@@ -101,7 +147,7 @@ class JaxBackend(AbstractBackend):
 
     @override
     def evaluate(
-        self, x: Any, parameters: Parameters, *, probe: bool
+        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
@@ -143,16 +189,24 @@ class PythonBackend(AbstractBackend):
     name = "python"
     pads = False
 
-    def __init__(self, predict: Predict, transform: AbstractTransform, x: Any) -> None:
+    def __init__(
+        self,
+        predict: Callable[..., Any],
+        transform: AbstractTransform,
+        x: Any,
+        noise: Noise | None = None,
+    ) -> None:
         """Evaluate the model twice on one chunk `x`.
 
         Raises:
-            ValueError: If the two differ: the model is stochastic.
+            ValueError: If the two differ and no `noise` was declared: the model is stochastic.
         """
-        self._predict, self._transform = predict, transform
+        self._predict, self._transform, self._noise = predict, transform, noise
         self.output = None
-        first = self._outputs(x)
-        _require_equal(first, self._outputs(x))
+        ids = np.zeros(_n_rows(x), dtype=np.uint64)
+        first = self._outputs(x, ids)
+        if noise is None:
+            _require_equal(first, self._outputs(x, ids))
         self.output = first
         self._inward = transform.input_actions(x)
         self._outward = transform.output_actions(first)
@@ -160,34 +214,41 @@ class PythonBackend(AbstractBackend):
 
     @override
     def evaluate(
-        self, x: Any, parameters: Parameters, *, probe: bool
+        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
-        passes = [self._outputs(x)]
+        repeats = range(1 if self._noise is None else self._noise.repeats)
+        passes = [self._outputs(x, ids, 0, repeat) for repeat in repeats]
         if probe:
             with precision_of(x):
                 moved = perturbed(jax.tree.map(np.asarray, x), 1)
-            passes.append(self._outputs(as_given(x, moved)))
+            passes.append(self._outputs(as_given(x, moved), ids))
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
         back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
 
-        def moved_and_back(j: int) -> Any:
+        def moved_and_back(j: int) -> Iterator[Any]:
             there, home = (
                 tuple({k: v[:, j] for k, v in element.items()} for element in elements)
                 for elements in (forward, backward)
             )
-            outputs = self._outputs(as_given(x, move_rows(self._inward, there, x)))
-            return move_rows(back, home, outputs)
+            moved = as_given(x, move_rows(self._inward, there, x))
+            for repeat in repeats:
+                yield move_rows(back, home, self._outputs(moved, ids, j + 1, repeat))
 
         def blocks() -> Iterator[list[Any]]:
             m = parameters.shape[1]
             for start in range(0, m, _BLOCK):
-                yield _stacked(moved_and_back(j) for j in range(start, min(start + _BLOCK, m)))
+                block = range(start, min(start + _BLOCK, m))
+                yield _stacked(output for j in block for output in moved_and_back(j))
 
         return _stacked(passes), blocks()
 
-    def _outputs(self, x: Any) -> Any:
-        """Return the model's output as NumPy arrays, one or a dict, rows as given."""
+    def _outputs(self, x: Any, ids: Ids, place: int = 0, repeat: int = 0) -> Any:
+        """Return the model's output as NumPy arrays, one or a dict, rows as given.
+
+        `place` is 0 at the rows themselves, else counts transformations: with `repeat`, it names
+        the noise.
+        """
 
         def leaf(values: Any) -> Any:
             try:
@@ -201,7 +262,9 @@ class PythonBackend(AbstractBackend):
                 )
             return array
 
-        output = self._predict(x)
+        keyed = self._noise is not None and self._noise.keyed
+        keys = (self._noise.keys(ids, place, repeat),) if keyed and self._noise else ()
+        output = self._predict(x, *keys)
         is_mapping = isinstance(output, Mapping)
         arrays = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
         named = _row_shapes(arrays, _n_rows(x))
@@ -230,7 +293,8 @@ def _require_equal(first: Any, second: Any) -> None:
         if not np.array_equal(one, other, equal_nan=True):
             raise ValueError(
                 "predict is not repeatable: the same rows gave different outputs twice; pass a "
-                "deterministic predict (evaluation mode, dropout and sampling off, fixed seeds)"
+                "deterministic predict (evaluation mode, dropout and sampling off, fixed seeds), "
+                "or noise_repeats=4 if it is meant to be random"
             )
 
 
@@ -239,9 +303,13 @@ def _n_rows(x: Any) -> int:
 
 
 def choose_backend(
-    predict: Predict, transform: AbstractTransform, x: Any, backend: str
+    predict: Callable[..., Any],
+    transform: AbstractTransform,
+    x: Any,
+    backend: str,
+    noise: Noise | None = None,
 ) -> AbstractBackend:
-    """Return the backend for a model, given one chunk `x`.
+    """Return the backend for a model, given one chunk `x`. Stochastic models stay in Python.
 
     "auto" takes JAX if the model and the action can be traced. A model that is given float64 NumPy
     rows while JAX computes in float32, and returns NumPy arrays, is NumPy code that happens to
@@ -252,8 +320,12 @@ def choose_backend(
     """
     if backend not in ("auto", "jax", "python"):
         raise ValueError(f"backend must be 'auto', 'jax' or 'python', got {backend!r}")
-    if backend == "python":
-        return PythonBackend(predict, transform, x)
+    if noise is not None and backend == "jax":
+        raise ValueError(
+            "a stochastic model is called from Python: leave backend out (predict may be jitted)"
+        )
+    if backend == "python" or noise is not None:
+        return PythonBackend(predict, transform, x, noise)
     actions = transform.input_actions(x)
     dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
     n = _n_rows(x)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
-from equiprob.orbits.backends import AbstractBackend, choose_backend
+from equiprob.orbits.backends import AbstractBackend, Noise, choose_backend
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids, content_ids, label_ids
 from equiprob.orbits.outputs import (
@@ -25,7 +25,6 @@ from equiprob.orbits.outputs import (
     named_outputs,
     named_targets,
 )
-from equiprob.orbits.programs import Predict
 from equiprob.orbits.table import OrbitTable, RowStatistics, describe_rows
 from equiprob.transforms.base import AbstractTransform, leaf_names
 
@@ -40,7 +39,7 @@ _SLOW_SECONDS = 4.0
 
 
 def evaluate_orbits(
-    predict: Predict,
+    predict: Callable[..., Any],
     x: Any,
     transform: AbstractTransform,
     *,
@@ -52,6 +51,7 @@ def evaluate_orbits(
     groups: ArrayLike | None = None,
     row_ids: ArrayLike | None = None,
     keep: str | Sequence[float] = "auto",
+    noise_repeats: int = 1,
     backend: str = "auto",
     progress: bool | None = None,
     executor: Any = None,
@@ -63,7 +63,8 @@ def evaluate_orbits(
 
     Args:
         predict: ``predict(batch) -> output``, rows first: an array ``(row, ...)`` or a dict of
-            such. It must be deterministic. Class probabilities, not logits, where `y` holds labels.
+            such. It must be deterministic, or `noise_repeats` given. Class probabilities, not
+            logits, where `y` holds labels.
         x: The inputs: an array or a dict (pytree) of arrays, rows first. Not rows that the model
             was trained on.
         transform: The distribution over transformations and how they act.
@@ -81,6 +82,10 @@ def evaluate_orbits(
             content in `x` and `y`: give labels where tables with and without `y` must be paired.
         keep: ``"all"`` keeps every displacement, ``"rows"`` only row statistics, ``"auto"`` all
             below 64 MiB; a sequence of magnitudes keeps sums up to each (for ``paths.Range``).
+        noise_repeats: Calls on each input of a model that is random (dropout left on, a sampler),
+            at least 2: the noise between calls is taken off the error. The model may take keys,
+            ``predict(batch, keys)`` with a JAX key for each row, and then does not depend on the
+            batch size; otherwise its randomness is its own. Without `y`.
         backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
         progress: Show a progress bar; when left out, where the pass takes more than a few seconds.
         executor: Reserved.
@@ -115,6 +120,12 @@ def evaluate_orbits(
     n = check_inputs(x)
     size = check_batch_size(batch_size, n)
     plan = make_design(transform, design, n_transforms, check_seed(seed))
+    noise = Noise.of(predict, noise_repeats, seed)
+    if noise is not None and y is not None:
+        raise ValueError(
+            "risks of a stochastic model are not separated from its noise: leave y out, or pass "
+            "the mean of several calls as predict"
+        )
     x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     y = checked_targets(y, n)
     ids = ids_of_rows(row_ids, x_host, y, n)
@@ -122,7 +133,7 @@ def evaluate_orbits(
 
     first = take_rows(x_host, slice(0, size))
     with naming_rows(0, size):
-        engine = choose_backend(predict, transform, first, backend)
+        engine = choose_backend(predict, transform, first, backend, noise)
     outputs = named_outputs(engine.output, size)
     given = named_targets(y, outputs)
     targets = {name: encoded(given[name], shape) for name, shape in outputs.items()}
@@ -132,13 +143,20 @@ def evaluate_orbits(
     parts: dict[str, list[RowStatistics]] = {name: [] for name in outputs}
     for start, stop in _chunks(n, size, progress):
         chunk = _chunk(
-            engine, x_host, ids, plan, transform, slice(start, stop), size if engine.pads else None
+            engine,
+            x_host,
+            ids,
+            plan,
+            transform,
+            slice(start, stop),
+            size if engine.pads else None,
+            probe=start == 0 and noise is None,
         )
-        base, blocks, magnitudes, floors = chunk
-        for (name, shape), values in zip(outputs.items(), base, strict=True):
+        calls, blocks, magnitudes, floors = chunk
+        for (name, shape), values in zip(outputs.items(), calls, strict=True):
             if are_labels(given[name]):
-                check_probabilities(name, values, shape.dtype, start)
-        accumulators = [ChunkStatistics(b, plan, magnitudes, bins, ranges, keep_raw) for b in base]
+                check_probabilities(name, values[0], shape.dtype, start)
+        accumulators = [ChunkStatistics(c, plan, magnitudes, bins, ranges, keep_raw) for c in calls]
         with naming_rows(start, stop):
             for block in blocks:
                 for accumulator, leaf in zip(accumulators, block, strict=True):
@@ -162,6 +180,7 @@ def evaluate_orbits(
         bin_magnitude=bins.magnitude,
         range_magnitudes=ranges,
         backend=engine.name,
+        noise_repeats=noise_repeats,
     )
 
 
@@ -173,8 +192,12 @@ def _chunk(
     transform: AbstractTransform,
     rows: slice,
     pad_to: int | None,
+    *,
+    probe: bool,
 ) -> tuple[list[Any], Iterator[list[Any]], NDArray[np.float64], list[float]]:
-    """Evaluate one chunk: bases, blocks of outputs, magnitudes, and rounding floors (first chunk).
+    """Evaluate one chunk: calls on the rows, blocks of outputs, magnitudes, and rounding floors.
+
+    The floors are those of the first chunk; a stochastic model has none.
 
     A short chunk is padded with copies of its first row, whose outputs are dropped.
     """
@@ -184,12 +207,12 @@ def _chunk(
         index = np.concatenate([index, np.full(pad_to - n, rows.start)])
     part = take_rows(x, slice(rows.start, rows.stop) if len(index) == n else index)
     parameters = plan.parameters(transform, ids[index])
-    probe = rows.start == 0
     with naming_rows(rows.start, rows.stop):
-        raw, blocks = engine.evaluate(part, parameters, probe=probe)
+        raw, blocks = engine.evaluate(part, parameters, probe=probe, ids=ids[index])
     passes = [_flat(leaf, rows=n, leading=2) for leaf in raw]
     floors = [_floor(p, leaf.dtype) if probe else 0.0 for p, leaf in zip(passes, raw, strict=True)]
-    return [p[0] for p in passes], blocks, transform.magnitude(parameters[:n]), floors
+    calls = [p[:1] if probe else p for p in passes]
+    return calls, blocks, transform.magnitude(parameters[:n]), floors
 
 
 def _floor(passes: NDArray[np.float64], dtype: Any) -> float:

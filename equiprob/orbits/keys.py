@@ -30,6 +30,7 @@ class Purpose(enum.IntEnum):
     TRANSFORMS = 1
     WEIGHTS = 2
     FOLDS = 3
+    NOISE = 4
 
 
 def _digest(content: bytes) -> int:

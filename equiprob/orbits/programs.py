@@ -127,7 +127,7 @@ def compiled(
         raise ValueError(
             "predict is not repeatable: traced twice, it is two different functions (it draws "
             "random numbers or counts its calls); pass a function of its input alone, with "
-            "dropout and sampling off"
+            "dropout and sampling off, or predict(batch, keys) with noise_repeats=4"
         )
     if program is None:
         program = Program(predict, _build(predict, inward, back))

@@ -43,6 +43,8 @@ class RowStatistics:
         range_sq: Weighted sums of squared displacements, ``(row, magnitude)``, likewise.
         raw: All displacements, ``(row, transformation, k)``, where they were kept.
         n_nonfinite: How many of the row's outputs, its base among them, are not finite.
+        noise_sq: Variance of the output between calls on the same input, summed over components,
+            ``(row,)``; 0 for deterministic models. It has been taken off all squared displacements.
         output_shape: The shape of one output.
         float_floor: Root mean square change of the output under rounding of the input.
     """
@@ -59,6 +61,7 @@ class RowStatistics:
     range_sq: Rows | None
     raw: Rows | None
     n_nonfinite: NDArray[np.int64]
+    noise_sq: Rows
     output_shape: tuple[int, ...]
     float_floor: float
 
@@ -98,6 +101,7 @@ class OrbitTable:
         bin_magnitude: Mean magnitude of each bin.
         range_magnitudes: The magnitudes of `range_sum`, where declared.
         backend: ``"jax"`` (one compiled pass) or ``"python"``.
+        noise_repeats: Calls on each input of a stochastic model; 1 for a deterministic one.
     """
 
     statistics: Mapping[str, RowStatistics]
@@ -111,6 +115,7 @@ class OrbitTable:
     bin_magnitude: NDArray[np.float64] = field(repr=False)
     range_magnitudes: NDArray[np.float64] | None = field(repr=False)
     backend: str = "jax"
+    noise_repeats: int = 1
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -257,11 +262,15 @@ class OrbitTable:
     def mean_displacement_sq(self) -> Rows | None:
         """Unbiased ``|S f(x) - f(x)|^2`` for each row, ``(row,)``; None with one draw a row.
 
+        None for stochastic models, too: all displacements share the noise of ``f(x)``.
+
         A product of two orbit averages takes distinct transformations in its factors: all pairs of
         independent draws, the two independently shifted lattices of the quasi design, the orbit
         itself where it is complete.
         """
         design = self.design
+        if self.noise_repeats > 1:
+            return None
         if design.kind == "full":
             return (self.mean_displacement**2).sum(axis=1)
         if design.n_transforms < 2:

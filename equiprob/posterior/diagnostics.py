@@ -25,6 +25,10 @@ class Diagnostic(enum.Enum):
         "level is withheld: an average over a law that is not Haar is not itself equivariant; "
         "evaluate level.predictor(predict) to measure it"
     )
+    NOISE_REMOVED = (
+        "stochastic model: the noise between calls has been taken off the error, and is in the "
+        "facts"
+    )
     MODELS_NOT_ARCHITECTURES = (
         "one trained model a candidate: this compares these models, not their architectures; pass "
         "a list of tables, one a training seed, to compare those"
