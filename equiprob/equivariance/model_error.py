@@ -36,6 +36,9 @@ its own roundings, layer by layer. Set by measurement on exactly invariant netwo
 `benchmarks/float_floor.py`.
 """
 
+FLOAT64_FACTOR = 4.0
+"""The same where the floor is the difference to a pass in float64, which holds all roundings."""
+
 _UNITS = {
     "error": "output units",
     "relative_error": "share",
@@ -62,7 +65,7 @@ class ModelEquivarianceErrorResult(AbstractResult):
 
     @property
     def float_floor(self) -> float:
-        """Root mean square change of the output under one rounding of the input."""
+        """What rounding makes of the error, in output units; `facts["floor_method"]` says how."""
         return float(self.facts["float_floor"])
 
     def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
@@ -104,9 +107,13 @@ class ModelEquivarianceErrorResult(AbstractResult):
             hidden = np.quantile(error, 0.05) == 0
             text += "; no asymmetry stands out from it." if hidden else "."
         if self.is_exact:
+            seen = {
+                "float64 pass": "Against a pass in float64, rounding alone makes",
+                "perturbation": "One rounding of the input already changes it by",
+            }
             text += (
-                f" One rounding of the input already changes it by {self.float_floor:.2g}: the "
-                f"model is exactly equivariant up to rounding."
+                f" {seen[self.facts['floor_method']]} {self.float_floor:.2g}: the model is exactly "
+                f"equivariant up to rounding."
             )
         if "asymmetry_share" in self.draws:
             share = self.draws["asymmetry_share"]
@@ -176,7 +183,7 @@ class ModelEquivarianceError(AbstractEstimator):
         share = self._asymmetry_share(table, means, found)
         if share is not None:
             draws["asymmetry_share"] = share
-        rounding = ROUNDING_FACTOR * stats.float_floor
+        rounding = rounding_limit(table)
         if table.noise_repeats == 1 and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)
         order = ("error", "relative_error", "worst_error", "asymmetry_share", "profile")
@@ -200,6 +207,7 @@ class ModelEquivarianceError(AbstractEstimator):
                 "design": table.design.kind,
                 "n_components": int(np.prod(stats.output_shape)),
                 "float_floor": stats.float_floor,
+                "floor_method": table.floor_method,
                 "noise": float(np.sqrt(stats.noise_sq.mean())),
                 "magnitude_label": table.transform.magnitude_label,
                 "magnitude_unit": table.transform.magnitude_unit,
@@ -258,6 +266,12 @@ class ModelEquivarianceError(AbstractEstimator):
         cross = (residual * table.mean_displacement).sum(axis=1)
         risk = (residual**2).sum(axis=1)
         return means.ratio(2 * cross - squared, risk) if risk.any() else None
+
+
+def rounding_limit(table: OrbitTable) -> float:
+    """Return the error up to which a model counts as equivariant up to rounding."""
+    by_pass = table.floor_method == "float64 pass"
+    return (FLOAT64_FACTOR if by_pass else ROUNDING_FACTOR) * table.only.float_floor
 
 
 def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.equivariance.model_error import (
-    ROUNDING_FACTOR,
     design_diagnostics,
     orbit_average_available,
+    rounding_limit,
 )
 from equiprob.levels.paths import AbstractPath, Blend, PathRisk
 from equiprob.levels.predictor import AveragedPredictor
@@ -160,7 +160,7 @@ class SymmetryLevel(AbstractEstimator):
         stats = table.only
         shipped_index = int(np.argmin(risk.columns.mean(axis=0) @ risk.shipped))
         unchanged = int(np.argmax((risk.limit == 0).all(axis=0)))
-        if stats.pair_sq.mean() <= (ROUNDING_FACTOR * stats.float_floor) ** 2:
+        if stats.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
             shipped_index = unchanged
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
-from equiprob.orbits.backends import AbstractBackend, Noise, choose_backend
+from equiprob.orbits.backends import AbstractBackend, JaxBackend, Noise, choose_backend
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids, content_ids, label_ids
 from equiprob.orbits.outputs import (
@@ -25,7 +26,14 @@ from equiprob.orbits.outputs import (
     named_outputs,
     named_targets,
 )
-from equiprob.orbits.table import OrbitTable, RowStatistics, describe_rows
+from equiprob.orbits.rounding import (
+    IN_QUESTION,
+    PROBED_ROWS,
+    PROBED_TRANSFORMS,
+    float64_floors,
+    is_low_precision,
+)
+from equiprob.orbits.table import FloorMethod, OrbitTable, RowStatistics, describe_rows
 from equiprob.transforms.base import AbstractTransform, leaf_names
 
 _BATCH = 128
@@ -168,8 +176,13 @@ def evaluate_orbits(
             rows_of_target = None if target is None else target[start:stop]
             parts[name].append(accumulator.finish(rows_of_target, tuple(shape.shape[1:]), floor))
 
+    statistics = {name: RowStatistics.concatenate(chunks) for name, chunks in parts.items()}
+    statistics, floor_method = _with_floors(
+        statistics, engine, predict, transform, x_host, ids, plan
+    )
     return OrbitTable(
-        statistics={name: RowStatistics.concatenate(chunks) for name, chunks in parts.items()},
+        statistics=statistics,
+        floor_method=floor_method,
         row_ids=ids,
         unit_ids=units,
         grouped=groups is not None,
@@ -213,6 +226,32 @@ def _chunk(
     floors = [_floor(p, leaf.dtype) if probe else 0.0 for p, leaf in zip(passes, raw, strict=True)]
     calls = [p[:1] if probe else p for p in passes]
     return calls, blocks, transform.magnitude(parameters[:n]), floors
+
+
+def _with_floors(
+    statistics: dict[str, RowStatistics],
+    engine: AbstractBackend,
+    predict: Callable[..., Any],
+    transform: AbstractTransform,
+    x: Any,
+    ids: Ids,
+    plan: Design,
+) -> tuple[dict[str, RowStatistics], FloorMethod]:
+    """Replace the rounding floors by those of a float64 pass, where that is possible and needed."""
+    probed = np.argsort(ids)[:PROBED_ROWS]
+    rows = take_rows(x, probed)
+    floors = [s.float_floor for s in statistics.values()]
+    in_question = any(
+        np.sqrt(np.nanmean(s.pair_sq)) <= IN_QUESTION * s.float_floor for s in statistics.values()
+    )
+    if not (isinstance(engine, JaxBackend) and in_question and is_low_precision(x)):
+        return statistics, "perturbation"
+    parameters = plan.parameters(transform, ids[probed])[:, :PROBED_TRANSFORMS]
+    measured = float64_floors(predict, transform, rows, parameters, floors)
+    if measured is None:
+        return statistics, "perturbation"
+    named = zip(statistics.items(), measured, strict=True)
+    return {name: replace(s, float_floor=floor) for (name, s), floor in named}, "float64 pass"
 
 
 def _floor(passes: NDArray[np.float64], dtype: Any) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -22,6 +22,7 @@ from equiprob.orbits.keys import Ids
 from equiprob.transforms.base import AbstractTransform, Parameters
 
 Rows = NDArray[np.float64]
+FloorMethod = Literal["float64 pass", "perturbation"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,8 @@ class RowStatistics:
         noise_sq: Variance of the output between calls on the same input, summed over components,
             ``(row,)``; 0 for deterministic models. It has been taken off all squared displacements.
         output_shape: The shape of one output.
-        float_floor: Root mean square change of the output under rounding of the input.
+        float_floor: What rounding makes of a displacement, root mean square: see
+            `OrbitTable.floor_method`.
     """
 
     base: Rows
@@ -101,6 +103,8 @@ class OrbitTable:
         bin_magnitude: Mean magnitude of each bin.
         range_magnitudes: The magnitudes of `range_sum`, where declared.
         backend: ``"jax"`` (one compiled pass) or ``"python"``.
+        floor_method: How the float floors were found: by a ``"float64 pass"`` of a few rows, or by
+            a ``"perturbation"`` of the input by one rounding.
         noise_repeats: Calls on each input of a stochastic model; 1 for a deterministic one.
     """
 
@@ -116,6 +120,7 @@ class OrbitTable:
     range_magnitudes: NDArray[np.float64] | None = field(repr=False)
     backend: str = "jax"
     noise_repeats: int = 1
+    floor_method: FloorMethod = "perturbation"
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -59,7 +59,7 @@ def plot_model_error(
     rms = float(np.median(result.draws["error"]))
     ax.axhline(rms, color=ORANGE, linestyle="--", linewidth=1.2, label="over all transformations")
     if result.is_exact:
-        ax.axhline(result.float_floor, color=GREY, linestyle=":", label="one rounding of the input")
+        ax.axhline(result.float_floor, color=GREY, linestyle=":", label="rounding")
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     if unit == "deg":
