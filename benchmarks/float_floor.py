@@ -98,9 +98,7 @@ def main() -> None:
         print(f"| {name} | {depth} | {width} | {one:.2f} | {other:.0f} |", flush=True)
         exact.append(one)
         broken.append(other)
-    print(
-        f"\nLargest exact ratio {max(exact):.2f}, smallest broken ratio {min(broken):.0f}; 1 is the limit."
-    )
+    print(f"\nThe limit is 1: largest exact {max(exact):.2f}, smallest broken {min(broken):.0f}.")
 
 
 if __name__ == "__main__":
