@@ -242,7 +242,9 @@ def _with_floors(
     rows = take_rows(x, probed)
     floors = [s.float_floor for s in statistics.values()]
     in_question = any(
-        np.sqrt(np.nanmean(s.pair_sq)) <= IN_QUESTION * s.float_floor for s in statistics.values()
+        (s.n_nonfinite == 0).any()
+        and np.sqrt(s.pair_sq[s.n_nonfinite == 0].mean()) <= IN_QUESTION * s.float_floor
+        for s in statistics.values()
     )
     if not (isinstance(engine, JaxBackend) and in_question and is_low_precision(x)):
         return statistics, "perturbation"

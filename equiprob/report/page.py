@@ -35,6 +35,8 @@ class FigureBlock:
         buffer = io.BytesIO()
         # No date and a fixed salt keep the page the same from run to run.
         with mpl.rc_context({"svg.hashsalt": "equiprob"}):
+            # A constrained layout settles in the first drawing and may move in the second.
+            self.figure.draw_without_rendering()
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
         return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
