@@ -27,6 +27,7 @@ _WHERE = {
 _MODULES = {
     "paths": "equiprob.levels.paths",
     "plots": "equiprob.plots",
+    "posteriors": "equiprob.posterior.posteriors",
     "testing": "equiprob.testing",
     "transforms": "equiprob.transforms",
 }

@@ -11,6 +11,7 @@ from equiprob.levels.paths import AbstractPath as AbstractPath
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
 from equiprob.orbits.table import OrbitTable as OrbitTable
+from equiprob.posterior import posteriors as posteriors
 from equiprob.posterior.diagnostics import Diagnostic as Diagnostic
 from equiprob.posterior.tree import load as load
 from equiprob.transforms.check_action import check_action as check_action
@@ -30,6 +31,7 @@ __all__ = [
     "load",
     "paths",
     "plots",
+    "posteriors",
     "testing",
     "transforms",
     "worst_case",

@@ -21,6 +21,7 @@ from equiprob.posterior.diagnostics import (
     Diagnostic,
     worst_first,
 )
+from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.base import AbstractTransform, hammersley
@@ -136,6 +137,10 @@ class ModelEquivarianceErrorResult(AbstractResult):
 class ModelEquivarianceError(AbstractEstimator):
     """Estimate how far a model is from equivariant, with a posterior.
 
+    Args:
+        posterior: For crossed designs, ``ep.posteriors.Hierarchical()`` in place of the closed
+            form.
+
     Assumptions:
         Rows (or groups) are independent draws from the law of the inputs. No assumption on the
         symmetry of that law is needed.
@@ -145,6 +150,8 @@ class ModelEquivarianceError(AbstractEstimator):
         Equivariance", NeurIPS 2023 (the equivariance error); Rubin, Annals of Statistics 1981 (the
         Bayesian bootstrap); Owen & Eckles, Annals of Applied Statistics 2012 (crossed designs).
     """
+
+    posterior: Hierarchical | None = None
 
     def fit(self, orbits: OrbitTable) -> ModelEquivarianceErrorResult:
         """Fit to an orbit table.
@@ -161,12 +168,18 @@ class ModelEquivarianceError(AbstractEstimator):
             transformations removes.
 
         Raises:
-            ValueError: If the table has several outputs, or fewer than two finite rows.
+            ValueError: If the table has several outputs, or fewer than two finite rows, or if
+                `posterior` is given and the design is not crossed.
         """
+        if self.posterior is not None and orbits.design.kind != "crossed":
+            raise ValueError(
+                f"a hierarchical posterior is for rows that share their transformations, got a "
+                f"{orbits.design.kind} design; pass design='crossed', or leave posterior out"
+            )
         table = orbits.finite
         found = design_diagnostics(orbits)
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
-        draws, coords, dims = (
+        draws, coords, dims, sampler = (
             self._crossed(table, means)
             if table.design.kind == "crossed"
             else self._by_row(table, means, found)
@@ -205,6 +218,7 @@ class ModelEquivarianceError(AbstractEstimator):
                 "invisible_rate": min(3 / means.n_units, 1.0),
                 "n_transforms": table.design.n_transforms,
                 "design": table.design.kind,
+                **sampler,
                 "n_components": int(np.prod(stats.output_shape)),
                 "float_floor": stats.float_floor,
                 "floor_method": table.floor_method,
@@ -229,30 +243,42 @@ class ModelEquivarianceError(AbstractEstimator):
             "error": _root(means.mean(stats.pair_sq)),
             "profile": _root(means.ratios(stats.bin_sq[:, seen], stats.bin_weight[:, seen])),
         }
-        return draws, {"magnitude": table.bin_magnitude[seen]}, {"profile": ("magnitude",)}
+        return draws, {"magnitude": table.bin_magnitude[seen]}, {"profile": ("magnitude",)}, {}
 
     def _crossed(self, table: OrbitTable, means: RowMeans) -> Any:
         """Return draws where all rows share a list of transformations: both are sampled."""
         each = table.only.pair_sq_each
         assert each is not None, "crossed designs keep the error of each transformation"
-        m = each.shape[1]
-        by_row, by_transform = each.mean(axis=1), each.mean(axis=0)
-        mean_sq = means.mean(by_row)
-        plain = means.plain(np.column_stack([each, by_row]))
-        # What the tail adds to the rows' mean, it adds at all transformations in proportion.
-        level = np.divide(mean_sq, plain[:, -1], out=np.ones(len(plain)), where=plain[:, -1] > 0)
-        profile_sq = np.maximum(plain[:, :-1] * level[:, None], 0.0)
-        listed = RowMeans(np.arange(m, dtype=np.uint64), self.n_draws, self.weight_seed)
-        relative = listed.mean(by_transform / (by_transform.mean() or 1.0))
+        magnitude = table.transform.magnitude(table.parameters()[0])
+        mean_sq = means.mean(each.mean(axis=1))
+        if self.posterior is None:
+            relative, profile_sq = self._balanced(each, means, mean_sq)
+            worst_sq = _worst_squared(_by_unit(each, table), mean_sq, profile_sq, self.weight_seed)
+            sampler: dict[str, float] = {}
+        else:
+            effects = self.posterior.effects(
+                _by_unit(each, table), magnitude, n_draws=self.n_draws, seed=self.weight_seed
+            )
+            relative, profile_sq = effects.mean, mean_sq[:, None] * effects.each
+            worst_sq, sampler = profile_sq.max(axis=1), effects.facts
         draws = {
             "error": _root(mean_sq * relative),
             "profile": _root(profile_sq),
-            "worst_error": _root(_worst_squared(each, mean_sq, profile_sq, self.weight_seed)),
+            "worst_error": _root(worst_sq),
         }
-        magnitude = table.transform.magnitude(table.parameters()[0])
         order = np.argsort(magnitude, kind="stable")
         draws["profile"] = draws["profile"][:, order]
-        return draws, {"transform": magnitude[order]}, {"profile": ("transform",)}
+        return draws, {"transform": magnitude[order]}, {"profile": ("transform",)}, sampler
+
+    def _balanced(self, each: Draws, means: RowMeans, mean_sq: Draws) -> tuple[Draws, Draws]:
+        """Return draws of the law's mean over the list's, and of the profile, in closed form."""
+        plain = means.plain(np.column_stack([each, each.mean(axis=1)]))
+        # What the tail adds to the rows' mean, it adds at all transformations in proportion.
+        level = np.divide(mean_sq, plain[:, -1], out=np.ones(len(plain)), where=plain[:, -1] > 0)
+        profile_sq = np.maximum(plain[:, :-1] * level[:, None], 0.0)
+        columns = each.mean(axis=0)
+        listed = RowMeans(np.arange(len(columns), dtype=np.uint64), self.n_draws, self.weight_seed)
+        return listed.mean(columns / (columns.mean() or 1.0)), profile_sq
 
     def _asymmetry_share(
         self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]
@@ -341,6 +367,16 @@ def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDA
     for _ in range(20):  # the 2^20-th power: a range of a degree converges, too
         power = power @ power
     return (output.ravel() @ power).reshape(output.shape)
+
+
+def _by_unit(each: Draws, table: OrbitTable) -> Draws:
+    """Return means over the rows of each independent unit, ``(unit, transformation)``."""
+    units, place, counts = np.unique(table.unit_ids, return_inverse=True, return_counts=True)
+    if len(units) == len(each):
+        return each
+    sums = np.zeros((len(units), each.shape[1]))
+    np.add.at(sums, place, each)
+    return sums / counts[:, None]
 
 
 def _root(squares: Draws) -> Draws:

@@ -1,0 +1,81 @@
+"""The hierarchical posterior of a crossed design."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import equiprob as ep
+from equiprob.posterior.posteriors import Hierarchical
+from equiprob.testing import linear_task
+
+SETTINGS = Hierarchical(num_warmup=300, num_samples=400, num_chains=2)
+
+
+def crossed(n=150, m=24, **kwargs):
+    task = linear_task(n, seed=3)
+    return task, ep.evaluate_orbits(
+        task.predict, task.x, task.transform, n_transforms=m, design="crossed", **kwargs
+    )
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_it_agrees_with_the_closed_form(smooth):
+    task, table = crossed()
+    settings = Hierarchical(smooth=smooth, num_warmup=300, num_samples=500, num_chains=2)
+    nuts = ep.ModelEquivarianceError(posterior=settings).fit(table)
+    closed = ep.ModelEquivarianceError().fit(table)
+    assert nuts.facts["r_hat"] < 1.05
+    for name in ("error", "worst_error"):
+        a, b = nuts.draws[name], closed.draws[name]
+        assert abs(np.median(a) - np.median(b)) < b.std()
+    assert 0.5 < nuts.draws["worst_error"].std() / closed.draws["worst_error"].std() < 2
+    assert list(nuts.draws) == list(closed.draws)
+    low, high = nuts.interval(0.999).loc["worst_error"]
+    assert low < 2 * np.sqrt(task.asymmetry) < high
+
+
+def test_ranks_of_the_mean_are_uniform():
+    # Simulation-based calibration of the law's mean relative to the list's: 120 ranks, KS at 1e-4.
+    # The twin, draws a third as wide, must be rejected.
+    generator = np.random.default_rng(0)
+    ranks, narrow = [], []
+    for seed in range(120):
+        tau = 0.25 * abs(generator.normal())
+        effects = 1 + tau * generator.normal(size=12)
+        each = effects + 0.3 * generator.normal(size=(40, 12))
+        drawn = SETTINGS.effects(each, np.arange(12.0), n_draws=400, seed=seed).mean
+        truth = 1 / each.mean()
+        ranks.append(float((drawn < truth).mean()))
+        tight = drawn.mean() + (drawn - drawn.mean()) / 3
+        narrow.append(float((tight < truth).mean()))
+    assert stats.kstest(ranks, "uniform").pvalue > 1e-4
+    assert stats.kstest(narrow, "uniform").pvalue < 1e-4
+
+
+def test_equal_transformations_are_found_equal():
+    generator = np.random.default_rng(1)
+    each = generator.exponential(size=(200, 16))
+    effects = SETTINGS.effects(each, np.arange(16.0), n_draws=500, seed=0)
+    assert np.median(effects.each.max(axis=1)) < each.mean(axis=0).max() / each.mean()
+    assert effects.facts["n_divergences"] < 50
+
+
+def test_what_it_cannot_fit_is_refused():
+    _, table = crossed(m=3)
+    with pytest.raises(ValueError, match="at least 4"):
+        ep.ModelEquivarianceError(posterior=SETTINGS).fit(table)
+    task = linear_task(40)
+    rows = ep.evaluate_orbits(task.predict, task.x, task.transform)
+    with pytest.raises(ValueError, match="design='crossed'"):
+        ep.ModelEquivarianceError(posterior=SETTINGS).fit(rows)
+    with pytest.raises(ValueError, match="error above 0"):
+        SETTINGS.effects(np.zeros((20, 8)), np.arange(8.0), n_draws=10, seed=0)
+
+
+def test_seeds_repeat():
+    each = np.random.default_rng(2).exponential(size=(30, 8))
+    one, same, other = (
+        SETTINGS.effects(each, np.arange(8.0), n_draws=100, seed=s).each for s in (0, 0, 1)
+    )
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
