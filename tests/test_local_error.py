@@ -1,5 +1,6 @@
 """The Lie derivative of models, against closed forms and finite differences."""
 
+import jax
 import jax.numpy as jnp
 import matplotlib as mpl
 import numpy as np
@@ -132,3 +133,54 @@ def test_what_has_no_derivative_is_refused():
         FAST.fit(lambda b: np.asarray(b) + 1, X, ep.transforms.rotations2d(acts_on="vectors"))
     with pytest.raises(TypeError, match="made by a function of"):
         FAST.fit(lambda b: b, X, "rotations")  # pyright: ignore[reportArgumentType]
+
+
+def test_an_equivariant_map_of_images_has_nearly_none():
+    images = smooth_images()
+    rotations = ep.transforms.rotations2d(output_action="image")
+    motion = FAST.fit(lambda b: b, images, ep.transforms.rotations2d())
+    exact = FAST.fit(lambda b: b, images, rotations)
+    sizes = [(r.rows["local_error"] ** 2).mean() ** 0.5 for r in (exact, motion)]
+    assert sizes[0] < 1e-3 * sizes[1]
+
+
+def test_rows_whose_output_alone_is_not_finite_are_left_out():
+    rotations = ep.transforms.rotations2d(acts_on="vectors")
+    result = FAST.fit(lambda b: jnp.where(b[:, :1] > 1, jnp.inf, b[:, :1]), X, rotations)
+    assert result.nonfinite_rows == tuple(np.flatnonzero(X[:, 0] > 1))
+    assert "not finite" in result.status
+
+
+def test_models_without_a_forward_derivative_are_sent_elsewhere():
+    @jax.custom_vjp
+    def backwards_only(b):
+        return b.sum(axis=1)
+
+    backwards_only.defvjp(lambda b: (b.sum(axis=1), b), lambda b, g: (g[:, None] * jnp.ones(2),))
+    rotations = ep.transforms.rotations2d(acts_on="vectors")
+    with pytest.raises(ValueError, match="differentiate predict forwards; evaluate_orbits"):
+        FAST.fit(lambda b: backwards_only(b), X, rotations)
+    with pytest.raises(ValueError, match="evaluate_orbits with a small range"):
+        FAST.fit(lambda b: np.asarray(b) + 1, X, rotations)
+
+
+def test_scaling_by_a_users_function_is_its_degree():
+    def scaled(identity):
+        return ep.transforms.from_functions(
+            lambda g: g.uniform(0.5, 2), lambda p, row: row * p[0], identity=identity
+        )
+
+    result = FAST.fit(lambda b: (b**3).sum(axis=1), X, scaled(1.0))  # degree 3
+    assert np.allclose(result.rows["local_error"], 3 * np.abs((X**3).sum(axis=1)), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"identity .* moves rows"):
+        FAST.fit(lambda b: b, X, scaled(0.5))
+
+
+def test_generators_that_move_nothing_are_refused():
+    rounded = ep.transforms.from_functions(
+        lambda g: g.integers(2), lambda p, row: jnp.roll(row, p[0].astype(int))
+    )
+    still = ep.transforms.translations(1.0, acts_on="vectors")
+    for transform in (rounded, still):
+        with pytest.raises(ValueError, match="moves no row"):
+            FAST.fit(lambda b: b, X, transform)
