@@ -30,12 +30,15 @@ class PathRisk(NamedTuple):
         columns: Row statistics, ``(row, column)``.
         limit: Coefficients ``(column, position)`` for the average over all transformations.
         shipped: Coefficients for the average over as many transformations as the table has.
+        optimum: Row columns whose ratio of means is the position of least risk, before it is
+            clipped to the path; None where there is no closed form.
     """
 
     positions: NDArray[np.float64]
     columns: Rows
     limit: NDArray[np.float64]
     shipped: NDArray[np.float64]
+    optimum: tuple[Rows, Rows] | None = None
 
 
 class Shipment(NamedTuple):
@@ -96,9 +99,8 @@ class Blend(AbstractPath):
         residual, average = _residual(table), table.mean_displacement
         squared = table.mean_displacement_sq
         assert squared is not None, "the level checks that orbit averages are available"
-        columns = np.column_stack(
-            [(residual * average).sum(axis=1), squared, (average**2).sum(axis=1)]
-        )
+        gained = (residual * average).sum(axis=1)
+        columns = np.column_stack([gained, squared, (average**2).sum(axis=1)])
         kept = np.linspace(0, 1, self.n_positions)
         moved = 1 - kept
         none = np.zeros_like(moved)
@@ -107,6 +109,7 @@ class Blend(AbstractPath):
             columns=columns,
             limit=np.stack([-2 * moved, moved**2, none]),
             shipped=np.stack([-2 * moved, none, moved**2]),
+            optimum=(squared - gained, squared),
         )
 
     @override

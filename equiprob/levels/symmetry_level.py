@@ -93,11 +93,12 @@ class SymmetryLevelResult(AbstractResult):
         low, high = credible_interval(saved, 0.9)
         m = self.facts["n_transforms"]
         shipped = np.median(self.draws["risk_saved_shipped"])
+        elsewhere = self.facts["risk_saved_cross_fitted"]
         text += (
             f"The recommended position, {self.shipped_position:.3g}{unit}, saves "
-            f"{saved.mean():.3g} of the risk of {self.facts['risk']:.3g} ({low:.3g} to "
-            f"{high:.3g}), net of the optimism of choosing it; {shipped:.3g} with {m} "
-            f"transformations for each prediction."
+            f"{np.median(saved):.3g} of the risk of {self.facts['risk']:.3g} ({low:.3g} to "
+            f"{high:.3g}); {shipped:.3g} with {m} transformations for each prediction. Chosen on "
+            f"other rows than it is judged on, it saves {elsewhere:.3g}."
         )
         return text + self.cautions
 
@@ -134,11 +135,12 @@ class SymmetryLevel(AbstractEstimator):
             orbits: The table of one output, evaluated with ``y=``.
 
         Returns:
-            Draws of ``position`` (of least risk along the path), ``risk_saved`` (at a position
-            chosen on other rows than it is evaluated on: net of optimism),
-            ``risk_saved_shipped`` (the same for averages over as many transformations as the table
-            has), ``risk`` along the path, and ``level``, the equivariance error left at the
-            optimum, where the law is Haar and the path a blend.
+            Draws of ``position`` (of least risk along the path), ``risk_saved`` at the recommended
+            position, ``risk_saved_shipped`` (the same for averages over as many transformations as
+            the table has), ``risk`` along the path, and ``level``, the equivariance error left at
+            the optimum, where the law is Haar and the path a blend. The fact
+            ``risk_saved_cross_fitted`` is the mean saving at positions chosen on other rows than
+            they are judged on: net of optimism.
 
         Raises:
             ValueError: If the table has no targets, several outputs, one transformation for each
@@ -164,10 +166,9 @@ class SymmetryLevel(AbstractEstimator):
             found.add(Diagnostic.UP_TO_ROUNDING)
             shipped_index = unchanged
         else:
-            excess = draws["risk"]
-            draws["position"] = risk.positions[np.argmin(excess, axis=1)]
-            draws["risk_saved"] = means.mean(_saved(table, risk, risk.limit))
-            draws["risk_saved_shipped"] = means.mean(_saved(table, risk, risk.shipped))
+            draws["position"] = _position(means, risk, draws["risk"])
+            draws["risk_saved"] = means.mean(-risk.columns @ risk.limit[:, shipped_index])
+            draws["risk_saved_shipped"] = means.mean(-risk.columns @ risk.shipped[:, shipped_index])
             if isinstance(self.path, Blend) and table.transform.is_haar:
                 error = np.sqrt(np.maximum(means.mean(stats.pair_sq), 0.0))
                 draws["level"] = draws["position"] * error
@@ -192,6 +193,7 @@ class SymmetryLevel(AbstractEstimator):
                 "n_rows": len(table),
                 "n_transforms": table.design.n_transforms,
                 "risk": float(squared_loss.mean()),
+                "risk_saved_cross_fitted": float(_saved_elsewhere(table, risk).mean()),
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },
             rows={"row_id": table.row_ids},
@@ -208,18 +210,32 @@ def _risk_draws(
     return draws[:, :-1] @ risk.limit + draws[:, -1:]
 
 
-def _saved(
-    table: OrbitTable, risk: PathRisk, coefficients: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _position(means: RowMeans, risk: PathRisk, along: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return draws of the position of least risk.
+
+    A ratio of means, where the path has one, is fitted to its own row contrast, tails included:
+    the minimum of draws of the risk covers .70 to .84 on heavy-tailed rows where this covers .93
+    (nominal 0.9, n = 128).
+    """
+    if risk.optimum is not None:
+        above, below = risk.optimum
+        if (means.plain(below[:, None]) > 0).all():
+            ends = risk.positions.min(), risk.positions.max()
+            return np.clip(means.ratio(above, below), *ends)
+    return risk.positions[np.argmin(along, axis=1)]
+
+
+def _saved_elsewhere(table: OrbitTable, risk: PathRisk) -> NDArray[np.float64]:
     """Return the risk saved in each row, at a position chosen on other rows.
 
-    The rows are split into folds; each fold judges the position that the others choose. One mean
-    over all rows is wanted: means of single folds would rest on too few units each.
+    The rows are split into folds; each fold judges the position that the others choose. Its mean
+    has no optimism; an interval would be of several positions, and too narrow where nothing is to
+    be saved (.76 instead of .9 at n = 128).
     """
     fold = folds(table.unit_ids, _N_FOLDS)
     saved = np.zeros(len(table))
     for held_out in np.unique(fold):
         judges = fold == held_out
         index = int(np.argmin(risk.columns[~judges].mean(axis=0) @ risk.shipped))
-        saved[judges] = -risk.columns[judges] @ coefficients[:, index]
+        saved[judges] = -risk.columns[judges] @ risk.limit[:, index]
     return saved
