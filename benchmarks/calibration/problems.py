@@ -20,6 +20,7 @@ from equiprob.testing import commuting_part
 Array = NDArray[np.float64]
 N_DRAWS = 1000
 NOISE = 0.5
+CALL_NOISE = 0.3
 N_TRANSFORMS = 7
 N_SHARED = 32
 
@@ -206,6 +207,72 @@ def exact(n: int, seed: int) -> Iterator[Outcome]:
     yield Outcome("found exact", np.array([float(result.is_exact)] * 2), 1.0)
 
 
+def stochastic(n: int, seed: int) -> Iterator[Outcome]:
+    """A linear model whose calls differ, each called three times."""
+    data = simulate(GAUSSIAN, n, seed)
+    noise = np.random.default_rng([seed, n, 2])
+    table = ep.evaluate_orbits(
+        lambda batch: batch @ data.matrix + CALL_NOISE * noise.normal(size=batch.shape),
+        data.x,
+        ep.transforms.rotations2d(acts_on="vectors", output_action="vectors"),
+        n_transforms=N_TRANSFORMS,
+        seed=seed,
+        noise_repeats=3,
+    )
+    draws = ep.ModelEquivarianceError(n_draws=N_DRAWS).fit(table).draws
+    error = np.sqrt(2 * data.asymmetry)
+    yield Outcome("error", draws["error"], error)
+    size = float((data.matrix**2).sum())
+    yield Outcome("relative_error", draws["relative_error"], error / np.sqrt(size))
+
+
+def local(law: Law, n: int, seed: int) -> Iterator[Outcome]:
+    """The Lie derivative of a linear model along the generator of rotations."""
+    data = simulate(law, n, seed)
+    result = ep.LocalEquivarianceError(n_draws=N_DRAWS).fit(
+        lambda batch: batch @ data.matrix,
+        data.x,
+        ep.transforms.rotations2d(acts_on="vectors", output_action="vectors"),
+        groups=data.groups,
+    )
+    truth = 2 * np.sqrt(data.asymmetry)  # |W A - A W| for the generator A of the plane
+    yield Outcome("local_error", result.draws["local_error"][:, 0, 0], truth)
+
+
+def hierarchical(smooth: bool, n: int, seed: int) -> Iterator[Outcome]:
+    """The NumPyro posterior of a crossed design."""
+    data = simulate(GAUSSIAN, n, seed)
+    table = evaluate(data, data.matrix, "crossed", seed)
+    posterior = ep.posteriors.Hierarchical(smooth=smooth, num_chains=2)
+    draws = ep.ModelEquivarianceError(posterior=posterior, n_draws=N_DRAWS).fit(table).draws
+    yield Outcome("error", draws["error"], np.sqrt(2 * data.asymmetry))
+    angles = table.parameters()[0, :, 0]
+    profile = 2 * np.abs(np.sin(np.sort(np.abs(angles)))) * np.sqrt(data.asymmetry)
+    yield Outcome("worst_error", draws["worst_error"], profile.max())
+    yield Outcome("profile", draws["profile"][:, N_SHARED // 2], profile[N_SHARED // 2])
+
+
+def prior_ranks(smooth: bool, n: int, seed: int) -> Iterator[Outcome]:
+    """Simulation-based calibration: parameters from the prior, data from the parameters.
+
+    `n` sets the standard error that rows leave, 1 / sqrt(n).
+    """
+    posterior = ep.posteriors.Hierarchical(smooth=smooth, num_chains=2)
+    curves = posterior.curves(np.arange(float(N_SHARED)))
+    generator = np.random.default_rng([seed, n])
+    mu, tau = 1 + generator.normal(), abs(generator.normal())
+    slopes = generator.normal(size=curves.shape[1])
+    each = mu + curves @ slopes + tau * generator.normal(size=N_SHARED)
+    noise = 1 / np.sqrt(n)
+    relative = each + noise * generator.normal(size=N_SHARED)
+    draws = posterior.sample(relative, noise, curves, n_draws=N_DRAWS, seed=seed).draws
+    yield Outcome("SBC: mu", draws["mu"], mu)
+    yield Outcome("SBC: tau", draws["tau"], tau)
+    yield Outcome("SBC: largest effect", draws["each"].max(axis=1), each.max())
+    if smooth:
+        yield Outcome("SBC: first slope", draws["slopes"][:, 0], slopes[0])
+
+
 Problem = Callable[[int, int], Iterator[Outcome]]
 
 PROBLEMS: dict[str, Problem] = {
@@ -215,6 +282,12 @@ PROBLEMS: dict[str, Problem] = {
     "independent draws": partial(linear, GAUSSIAN, "random"),
     "crossed with 32": partial(linear, GAUSSIAN, "crossed"),
     "crossed with 32, log-normal 0.8": partial(linear, LAWS[1], "crossed"),
+    "stochastic model, 3 calls": stochastic,
+    **{f"local error, {law.name}": partial(local, law) for law in LAWS},
+    "hierarchical, crossed with 32": partial(hierarchical, False),
+    "hierarchical, smooth": partial(hierarchical, True),
+    "hierarchical, from its prior": partial(prior_ranks, False),
+    "hierarchical, smooth, from its prior": partial(prior_ranks, True),
     **{f"two models, {law.name}": partial(differences, law) for law in LAWS},
 }
 """Problems by name: each takes a number of rows and a seed."""

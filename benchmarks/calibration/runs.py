@@ -30,7 +30,7 @@ def sources() -> str:
 
 
 def record(outcome: Outcome, n: int, problem: str) -> dict[str, object]:
-    """Return which intervals hold the truth, and the width of the one at 0.9."""
+    """Return which intervals hold the truth, the width of the one at 0.9, and the truth's rank."""
     covered, widths = [], {}
     for prob in NOMINAL:
         low, high = np.quantile(outcome.draws, [0.5 - prob / 2, 0.5 + prob / 2])
@@ -47,6 +47,7 @@ def record(outcome: Outcome, n: int, problem: str) -> dict[str, object]:
         "covered": covered,
         "width": float(widths[0.9] / (abs(outcome.truth) or 1.0)),
         "ratio": ratio,
+        "rank": float(np.mean(outcome.draws < outcome.truth)),
     }
 
 

@@ -45,6 +45,20 @@ class TransformEffects:
     facts: dict[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Draws of a model's parameters by name, and how well the chains mixed.
+
+    Args:
+        draws: ``mu`` and ``tau`` ``(draw,)``, ``slopes`` ``(draw, curve)``, ``each`` ``(draw,
+            transformation)``.
+        facts: ``r_hat`` (the largest), ``ess`` (the smallest), ``n_divergences``.
+    """
+
+    draws: dict[str, Array]
+    facts: dict[str, float]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hierarchical:
     """A hierarchical model of the transformations of a crossed design, sampled by NUTS.
@@ -96,20 +110,38 @@ class Hierarchical:
         residual = each / mean - (each.mean(axis=1) / mean)[:, None] * relative
         noise = np.sqrt((residual**2).sum() / max((n - 1) * (m - 1), 1) / n)
         noise = max(float(noise), _LEAST_NOISE)
-        curves = _cosines(magnitude) if self.smooth else np.zeros((m, 0))
-        run = _compiled(self)
-        samples, diverging = run(jax.random.key(seed), relative, noise, curves)
+        sampled = self.sample(relative, noise, self.curves(magnitude), n_draws=n_draws, seed=seed)
+        mean, each_drawn = sampled.draws["mu"], sampled.draws["each"]
+        return TransformEffects(np.maximum(mean, 0.0), np.maximum(each_drawn, 0.0), sampled.facts)
+
+    def curves(self, magnitude: Array) -> Array:
+        """Return the smooth curves ``(transformation, curve)``; none unless `smooth`."""
+        return _cosines(magnitude) if self.smooth else np.zeros((len(magnitude), 0))
+
+    def sample(
+        self, relative: Array, noise: float, curves: Array, *, n_draws: int, seed: int
+    ) -> Sampled:
+        """Sample the model itself, given the transformations' relative means.
+
+        Args:
+            relative: ``y_j``, ``(transformation,)``.
+            noise: Their standard error ``s``.
+            curves: As `curves` returns them.
+            n_draws: How many draws.
+            seed: Seed of the chains.
+        """
+        samples, diverging = _compiled(self)(jax.random.key(seed), relative, noise, curves)
         samples = {name: np.asarray(v, np.float64) for name, v in samples.items()}
         facts = _convergence(samples, np.asarray(diverging))
         generator = np.random.default_rng([seed, 3])
         flat = {k: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for k, v in samples.items()}
         chosen = generator.permutation(np.resize(np.arange(len(flat["tau"])), n_draws))
-        mu, tau, slopes = (flat[name][chosen] for name in ("mu", "tau", "slopes"))
-        expected = mu[:, None] + slopes @ curves.T
-        keep = (tau**2 / (tau**2 + noise**2))[:, None]
+        draws = {name: values[chosen] for name, values in flat.items()}
+        expected = draws["mu"][:, None] + draws["slopes"] @ curves.T
+        keep = (draws["tau"] ** 2 / (draws["tau"] ** 2 + noise**2))[:, None]
         drawn = expected + keep * (relative - expected)
         drawn = drawn + noise * np.sqrt(keep) * generator.standard_normal(drawn.shape)
-        return TransformEffects(np.maximum(mu, 0.0), np.maximum(drawn, 0.0), facts)
+        return Sampled(draws | {"each": drawn}, facts)
 
 
 def _cosines(magnitude: Array) -> Array:
