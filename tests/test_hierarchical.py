@@ -43,7 +43,7 @@ def test_ranks_of_the_mean_are_uniform():
         tau = 0.25 * abs(generator.normal())
         effects = 1 + tau * generator.normal(size=12)
         each = effects + 0.3 * generator.normal(size=(40, 12))
-        drawn = SETTINGS.effects(each, np.arange(12.0), n_draws=400, seed=seed).mean
+        drawn = SETTINGS.effects(each, np.linspace(0, 1, 12), n_draws=400, seed=seed).mean
         truth = 1 / each.mean()
         ranks.append(float((drawn < truth).mean()))
         tight = drawn.mean() + (drawn - drawn.mean()) / 3
@@ -55,7 +55,7 @@ def test_ranks_of_the_mean_are_uniform():
 def test_equal_transformations_are_found_equal():
     generator = np.random.default_rng(1)
     each = generator.exponential(size=(200, 16))
-    effects = SETTINGS.effects(each, np.arange(16.0), n_draws=500, seed=0)
+    effects = SETTINGS.effects(each, np.linspace(0, 1, 16), n_draws=500, seed=0)
     assert np.median(effects.each.max(axis=1)) < each.mean(axis=0).max() / each.mean()
     assert effects.facts["n_divergences"] < 50
 
@@ -69,13 +69,25 @@ def test_what_it_cannot_fit_is_refused():
     with pytest.raises(ValueError, match="design='crossed'"):
         ep.ModelEquivarianceError(posterior=SETTINGS).fit(rows)
     with pytest.raises(ValueError, match="error above 0"):
-        SETTINGS.effects(np.zeros((20, 8)), np.arange(8.0), n_draws=10, seed=0)
+        SETTINGS.effects(np.zeros((20, 8)), np.linspace(0, 1, 8), n_draws=10, seed=0)
 
 
 def test_seeds_repeat():
     each = np.random.default_rng(2).exponential(size=(30, 8))
     one, same, other = (
-        SETTINGS.effects(each, np.arange(8.0), n_draws=100, seed=s).each for s in (0, 0, 1)
+        SETTINGS.effects(each, np.linspace(0, 1, 8), n_draws=100, seed=s).each for s in (0, 0, 1)
     )
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+def test_a_smooth_profile_averages_over_the_law_not_over_the_list():
+    # Nine in ten listed transformations are small; the law is even. Curve: 1 - cos(pi place).
+    place = np.concatenate([np.linspace(0, 0.3, 27), [0.5, 0.7, 0.9]])
+    curve = 1 - np.cos(np.pi * place)
+    each = np.random.default_rng(0).exponential(size=(400, 1)) * curve
+    smooth = Hierarchical(smooth=True, num_warmup=300, num_samples=400, num_chains=2)
+    drawn = smooth.effects(each, place, n_draws=400, seed=0).mean * curve.mean()
+    plain = SETTINGS.effects(each, place, n_draws=400, seed=0).mean * curve.mean()
+    assert abs(np.median(drawn) - 1) < 0.1  # the law's mean is 1, the list's is 0.25
+    assert np.median(plain) < 0.5

@@ -258,7 +258,7 @@ def prior_ranks(smooth: bool, n: int, seed: int) -> Iterator[Outcome]:
     `n` sets the standard error that rows leave, 1 / sqrt(n).
     """
     posterior = ep.posteriors.Hierarchical(smooth=smooth, num_chains=2)
-    curves = posterior.curves(np.arange(float(N_SHARED)))
+    curves = posterior.curves((np.arange(N_SHARED) + 0.5) / N_SHARED)
     generator = np.random.default_rng([seed, n])
     mu, tau = 1 + generator.normal(), abs(generator.normal())
     slopes = generator.normal(size=curves.shape[1])

@@ -257,7 +257,10 @@ class ModelEquivarianceError(AbstractEstimator):
             sampler: dict[str, float] = {}
         else:
             effects = self.posterior.effects(
-                _by_unit(each, table), magnitude, n_draws=self.n_draws, seed=self.weight_seed
+                _by_unit(each, table),
+                _place_in_law(magnitude, table.transform),
+                n_draws=self.n_draws,
+                seed=self.weight_seed,
             )
             relative, profile_sq = effects.mean, mean_sq[:, None] * effects.each
             worst_sq, sampler = profile_sq.max(axis=1), effects.facts
@@ -367,6 +370,16 @@ def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDA
     for _ in range(20):  # the 2^20-th power: a range of a degree converges, too
         power = power @ power
     return (output.ravel() @ power).reshape(output.shape)
+
+
+def _place_in_law(magnitude: Draws, transform: AbstractTransform) -> Draws:
+    """Return the share of the law of smaller magnitude; of an atom, half counts as smaller."""
+    values, weights = transform.magnitude_law()
+    order = np.argsort(values)
+    below = np.concatenate([[0.0], np.cumsum(weights[order])])
+    margin = 1e-9 * np.abs(values).max()
+    sides = [np.searchsorted(values[order], magnitude + d) for d in (-margin, margin)]
+    return (below[sides[0]] + below[sides[1]]) / 2
 
 
 def _by_unit(each: Draws, table: OrbitTable) -> Draws:

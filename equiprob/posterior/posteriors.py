@@ -84,14 +84,12 @@ class Hierarchical:
     num_samples: int = 1000
     num_chains: int = 4
 
-    def effects(
-        self, each: Array, magnitude: Array, *, n_draws: int, seed: int
-    ) -> TransformEffects:
+    def effects(self, each: Array, place: Array, *, n_draws: int, seed: int) -> TransformEffects:
         """Fit the transformations of a crossed table.
 
         Args:
             each: Squared errors by independent unit, ``(unit, transformation)``.
-            magnitude: Size of each transformation, ``(transformation,)``.
+            place: Share of the law that is smaller than each transformation, ``(transformation,)``.
             n_draws: How many draws.
             seed: Seed of the chains.
 
@@ -110,13 +108,19 @@ class Hierarchical:
         residual = each / mean - (each.mean(axis=1) / mean)[:, None] * relative
         noise = np.sqrt((residual**2).sum() / max((n - 1) * (m - 1), 1) / n)
         noise = max(float(noise), _LEAST_NOISE)
-        sampled = self.sample(relative, noise, self.curves(magnitude), n_draws=n_draws, seed=seed)
+        sampled = self.sample(relative, noise, self.curves(place), n_draws=n_draws, seed=seed)
         mean, each_drawn = sampled.draws["mu"], sampled.draws["each"]
         return TransformEffects(np.maximum(mean, 0.0), np.maximum(each_drawn, 0.0), sampled.facts)
 
-    def curves(self, magnitude: Array) -> Array:
-        """Return the smooth curves ``(transformation, curve)``; none unless `smooth`."""
-        return _cosines(magnitude) if self.smooth else np.zeros((len(magnitude), 0))
+    def curves(self, place: Array) -> Array:
+        """Return the smooth curves ``(transformation, curve)``; none unless `smooth`.
+
+        Cosines of the place in the law have mean zero over the law, so that ``mu`` is its mean,
+        whichever transformations were listed.
+        """
+        if not self.smooth:
+            return np.zeros((len(place), 0))
+        return np.cos(np.pi * np.arange(1, _CURVES + 1) * place[:, None])
 
     def sample(
         self, relative: Array, noise: float, curves: Array, *, n_draws: int, seed: int
@@ -130,7 +134,8 @@ class Hierarchical:
             n_draws: How many draws.
             seed: Seed of the chains.
         """
-        samples, diverging = _compiled(self)(jax.random.key(seed), relative, noise, curves)
+        run = _compiled(self.num_warmup, self.num_samples, self.num_chains, self.spread)
+        samples, diverging = run(jax.random.key(seed), relative, noise, curves)
         samples = {name: np.asarray(v, np.float64) for name, v in samples.items()}
         facts = _convergence(samples, np.asarray(diverging))
         generator = np.random.default_rng([seed, 3])
@@ -142,12 +147,6 @@ class Hierarchical:
         drawn = expected + keep * (relative - expected)
         drawn = drawn + noise * np.sqrt(keep) * generator.standard_normal(drawn.shape)
         return Sampled(draws | {"each": drawn}, facts)
-
-
-def _cosines(magnitude: Array) -> Array:
-    """Return smooth curves of the magnitude's rank, each of mean zero, ``(transformation, k)``."""
-    place = (np.argsort(np.argsort(magnitude)) + 0.5) / len(magnitude)
-    return np.cos(np.pi * np.arange(1, _CURVES + 1) * place[:, None])
 
 
 def _model(relative: Any, noise: Any, curves: Any, spread: Any) -> None:
@@ -164,7 +163,7 @@ def _model(relative: Any, noise: Any, curves: Any, spread: Any) -> None:
 
 
 @lru_cache(maxsize=8)
-def _compiled(settings: Hierarchical) -> Any:
+def _compiled(num_warmup: int, num_samples: int, num_chains: int, spread: Any) -> Any:
     """Return one jitted run of all chains as a function of the data: a second fit is quick."""
     from numpyro.infer import MCMC, NUTS
 
@@ -172,13 +171,13 @@ def _compiled(settings: Hierarchical) -> Any:
     def run(key: Any, relative: Any, noise: Any, curves: Any) -> tuple[Any, Any]:
         chains = MCMC(
             NUTS(_model),
-            num_warmup=settings.num_warmup,
-            num_samples=settings.num_samples,
-            num_chains=settings.num_chains,
+            num_warmup=num_warmup,
+            num_samples=num_samples,
+            num_chains=num_chains,
             chain_method="vectorized",
             progress_bar=False,
         )
-        chains.run(key, relative, noise, curves, settings.spread, extra_fields=("diverging",))
+        chains.run(key, relative, noise, curves, spread, extra_fields=("diverging",))
         return chains.get_samples(group_by_chain=True), chains.get_extra_fields()["diverging"]
 
     return run
