@@ -12,19 +12,28 @@ import numpy as _np  # noqa: F401
 
 _WHERE = {
     "AbstractPath": "equiprob.levels.paths",
+    "Alignment": "equiprob.equivariance.alignment",
+    "ApproximationGap": "equiprob.bounds.approximation_gap",
     "Comparison": "equiprob.decisions.compare",
+    "DataEquivarianceError": "equiprob.equivariance.data_error",
     "Diagnostic": "equiprob.posterior.diagnostics",
+    "InvarianceCheck": "equiprob.equivariance.invariance_check",
+    "InvariantLaw": "equiprob.equivariance.invariance_check",
     "LocalEquivarianceError": "equiprob.equivariance.local_error",
     "ModelEquivarianceError": "equiprob.equivariance.model_error",
     "OrbitTable": "equiprob.orbits.table",
+    "Stabilizer": "equiprob.equivariance.stabilizer",
     "SymmetryLevel": "equiprob.levels.symmetry_level",
+    "align": "equiprob.equivariance.alignment",
     "check_action": "equiprob.transforms.check_action",
     "compare": "equiprob.decisions.compare",
+    "cross_fit": "equiprob.equivariance.cross_fit",
     "evaluate_orbits": "equiprob.orbits.evaluate",
     "load": "equiprob.posterior.tree",
     "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {
+    "methods": "equiprob.equivariance.methods",
     "paths": "equiprob.levels.paths",
     "plots": "equiprob.plots",
     "posteriors": "equiprob.posterior.posteriors",

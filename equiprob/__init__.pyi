@@ -1,10 +1,19 @@
 from equiprob import plots as plots
 from equiprob import testing as testing
 from equiprob import transforms as transforms
+from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationGap
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
+from equiprob.equivariance import methods as methods
+from equiprob.equivariance.alignment import Alignment as Alignment
+from equiprob.equivariance.alignment import align as align
+from equiprob.equivariance.cross_fit import cross_fit as cross_fit
+from equiprob.equivariance.data_error import DataEquivarianceError as DataEquivarianceError
+from equiprob.equivariance.invariance_check import InvarianceCheck as InvarianceCheck
+from equiprob.equivariance.invariance_check import InvariantLaw as InvariantLaw
 from equiprob.equivariance.local_error import LocalEquivarianceError as LocalEquivarianceError
 from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEquivarianceError
+from equiprob.equivariance.stabilizer import Stabilizer as Stabilizer
 from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
 from equiprob.levels.paths import AbstractPath as AbstractPath
@@ -19,16 +28,25 @@ from equiprob.transforms.check_action import check_action as check_action
 __version__: str
 __all__ = [
     "AbstractPath",
+    "Alignment",
+    "ApproximationGap",
     "Comparison",
+    "DataEquivarianceError",
     "Diagnostic",
+    "InvarianceCheck",
+    "InvariantLaw",
     "LocalEquivarianceError",
     "ModelEquivarianceError",
     "OrbitTable",
+    "Stabilizer",
     "SymmetryLevel",
+    "align",
     "check_action",
     "compare",
+    "cross_fit",
     "evaluate_orbits",
     "load",
+    "methods",
     "paths",
     "plots",
     "posteriors",

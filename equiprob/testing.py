@@ -83,3 +83,59 @@ def linear_task(n: int, *, optimum: float = 0.0, noise: float = 0.5, seed: int =
     x = generator.normal(size=(n, 2))
     y = x @ (common + optimum * (matrix - common)) + noise * generator.normal(size=(n, 2))
     return LinearTask(matrix, optimum, x, y)
+
+
+@dataclass(frozen=True)
+class DiscTask:
+    """A function on the unit disc with a chosen amount of asymmetry, observed with noise.
+
+    ``f*(r, phi) = 2 r^2 - 1 + amplitude * r * cos(phi)``, the inputs uniform on the disc (their law
+    is invariant), all rotations on the inputs, outputs invariant. Averaging removes the second
+    term, of mean square ``amplitude^2 / 4``.
+
+    Args:
+        amplitude: Of the asymmetric term.
+        x: Inputs ``(row, 2)``.
+        y: Targets ``(row,)``.
+        noise: Standard deviation of the targets' noise.
+    """
+
+    amplitude: float
+    x: Array
+    y: Array
+    noise: float
+
+    @property
+    def transform(self) -> AbstractTransform:
+        """All rotations of the inputs."""
+        return rotations2d(acts_on="vectors")
+
+    @property
+    def error(self) -> float:
+        """The data equivariance error e*."""
+        return abs(self.amplitude) / np.sqrt(2)
+
+    @property
+    def symmetry_cost(self) -> float:
+        """Excess risk of the best invariant function."""
+        return self.amplitude**2 / 4
+
+    def f_star(self, x: Any) -> Any:
+        """The truth."""
+        return 2 * (x[:, 0] ** 2 + x[:, 1] ** 2) - 1 + self.amplitude * x[:, 0]
+
+
+def disc_task(n: int, *, amplitude: float = 0.8, noise: float = 0.2, seed: int = 0) -> DiscTask:
+    """Return a disc task with `n` rows.
+
+    Args:
+        n: Rows.
+        amplitude: Of the asymmetric term; 0 makes the task exactly symmetric.
+        noise: Standard deviation of the targets' noise.
+        seed: Seed of the data.
+    """
+    generator = np.random.default_rng(seed)
+    radius, angle = np.sqrt(generator.random(n)), generator.uniform(-np.pi, np.pi, n)
+    x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    task = DiscTask(amplitude, x, np.zeros(n), noise)
+    return DiscTask(amplitude, x, task.f_star(x) + noise * generator.normal(size=n), noise)

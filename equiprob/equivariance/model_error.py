@@ -44,6 +44,7 @@ _UNITS = {
     "error": "output units",
     "relative_error": "share",
     "worst_error": "output units",
+    "risk": "risk",
     "asymmetry_share": "share of risk",
     "profile": "output units",
 }
@@ -164,7 +165,7 @@ class ModelEquivarianceError(AbstractEstimator):
             ``relative_error`` (of the output's variation over rows), ``profile`` over the magnitude
             of the transformation (or, in crossed designs, over transformations), ``worst_error``
             (crossed designs: the largest error over the transformations evaluated) and, with
-            targets, ``asymmetry_share``: the share of the risk that averaging over the
+            targets, ``risk`` and ``asymmetry_share``: the share of it that averaging over the
             transformations removes.
 
         Raises:
@@ -196,10 +197,12 @@ class ModelEquivarianceError(AbstractEstimator):
         share = self._asymmetry_share(table, means, found)
         if share is not None:
             draws["asymmetry_share"] = share
+        if stats.y is not None:
+            draws["risk"] = means.mean(((stats.y - stats.base) ** 2).sum(axis=1))
         rounding = rounding_limit(table)
         if table.noise_repeats == 1 and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)
-        order = ("error", "relative_error", "worst_error", "asymmetry_share", "profile")
+        order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share", "profile")
         parts = table.variance_parts
         return ModelEquivarianceErrorResult(
             draws={name: draws[name] for name in order if name in draws},
@@ -216,6 +219,7 @@ class ModelEquivarianceError(AbstractEstimator):
                 "tail_index": None if np.isnan(tail_index) else tail_index,
                 "monte_carlo_share": None if parts is None else parts.monte_carlo_share,
                 "invisible_rate": min(3 / means.n_units, 1.0),
+                "weight_seed": self.weight_seed,
                 "n_transforms": table.design.n_transforms,
                 "design": table.design.kind,
                 **sampler,
@@ -252,7 +256,10 @@ class ModelEquivarianceError(AbstractEstimator):
         magnitude = table.transform.magnitude(table.parameters()[0])
         mean_sq = means.mean(each.mean(axis=1))
         if self.posterior is None:
-            relative, profile_sq = self._balanced(each, means, mean_sq)
+            profile_sq = profile_squared(each, means, mean_sq)
+            columns = each.mean(axis=0)
+            listed = RowMeans(_numbers(columns), self.n_draws, self.weight_seed)
+            relative = listed.mean(columns / (columns.mean() or 1.0))
             worst_sq = _worst_squared(_by_unit(each, table), mean_sq, profile_sq, self.weight_seed)
             sampler: dict[str, float] = {}
         else:
@@ -273,16 +280,6 @@ class ModelEquivarianceError(AbstractEstimator):
         draws["profile"] = draws["profile"][:, order]
         return draws, {"transform": magnitude[order]}, {"profile": ("transform",)}, sampler
 
-    def _balanced(self, each: Draws, means: RowMeans, mean_sq: Draws) -> tuple[Draws, Draws]:
-        """Return draws of the law's mean over the list's, and of the profile, in closed form."""
-        plain = means.plain(np.column_stack([each, each.mean(axis=1)]))
-        # What the tail adds to the rows' mean, it adds at all transformations in proportion.
-        level = np.divide(mean_sq, plain[:, -1], out=np.ones(len(plain)), where=plain[:, -1] > 0)
-        profile_sq = np.maximum(plain[:, :-1] * level[:, None], 0.0)
-        columns = each.mean(axis=0)
-        listed = RowMeans(np.arange(len(columns), dtype=np.uint64), self.n_draws, self.weight_seed)
-        return listed.mean(columns / (columns.mean() or 1.0)), profile_sq
-
     def _asymmetry_share(
         self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]
     ) -> Draws | None:
@@ -295,6 +292,25 @@ class ModelEquivarianceError(AbstractEstimator):
         cross = (residual * table.mean_displacement).sum(axis=1)
         risk = (residual**2).sum(axis=1)
         return means.ratio(2 * cross - squared, risk) if risk.any() else None
+
+
+def profile_squared(each: Draws, means: RowMeans, mean_sq: Draws) -> Draws:
+    """Return draws ``(draw, transformation)`` of the squared error at each transformation.
+
+    Args:
+        each: Squared displacements, ``(row, transformation)``.
+        means: The posterior of the rows' means.
+        mean_sq: Draws of the mean over both, tails included.
+    """
+    plain = means.plain(np.column_stack([each, each.mean(axis=1)]))
+    # What the tail adds to the rows' mean, it adds at all transformations in proportion.
+    level = np.divide(mean_sq, plain[:, -1], out=np.ones(len(plain)), where=plain[:, -1] > 0)
+    return np.maximum(plain[:, :-1] * level[:, None], 0.0)
+
+
+def _numbers(columns: Draws) -> NDArray[np.uint64]:
+    """Return unit ids for a list of transformations."""
+    return np.arange(len(columns), dtype=np.uint64)
 
 
 def rounding_limit(table: OrbitTable) -> float:
@@ -372,6 +388,21 @@ def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDA
     return (output.ravel() @ power).reshape(output.shape)
 
 
+def _output_action(table: OrbitTable) -> Any:
+    """Return the declared action on the table's one output."""
+    action = table.transform.output_action
+    return action[table.outputs[0]] if isinstance(action, dict) else action
+
+
+def fixed_part_of_mean(table: OrbitTable, values: Draws) -> Draws:
+    """Return the mean of outputs ``(row, k)``, projected onto what all transformations leave."""
+    centre, action = values.mean(axis=0), _output_action(table)
+    if isinstance(action, str) and action == "invariant":
+        return centre
+    alone = replace(table.transform, output_action=action)
+    return fixed_part(alone, centre.reshape(table.only.output_shape)).ravel()
+
+
 def _place_in_law(magnitude: Draws, transform: AbstractTransform) -> Draws:
     """Return the share of the law of smaller magnitude; of an atom, half counts as smaller."""
     values, weights = transform.magnitude_law()
@@ -403,13 +434,8 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
     """
     stats = table.only
     base = stats.base
-    centre = base.mean(axis=0)
-    action = table.transform.output_action
-    action = action[table.outputs[0]] if isinstance(action, dict) else action
-    invariant = isinstance(action, str) and action == "invariant"
-    if not invariant:
-        alone = replace(table.transform, output_action=action)
-        centre = fixed_part(alone, centre.reshape(stats.output_shape)).ravel()
+    centre = fixed_part_of_mean(table, base)
+    invariant = _output_action(table) == "invariant"
     spread = ((base - centre) ** 2).sum(axis=1) - stats.noise_sq / table.noise_repeats
     size = (base**2).sum(axis=1).mean()
     if spread.mean() <= _CONSTANT * size:

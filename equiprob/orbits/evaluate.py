@@ -138,7 +138,40 @@ def evaluate_orbits(
     y = checked_targets(y, n)
     ids = ids_of_rows(row_ids, x_host, y, n)
     units = ids if groups is None else units_of_rows(groups, n)
+    table = evaluate_rows(
+        predict,
+        x_host,
+        transform,
+        y=y,
+        ids=ids,
+        units=units,
+        plan=plan,
+        size=size,
+        noise=noise,
+        keep=keep,
+        backend=backend,
+        progress=progress,
+    )
+    return replace(table, x=x, grouped=groups is not None)
 
+
+def evaluate_rows(
+    predict: Callable[..., Any],
+    x_host: Any,
+    transform: AbstractTransform,
+    *,
+    y: Any,
+    ids: Ids,
+    units: Ids,
+    plan: Design,
+    size: int,
+    noise: Noise | None,
+    keep: str | Sequence[float],
+    backend: str,
+    progress: bool | None,
+) -> OrbitTable:
+    """Make the pass over rows whose ids are known (see `evaluate_orbits`, which checks inputs)."""
+    n = len(ids)
     first = take_rows(x_host, slice(0, size))
     with naming_rows(0, size):
         engine = choose_backend(predict, transform, first, backend, noise)
@@ -185,15 +218,15 @@ def evaluate_orbits(
         floor_method=floor_method,
         row_ids=ids,
         unit_ids=units,
-        grouped=groups is not None,
+        grouped=not np.array_equal(ids, units),
         design=plan,
         transform=transform,
-        x=x,
+        x=x_host,
         count=np.full(n, plan.n_transforms, dtype=np.int64),
         bin_magnitude=bins.magnitude,
         range_magnitudes=ranges,
         backend=engine.name,
-        noise_repeats=noise_repeats,
+        noise_repeats=1 if noise is None else noise.repeats,
     )
 
 

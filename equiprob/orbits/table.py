@@ -106,6 +106,7 @@ class OrbitTable:
         floor_method: How the float floors were found: by a ``"float64 pass"`` of a few rows, or by
             a ``"perturbation"`` of the input by one rounding.
         noise_repeats: Calls on each input of a stochastic model; 1 for a deterministic one.
+        cross_fitted: Whether each row was predicted by a model trained on others of these rows.
     """
 
     statistics: Mapping[str, RowStatistics]
@@ -121,6 +122,7 @@ class OrbitTable:
     backend: str = "jax"
     noise_repeats: int = 1
     floor_method: FloorMethod = "perturbation"
+    cross_fitted: bool = False
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -1,8 +1,23 @@
 """Figures: they consume results and never compute."""
 
+from equiprob.plots.alignment import plot_alignment
+from equiprob.plots.approximation_gap import plot_approximation_gap
 from equiprob.plots.comparison import plot_comparison
+from equiprob.plots.data_error import plot_data_error
+from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
+from equiprob.plots.stabilizer import plot_stabilizer
 from equiprob.plots.symmetry_level import plot_symmetry_level
 
-__all__ = ["plot_comparison", "plot_local_error", "plot_model_error", "plot_symmetry_level"]
+__all__ = [
+    "plot_alignment",
+    "plot_approximation_gap",
+    "plot_comparison",
+    "plot_data_error",
+    "plot_invariance_check",
+    "plot_local_error",
+    "plot_model_error",
+    "plot_stabilizer",
+    "plot_symmetry_level",
+]

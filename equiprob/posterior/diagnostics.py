@@ -33,6 +33,26 @@ class Diagnostic(enum.Enum):
         "one trained model a candidate: this compares these models, not their architectures; pass "
         "a list of tables, one a training seed, to compare those"
     )
+    LAW_NOT_INVARIANT = (
+        "the data error is withheld: the law of the inputs is not known to be invariant, and the "
+        "truth at moved inputs is then not identified; the symmetry cost is"
+    )
+    NOISE_UNKNOWN = (
+        "the noise of the targets is not known: the upper bound takes all of the risk for "
+        "asymmetry; pass noise_variance or repeats"
+    )
+    NO_LOWER_BOUND = (
+        "averaging this predictor changes nothing that stands out from rounding or noise: it says "
+        "nothing from below; use a predictor that is free to be asymmetric"
+    )
+    LAW_NOT_SYMMETRIC = (
+        "no lower bound: transformations and their inverses are not equally likely, as far as can "
+        "be seen"
+    )
+    JOINED_AS_INDEPENDENT = (
+        "the two results rest on different rows or weight seeds: joined as independent"
+    )
+    INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
 
     RARE_FAILURES = (
@@ -59,6 +79,14 @@ class Diagnostic(enum.Enum):
     FEW_TRANSFORMS = (
         "a crossed design with fewer than 30 transformations: their share of the uncertainty is "
         "hardly known"
+    )
+    BOUNDS_CROSS = (
+        "the lower bound exceeds the upper one: the stated noise is too large, or the law of the "
+        "inputs is not invariant"
+    )
+    TRAINED_ON_ROWS = (
+        "the risk is below the noise: the predictor was trained on these rows, or the stated noise "
+        "is too large; see cross_fit"
     )
     NONFINITE_OUTPUTS = (
         "rows with outputs that are not finite were left out (see nonfinite_rows): the result "

@@ -1,0 +1,1 @@
+"""What a mismatch of symmetry costs, and what symmetry buys."""

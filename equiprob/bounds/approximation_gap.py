@@ -1,0 +1,185 @@
+"""What does misaligned symmetry cost, whatever the number of samples is?
+
+A model whose equivariance error differs from the task's cannot be right everywhere: its excess risk
+is at least a multiple of the squared difference (Petrache & Trivedi), whichever of the two is
+larger. The multiple depends on what is known of the law of the inputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from equiprob.equivariance.data_error import DataEquivarianceErrorResult
+from equiprob.equivariance.joined import joined
+from equiprob.equivariance.methods.base import Case
+from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+
+_UNITS = {
+    "gap": "risk",
+    "gap_mixture": "risk",
+    "gap_share": "share of risk",
+    "waste": "risk",
+    "waste_lower": "risk",
+    "waste_upper": "risk",
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ApproximationGapResult(AbstractResult):
+    """Posterior of what the mismatch costs at least; made by `ApproximationGap.fit`."""
+
+    @property
+    def verdict(self) -> str:
+        """What to make of it, in one sentence."""
+        if "gap_share" not in self.draws:
+            return "Without the model's risk there is no share to judge: pass y= to evaluate_orbits"
+        limit = self.facts["negligible_share"]
+        low, high = credible_interval(self.draws["gap_share"], 0.9)
+        if low > limit:
+            return f"Worth mending: the mismatch costs more than {100 * limit:.3g} % of the risk"
+        if high < limit:
+            certain = "waste" in self.draws or self.facts["exact_identification"]
+            return (
+                f"Not worth mending: less than {100 * limit:.3g} % of the risk is lost to it"
+                if certain
+                else f"No cost above {100 * limit:.3g} % of the risk is certain"
+            )
+        return f"Undecided: the interval of the share holds {100 * limit:.3g} %"
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        name = "gap" if "gap" in self.draws else "gap_mixture"
+        low, high = credible_interval(self.draws[name], 0.9)
+        where = "" if name == "gap" else ", averaged over the inputs and the moved inputs,"
+        text = (
+            f"The mismatch of symmetry costs{where} at least {np.median(self.draws[name]):.3g} in "
+            f"risk (90% credible interval of that bound {low:.3g} to {high:.3g}; case "
+            f"{self.facts['case']})"
+        )
+        if "gap_share" in self.draws:
+            low, high = credible_interval(100 * self.draws["gap_share"], 0.9)
+            median = 100 * np.median(self.draws["gap_share"])
+            text += f", {median:.3g} % of the model's risk ({low:.3g} to {high:.3g} %)"
+        text += f". {self.verdict}."
+        if "waste" in self.draws:
+            low, high = credible_interval(self.draws["waste"], 0.9)
+            text += f" The asymmetric part alone wastes {low:.3g} to {high:.3g}."
+        return text + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the posterior of the cost."""
+        from equiprob.plots.approximation_gap import plot_approximation_gap
+
+        return plot_approximation_gap(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ApproximationGap(AbstractEstimator):
+    """Bound the excess risk that a mismatch between model and task forces, from below.
+
+    Args:
+        negligible_share: Share of the risk below which it would not matter to you.
+
+    Assumptions:
+        Those of the two results. Where only bounds on the data error are known, the distance of the
+        model error to the interval between them takes the place of the difference.
+
+    References:
+        Petrache & Trivedi, NeurIPS 2023; MATH 4: (5), (5'), (6), (6').
+    """
+
+    negligible_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check the share."""
+        super().__post_init__()
+        if not 0 <= self.negligible_share < 1:
+            raise ValueError(
+                f"negligible_share must lie between 0 and 1, got {self.negligible_share}"
+            )
+
+    def fit(
+        self,
+        model_error: ModelEquivarianceErrorResult,
+        data_error: DataEquivarianceErrorResult,
+    ) -> ApproximationGapResult:
+        """Combine the two errors.
+
+        Args:
+            model_error: Of the model, with targets if shares of the risk are wanted.
+            data_error: Of the task, on the same output and transformations.
+
+        Returns:
+            Draws of ``gap`` (excess risk at least; in case N, where the truth could be asked,
+            ``gap_mixture``: averaged over inputs and moved inputs), ``gap_share`` of the model's
+            risk, and in case H ``waste``, the exact excess risk of the model's asymmetric part (or
+            ``waste_lower`` and ``waste_upper``).
+
+        Raises:
+            ValueError: If the results speak of different transformations, have different numbers of
+                draws, or nothing is identified (case N, and the model is not exactly equivariant).
+        """
+        if model_error.facts["transform"] != data_error.facts["transform"]:
+            raise ValueError(
+                f"the model error is over {model_error.facts['transform']}, the data error over "
+                f"{data_error.facts['transform']}; fit both to the same transform"
+            )
+        found: set[Diagnostic] = set(model_error.diagnostics) | set(data_error.diagnostics)
+        order = joined(model_error, data_error, found)
+        case, bounds = data_error.case, data_error.bounds
+        e_f = np.zeros_like(model_error.draws["error"])
+        if not model_error.is_exact:
+            e_f = model_error.draws["error"]
+        draws = {}
+        if bounds is not None:
+            lower, upper = (bound[order] for bound in bounds)
+            distance = np.maximum(np.maximum(lower - e_f, e_f - upper), 0.0)
+            if case is Case.HAAR:
+                draws["gap"] = distance**2 / 2
+                draws |= _waste(model_error, lower, upper)
+            else:
+                name = "gap" if case is Case.INVARIANT else "gap_mixture"
+                draws[name] = distance**2 / 4
+        elif model_error.is_exact and "symmetry_cost" in data_error.draws:
+            draws["gap"] = np.maximum(data_error.draws["symmetry_cost"][order], 0.0)
+        else:
+            raise ValueError(
+                "no bound on the approximation gap: the law of the inputs is not invariant, the "
+                "data error is withheld and the model is not exactly equivariant; "
+                "methods.TrainedPair bounds what exact symmetry costs, methods.Oracle and "
+                "methods.MeasuredPairs need no invariant law"
+            )
+        if "gap" in draws and "risk" in model_error.draws:
+            draws["gap_share"] = draws["gap"] / model_error.draws["risk"]
+        names = [name for name in _UNITS if name in draws]
+        return ApproximationGapResult(
+            draws={name: draws[name] for name in names},
+            units=_UNITS,
+            diagnostics=worst_first(found),
+            facts={
+                "transform": model_error.facts["transform"],
+                "case": case.value,
+                "exact_identification": "error" in data_error.draws,
+                "negligible_share": self.negligible_share,
+                "weight_seed": model_error.facts["weight_seed"],
+            },
+            rows={"row_id": model_error.rows["row_id"]},
+        )
+
+
+def _waste(model_error: ModelEquivarianceErrorResult, lower: Any, upper: Any) -> dict[str, Any]:
+    """Return draws of ``|(f - f*)_perp|^2 = R(f) - R(S f) + e*^2 / 2`` (6')."""
+    if "asymmetry_share" not in model_error.draws:
+        return {}
+    saved = model_error.draws["asymmetry_share"] * model_error.draws["risk"]
+    least, most = (np.maximum(saved + bound**2 / 2, 0.0) for bound in (lower, upper))
+    if np.array_equal(lower, upper):
+        return {"waste": least}
+    return {"waste_lower": least, "waste_upper": most}

@@ -1,0 +1,124 @@
+"""Is the model more symmetric than the task, or less?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from equiprob.equivariance.data_error import DataEquivarianceErrorResult
+from equiprob.equivariance.joined import joined
+from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.results import AbstractResult, credible_interval
+
+_SURE = 0.9
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Alignment(AbstractResult):
+    """Model error against data error; made by `align`.
+
+    Draws: ``model_error``, ``data_error`` (or ``data_lower`` and ``data_upper``), ``ratio`` (model
+    over data, where it is identified), and the profiles of both where there are any.
+    """
+
+    @property
+    def p_too_symmetric(self) -> float:
+        """Probability that the model error is below the data error (below its lower bound)."""
+        return float(self.facts["p_too_symmetric"])
+
+    @property
+    def p_too_free(self) -> float:
+        """Probability that the model error is above the data error (above its upper bound)."""
+        return float(self.facts["p_too_free"])
+
+    @property
+    def direction(self) -> str:
+        """Which way to move: ``"less symmetry"``, ``"more symmetry"`` or ``"undecided"``."""
+        if self.p_too_symmetric >= _SURE:
+            return "less symmetry"
+        return "more symmetry" if self.p_too_free >= _SURE else "undecided"
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        below, above = self.p_too_symmetric, self.p_too_free
+        text = (
+            f"The model is more symmetric than the task with probability {below:.2f}, less with "
+            f"probability {above:.2f}: {self.direction}."
+        )
+        if "ratio" in self.draws:
+            low, high = credible_interval(self.draws["ratio"], 0.9)
+            text += f" Model error over data error: {low:.3g} to {high:.3g} (90%)."
+        return text + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw both errors, and both profiles on one axis."""
+        from equiprob.plots.alignment import plot_alignment
+
+        return plot_alignment(self, **kwargs)
+
+
+def align(
+    model_error: ModelEquivarianceErrorResult, data_error: DataEquivarianceErrorResult
+) -> Alignment:
+    """Compare the equivariance errors of a model and of its task.
+
+    Args:
+        model_error: Of the model.
+        data_error: Of the task, over the same transformations.
+
+    Returns:
+        The comparison, with joint draws where both were fitted to the same rows.
+
+    Raises:
+        ValueError: If the transformations or the numbers of draws differ, or the data error is
+            withheld.
+    """
+    if model_error.facts["transform"] != data_error.facts["transform"]:
+        raise ValueError(
+            f"the model error is over {model_error.facts['transform']}, the data error over "
+            f"{data_error.facts['transform']}; fit both to the same transform"
+        )
+    bounds = data_error.bounds
+    if bounds is None:
+        raise ValueError(
+            "the data error is withheld (case N): there is nothing to compare the model error "
+            "with; see the symmetry cost instead"
+        )
+    found: set[Diagnostic] = set(model_error.diagnostics) | set(data_error.diagnostics)
+    order = joined(model_error, data_error, found)
+    lower, upper = (bound[order] for bound in bounds)
+    e_f = model_error.draws["error"]
+    draws = {"model_error": e_f}
+    dims: dict[str, tuple[str, ...]] = {}
+    coords: dict[str, Any] = {}
+    if "error" in data_error.draws:
+        draws["data_error"] = lower
+        if (lower > 0).all():
+            draws["ratio"] = e_f / lower
+    else:
+        draws |= {"data_lower": lower, "data_upper": upper}
+    for name, result, axis in (
+        ("model_profile", model_error, "model_magnitude"),
+        ("data_profile", data_error, "data_magnitude"),
+    ):
+        if "profile" in result.draws:
+            draws[name] = result.draws["profile"]
+            dims[name] = (axis,)
+            coords[axis] = result.coords[result.dims["profile"][0]]
+    return Alignment(
+        draws=draws,
+        dims=dims,
+        coords=coords,
+        units=dict.fromkeys(draws, "output units") | {"ratio": ""},
+        diagnostics=worst_first(found),
+        facts={
+            "transform": model_error.facts["transform"],
+            "p_too_symmetric": float((e_f < lower).mean()),
+            "p_too_free": float((e_f > upper).mean()),
+            "magnitude_label": model_error.facts["magnitude_label"],
+            "magnitude_unit": model_error.facts["magnitude_unit"],
+        },
+        rows={"row_id": model_error.rows["row_id"]},
+    )

@@ -1,0 +1,229 @@
+"""How symmetric is the task?
+
+The data equivariance error ``e* = (E |f*(gX) - rho(g) f*(X)|^2)^(1/2)`` of the unknown regression
+function f*, on the same scale as the model's. What a sample can say of it depends on the law of the
+inputs (MATH: cases H, I and N), and so does what this result holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.equivariance.invariance_check import (
+    InvarianceCheck,
+    InvarianceCheckResult,
+    InvariantLaw,
+)
+from equiprob.equivariance.methods.base import AbstractMethod, Case
+from equiprob.equivariance.methods.symmetrization import Symmetrization
+from equiprob.equivariance.model_error import design_diagnostics
+from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.transforms.actions import Invariant
+from equiprob.transforms.rows import move_rows
+
+_DISTORTION = 1e-3
+"""Relative change of an output's size above which an output action is not orthogonal."""
+
+_UNITS = {
+    "error": "output units",
+    "lower": "output units",
+    "upper": "output units",
+    "profile": "output units",
+    "symmetry_cost": "risk",
+    "symmetry_cost_lower": "risk",
+    "symmetry_cost_upper": "risk",
+}
+
+_WHY = {
+    Case.HAAR: "the law of the inputs is invariant and the transformations' is the group's own",
+    Case.INVARIANT: "the law of the inputs is invariant",
+    Case.NEITHER: "the law of the inputs is not known to be invariant",
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataEquivarianceErrorResult(AbstractResult):
+    """Posterior of the data equivariance error; made by `DataEquivarianceError.fit`."""
+
+    @property
+    def case(self) -> Case:
+        """What was known of the law of the inputs."""
+        return Case(self.facts["case"])
+
+    @property
+    def p_symmetric(self) -> float | None:
+        """Posterior probability of exact symmetry, where the method has one."""
+        value = self.facts.get("p_symmetric")
+        return None if value is None else float(value)
+
+    @property
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Joint draws of a lower and an upper bound on the error; None where it is withheld."""
+        if "error" in self.draws:
+            return self.draws["error"], self.draws["error"]
+        if "lower" in self.draws:
+            return self.draws["lower"], self.draws["upper"]
+        return None
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        text = f"Over {self.facts['transform']}, {_WHY[self.case]} (case {self.case.value}). "
+        if "error" in self.draws:
+            low, high = credible_interval(self.draws["error"], 0.9)
+            text += (
+                f"The task itself changes by {np.median(self.draws['error']):.3g} (root mean "
+                f"square; 90% credible interval {low:.3g} to {high:.3g})."
+            )
+        elif "lower" in self.draws:
+            low = np.quantile(self.draws["lower"], 0.05)
+            high = np.quantile(self.draws["upper"], 0.95)
+            text += (
+                f"The task itself changes by at least {low:.3g} and at most {high:.3g} (root mean "
+                f"square; each bound holds with probability 95%)."
+            )
+        if "symmetry_cost" in self.draws:
+            cost = self.draws["symmetry_cost"]
+            low, high = credible_interval(cost, 0.9)
+            text += (
+                f" The best exactly symmetric predictor has {np.median(cost):.3g} more risk than "
+                f"the best predictor ({low:.3g} to {high:.3g})."
+            )
+        elif self.case is Case.NEITHER and "symmetry_cost_upper" in self.draws:
+            high = np.quantile(self.draws["symmetry_cost_upper"], 0.95)
+            text += (
+                f" Exact symmetry costs at most {high:.3g} in risk (with probability 95%); "
+                f"methods.TrainedPair estimates it."
+            )
+        if self.p_symmetric is not None:
+            text += f" Probability of exact symmetry: {self.p_symmetric:.2f}."
+        return text + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the posterior of the error, or of its two bounds, and of the symmetry cost."""
+        from equiprob.plots.data_error import plot_data_error
+
+        return plot_data_error(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DataEquivarianceError(AbstractEstimator):
+    """Estimate how far the task is from equivariant, with a posterior.
+
+    Args:
+        method: How: `methods.Symmetrization` (bounds from any predictor), `methods.TrainedPair`,
+            `methods.GaussianProcess`, `methods.Oracle` or `methods.MeasuredPairs`.
+
+    Assumptions:
+        Rows (or groups) are independent, and the predictor was not trained on them.
+
+    References:
+        Petrache & Trivedi, NeurIPS 2023; MATH 3.
+    """
+
+    method: AbstractMethod = field(default_factory=Symmetrization)
+
+    def fit(
+        self, orbits: OrbitTable, *, law: InvariantLaw | InvarianceCheckResult | None = None
+    ) -> DataEquivarianceErrorResult:
+        """Fit to an orbit table with targets.
+
+        Args:
+            orbits: The table of one output.
+            law: What is known of the law of the inputs: ``InvariantLaw()`` promises that it is
+                invariant, an `InvarianceCheck` result has looked. When left out, the check is run
+                (where the method depends on it).
+
+        Returns:
+            Draws of ``error``, or of ``lower`` and ``upper`` where only bounds are identified, and
+            of ``symmetry_cost`` (or its bounds). In case N the error is withheld.
+
+        Raises:
+            ValueError: If targets are missing, the output action is not orthogonal, or the method
+                cannot be used on this table.
+            TypeError: If `law` or the method is of another type.
+        """
+        if not isinstance(self.method, AbstractMethod):
+            raise TypeError(f"method must be one of ep.methods, got {self.method!r}")
+        if law is not None and not isinstance(law, InvariantLaw | InvarianceCheckResult):
+            raise TypeError(
+                f"law must be ep.InvariantLaw(), the result of ep.InvarianceCheck().fit(...) or "
+                f"None, got {law!r}"
+            )
+        _check_orthogonal(orbits)
+        found = design_diagnostics(orbits)
+        if law is None and self.method.depends_on_law:
+            check = InvarianceCheck(n_draws=self.n_draws, weight_seed=self.weight_seed)
+            law = check.fit(orbits.finite.x, orbits.transform)
+        case = _case(orbits, law)
+        if isinstance(law, InvarianceCheckResult) and case is not Case.NEITHER:
+            found.add(Diagnostic.INDICATIVE)
+        if case is Case.NEITHER and self.method.depends_on_law:
+            found.add(Diagnostic.LAW_NOT_INVARIANT)
+        evidence = self.method.evidence(orbits, case, n_draws=self.n_draws, seed=self.weight_seed)
+        table = orbits.finite
+        order = [*_UNITS]
+        names = sorted(evidence.draws, key=order.index)
+        return DataEquivarianceErrorResult(
+            draws={name: evidence.draws[name] for name in names},
+            dims=evidence.dims,
+            coords=evidence.coords,
+            units=_UNITS,
+            diagnostics=worst_first(found | evidence.found),
+            facts={
+                "transform": str(table.transform),
+                "output": table.outputs[0],
+                "method": type(self.method).__name__,
+                "case": case.value,
+                "n_rows": len(table),
+                "weight_seed": self.weight_seed,
+                "auc": None if not isinstance(law, InvarianceCheckResult) else law.facts["auc"],
+                "magnitude_label": table.transform.magnitude_label,
+                "magnitude_unit": table.transform.magnitude_unit,
+                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
+                **evidence.facts,
+            },
+            rows={"row_id": table.row_ids},
+        )
+
+
+def _case(orbits: OrbitTable, law: InvariantLaw | InvarianceCheckResult | None) -> Case:
+    promised = isinstance(law, InvariantLaw)
+    checked = isinstance(law, InvarianceCheckResult) and law.is_invariant
+    if not (promised or checked):
+        return Case.NEITHER
+    return Case.HAAR if orbits.transform.is_haar else Case.INVARIANT
+
+
+def _check_orthogonal(orbits: OrbitTable) -> None:
+    """Raise where the output action changes the size of an output: the identities need it kept."""
+    table = orbits.finite
+    stats, transform = table.only, table.transform
+    output_action = transform.output_action
+    if isinstance(output_action, dict):
+        transform = replace(transform, output_action=output_action[table.outputs[0]])
+    n = min(len(table), 32)
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(n, *stats.output_shape))
+    actions = transform.output_actions(values)
+    if all(isinstance(action, Invariant) for action in actions.actions):
+        return
+    parameters = transform.sample_many(generator, n)
+    elements = transform.leaf_elements(actions, parameters, [values.dtype])
+    moved = np.asarray(move_rows(actions, elements, values)).reshape(n, -1)
+    size = np.linalg.norm(values.reshape(n, -1), axis=1)
+    distortion = np.abs(np.linalg.norm(moved, axis=1) / size - 1).max()
+    if distortion > _DISTORTION:
+        raise ValueError(
+            f"the output action changes the size of an output by up to {distortion:.2g}: the data "
+            f"error's identities hold for orthogonal actions only; declare outputs that turn or "
+            f"permute (positions as displacements, images without interpolation), or use "
+            f"ModelEquivarianceError alone"
+        )

@@ -1,0 +1,71 @@
+"""The data error where targets were measured at moved inputs, too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, final, override
+
+import numpy as np
+
+from equiprob.equivariance.methods.base import AbstractMethod, Case, Evidence
+from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.row_means import RowMeans
+from equiprob.transforms.rows import move_rows
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeasuredPairs(AbstractMethod):
+    """The error from pairs: the table's targets at x, and others measured at g.x.
+
+    Args:
+        parameters: The transformation of each row, ``(row, n_parameters)``, drawn from the
+            transform's law.
+        y_moved: What was measured at the moved inputs, ``(row, ...)`` like the targets.
+        noise_variance: Variance of one measurement, summed over components; both carry it. None
+            where it is not known: the result then is an upper bound.
+
+    Assumptions:
+        The noise of the two measurements is independent given the inputs.
+    """
+
+    parameters: Any = field(repr=False)
+    y_moved: Any = field(repr=False)
+    noise_variance: float | None = None
+
+    @property
+    @override
+    def depends_on_law(self) -> bool:
+        return False
+
+    @override
+    def evidence(self, orbits: OrbitTable, case: Case, *, n_draws: int, seed: int) -> Evidence:
+        stats, transform, n = orbits.only, orbits.transform, len(orbits)
+        if stats.y is None:
+            raise ValueError("pairs need the targets at x: pass y= to evaluate_orbits")
+        parameters = np.asarray(self.parameters, dtype=np.float64).reshape(n, -1)
+        moved = np.asarray(self.y_moved, dtype=np.float64)
+        if parameters.shape[1] != transform.identity.size or moved.size != stats.y.size:
+            raise ValueError(
+                f"parameters must be ({n}, {transform.identity.size}) and y_moved {n} rows like "
+                f"the targets, got shapes {np.shape(self.parameters)} and {moved.shape}"
+            )
+        shaped = stats.y.reshape(n, *stats.output_shape)
+        actions = transform.output_actions(shaped)
+        elements = transform.leaf_elements(actions, parameters, [shaped.dtype])
+        expected = np.asarray(move_rows(actions, elements, shaped)).reshape(n, -1)
+        squares = ((moved.reshape(n, -1) - expected) ** 2).sum(axis=1)
+        keep = orbits.valid
+        noise = 2 * (self.noise_variance or 0.0)
+        means = RowMeans(orbits.unit_ids[keep], n_draws, seed)
+        error = np.sqrt(np.maximum(means.mean(squares[keep]) - noise, 0.0))
+        if self.noise_variance is None:
+            return Evidence(
+                draws={"lower": np.zeros(n_draws), "upper": error},
+                found={Diagnostic.NOISE_UNKNOWN},
+            )
+        draws = {"error": error}
+        if case is Case.HAAR:
+            draws["symmetry_cost"] = error**2 / 2
+        return Evidence(draws=draws, facts={"noise_variance": float(self.noise_variance)})

@@ -1,0 +1,230 @@
+"""Which transformations does the model respect, up to a tolerance?
+
+The approximate stabilizer ``{g : e_f(g) <= tolerance}``. It need not be a group: only at tolerance
+0 is it closed under composition for sure, so subgroups are checked as groups, element by element.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.equivariance.model_error import design_diagnostics, profile_squared
+from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.diagnostics import worst_first
+from equiprob.posterior.results import AbstractEstimator, AbstractResult
+from equiprob.posterior.row_means import RowMeans
+from equiprob.transforms.base import AbstractTransform
+
+Draws = NDArray[np.float64]
+
+_N_TOLERANCES = 41
+_MOST_ELEMENTS = 64
+"""Elements of a finite group up to which its subgroups are looked for."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StabilizerResult(AbstractResult):
+    """Posterior of the approximate stabilizer; made by `Stabilizer.fit`."""
+
+    @property
+    def probability(self) -> NDArray[np.float64]:
+        """Probability that each transformation is in the stabilizer, ``(transform,)``."""
+        return self.draws["membership"].mean(axis=0)
+
+    @property
+    def largest_magnitude(self) -> float:
+        """The magnitude up to which all transformations are in it, with the stated probability."""
+        return float(self.facts["largest_magnitude"])
+
+    @property
+    def subgroup(self) -> tuple[int, ...] | None:
+        """Elements of the largest subgroup in it with the stated probability (finite groups)."""
+        found = self.facts.get("subgroup")
+        return None if found is None else tuple(found)
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        facts = self.facts
+        sure = int((self.probability >= facts["credibility"]).sum())
+        text = (
+            f"Of {len(self.probability)} {facts['what']} of {facts['transform']}, {sure} change "
+            f"the output by no more than {facts['tolerance']:.3g} with probability "
+            f"{100 * facts['credibility']:.3g} % each. "
+        )
+        unit = facts["magnitude_unit"] and f" {facts['magnitude_unit']}"
+        if facts["largest_magnitude"] > 0:
+            text += (
+                f"All those seen up to {facts['largest_magnitude']:.3g}{unit} do, together with "
+                f"that probability."
+            )
+        else:
+            text += "There is no range of small ones that all do."
+        if self.subgroup is not None:
+            text += (
+                f" The largest subgroup that does has {len(self.subgroup)} of the group's "
+                f"{facts['n_elements']} elements."
+            )
+        return text + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the probability of membership against the size of the transformation."""
+        from equiprob.plots.stabilizer import plot_stabilizer
+
+        return plot_stabilizer(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stabilizer(AbstractEstimator):
+    """Find the transformations that change the output by no more than a tolerance.
+
+    Args:
+        tolerance: Root mean square change of the output that still counts as none, in output units.
+        credibility: The probability that statements are made with.
+        tolerances: Further tolerances for ``measure``; a grid up to the largest error when left
+            out.
+
+    Assumptions:
+        Rows (or groups) are independent draws from the law of the inputs. Transformations that were
+        not evaluated are not spoken of; over magnitude bins, neither is a single transformation.
+
+    References:
+        Petrache & Trivedi, NeurIPS 2023 (the stabilizer up to an error); MATH 5.
+    """
+
+    tolerance: float
+    credibility: float = 0.9
+    tolerances: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        if not (np.isfinite(self.tolerance) and self.tolerance > 0):
+            raise ValueError(
+                f"tolerance must be a positive change of the output, got {self.tolerance}"
+            )
+        if not 0 < self.credibility < 1:
+            raise ValueError(f"credibility must lie between 0 and 1, got {self.credibility}")
+
+    def fit(self, orbits: OrbitTable) -> StabilizerResult:
+        """Fit to an orbit table.
+
+        Args:
+            orbits: The table of one output: crossed or full design for single transformations;
+                otherwise bins of their magnitude are judged.
+
+        Returns:
+            Draws of ``membership`` (0 or 1) by transformation, smallest first, and of ``measure``,
+            the probability of the stabilizer under the transformations' law, by tolerance.
+
+        Raises:
+            ValueError: If a full design did not keep its displacements.
+        """
+        table = orbits.finite
+        means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
+        errors, magnitude, weights, what = _errors(table, means)
+        order = np.argsort(magnitude, kind="stable")
+        sorted_errors, sorted_magnitude = errors[:, order], magnitude[order]
+        grid = self._grid(errors)
+        inside = (sorted_errors <= self.tolerance).astype(np.float64)
+        measure = np.stack([(errors <= eps) @ weights for eps in grid], axis=1)
+        jointly = np.minimum.accumulate(inside, axis=1).mean(axis=0)
+        # All transformations of one magnitude belong to a range or none does.
+        last = np.searchsorted(sorted_magnitude, sorted_magnitude * (1 + 1e-9), side="right") - 1
+        reached = np.flatnonzero(jointly[last] >= self.credibility)
+        subgroup = self._subgroup(table, errors)
+        return StabilizerResult(
+            draws={"membership": inside, "measure": measure},
+            dims={"membership": ("transform",), "measure": ("tolerance",)},
+            coords={"transform": sorted_magnitude, "tolerance": grid},
+            units={"membership": "probability", "measure": "probability"},
+            diagnostics=worst_first(design_diagnostics(orbits)),
+            facts={
+                "transform": str(table.transform),
+                "what": what,
+                "tolerance": self.tolerance,
+                "credibility": self.credibility,
+                "largest_magnitude": float(sorted_magnitude[reached[-1]]) if len(reached) else 0.0,
+                "subgroup": subgroup,
+                "n_elements": None if subgroup is None else errors.shape[1],
+                "n_rows": len(table),
+                "magnitude_label": table.transform.magnitude_label,
+                "magnitude_unit": table.transform.magnitude_unit,
+                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
+            },
+            rows={"row_id": table.row_ids},
+        )
+
+    def _grid(self, errors: Draws) -> Draws:
+        if self.tolerances is not None:
+            return np.unique(np.asarray(self.tolerances, dtype=np.float64))
+        return np.linspace(0.0, 1.05 * max(errors.max(), self.tolerance), _N_TOLERANCES)
+
+    def _subgroup(self, table: OrbitTable, errors: Draws) -> list[int] | None:
+        """Return the largest subgroup whose elements are all inside with enough probability."""
+        finite = table.transform.enumeration()
+        if finite is None or table.design.kind != "full" or len(finite.weights) > _MOST_ELEMENTS:
+            return None
+        groups = subgroups(table.transform)
+        if groups is None:
+            return None
+        inside = errors <= self.tolerance
+        sure = [g for g in groups if inside[:, sorted(g)].all(axis=1).mean() >= self.credibility]
+        return sorted(max(sure, key=len)) if sure else []
+
+
+def subgroups(transform: AbstractTransform) -> set[frozenset[int]] | None:
+    """Return the subgroups of a finite group that up to two elements generate; None if no group."""
+    finite = transform.enumeration()
+    if finite is None:
+        return None
+    elements = finite.parameters
+    n = len(elements)
+    first, second = np.repeat(elements, n, axis=0), np.tile(elements, (n, 1))
+    products = transform.compose(first, second)
+    if products is None:
+        return None
+    place = {tuple(np.round(e, 6)): i for i, e in enumerate(elements)}
+    table = np.array([place[tuple(np.round(p, 6))] for p in products]).reshape(n, n)
+
+    def generated(seeds: set[int]) -> frozenset[int]:
+        group = set(seeds)
+        while True:
+            larger = group | {int(table[i, j]) for i in group for j in group}
+            if larger == group:
+                return frozenset(group)
+            group = larger
+
+    unit = place[tuple(np.round(transform.identity, 6))]
+    cyclic = {generated({unit, i}) for i in range(n)}
+    return cyclic | {generated(set(a | b)) for a in cyclic for b in cyclic}
+
+
+def _errors(table: OrbitTable, means: RowMeans) -> tuple[Draws, Draws, Draws, str]:
+    """Return draws of the error at transformations or magnitude bins, their sizes and weights."""
+    stats, design, transform = table.only, table.design, table.transform
+    if design.kind == "full" and stats.raw is None:
+        raise ValueError("displacements were not kept: pass keep='all' to evaluate_orbits")
+    if design.kind in ("full", "crossed"):
+        each = stats.pair_sq_each
+        if each is None:
+            assert stats.raw is not None, "kept in full designs, as checked above"
+            each = (stats.raw**2).sum(axis=2)
+        squares = profile_squared(each, means, means.mean(each @ design.weights))
+        magnitude = transform.magnitude(table.parameters()[0])
+        return np.sqrt(squares), magnitude, design.weights, "transformations"
+    seen = stats.bin_weight.sum(axis=0) > 0
+    squares = means.ratios(stats.bin_sq[:, seen], stats.bin_weight[:, seen])
+    weights = stats.bin_weight[:, seen].sum(axis=0)
+    return (
+        np.sqrt(np.maximum(squares, 0.0)),
+        table.bin_magnitude[seen],
+        weights / weights.sum(),
+        "magnitude bins",
+    )

@@ -1,0 +1,51 @@
+"""Figures of the data equivariance error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equiprob.plots.style import BAR_NOTE, BLUE, GREY, INK, ORANGE, interval_bar, new_figure
+
+if TYPE_CHECKING:
+    from equiprob.equivariance.data_error import DataEquivarianceErrorResult
+
+
+def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
+    """Draw the error (or what is known to hold it) and the symmetry cost, a panel for each unit.
+
+    Args:
+        result: The fitted result.
+
+    Returns:
+        The Matplotlib figure.
+    """
+    draws = result.draws
+    errors = [n for n in ("error", "lower", "upper") if n in draws]
+    costs = [
+        n for n in ("symmetry_cost", "symmetry_cost_lower", "symmetry_cost_upper") if n in draws
+    ]
+    panels = [
+        (names, label)
+        for names, label in (
+            (errors, "equivariance error of the task (output units, rms)"),
+            (costs, "symmetry cost (risk)"),
+        )
+        if names
+    ]
+    figure, axes = new_figure(4.2 * len(panels) + 0.6, 2.6, columns=len(panels))
+    for ax, (names, label) in zip(np.atleast_1d(axes), panels, strict=True):
+        for place, name in enumerate(reversed(names)):
+            color = {"lower": ORANGE, "upper": GREY}.get(name.rsplit("_", 1)[-1], BLUE)
+            interval_bar(ax, float(place), draws[name], color)
+        shown = [n.removeprefix("symmetry_cost_").replace("symmetry_cost", "cost") for n in names]
+        ax.set_yticks(range(len(names)), list(reversed(shown)))
+        ax.set_ylim(-0.7, len(names) - 0.3)
+        if min(draws[n].min() for n in names) >= 0:
+            ax.set_xlim(left=0)
+        else:
+            ax.axvline(0, color=INK, linewidth=0.8)
+        ax.set_xlabel(label)
+    figure.supxlabel(BAR_NOTE, fontsize=8)
+    return figure
