@@ -88,6 +88,8 @@ class DataEquivarianceErrorResult(AbstractResult):
                 f"The task itself changes by at least {low:.3g} and at most {high:.3g} (root mean "
                 f"square; each bound holds with probability 95%)."
             )
+        else:
+            text += "The data error is withheld: the truth at moved inputs is not identified."
         if "symmetry_cost" in self.draws:
             cost = self.draws["symmetry_cost"]
             low, high = credible_interval(cost, 0.9)

@@ -33,7 +33,7 @@ def plot_approximation_gap(result: ApproximationGapResult) -> Any:
         interval_bar(ax, float(place), result.draws[name], BLUE if "gap" in name else GREY)
     ax.set_yticks(range(len(names)), [_LABELS[n] for n in reversed(names)])
     ax.set_ylim(-0.7, len(names) - 0.3)
-    ax.set_xlim(left=0)
+    ax.set_xlim(left=-0.03 * ax.get_xlim()[1])  # a point at zero shows whole
     ax.set_xlabel("excess risk")
     figure.supxlabel(BAR_NOTE, fontsize=8)
     return figure

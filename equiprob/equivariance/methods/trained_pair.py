@@ -66,10 +66,11 @@ class TrainedPair(AbstractMethod):
                 f"or evaluate it under the whole group"
             )
         free = ((stats.y - stats.base) ** 2).sum(axis=1)
-        cost = self._difference(table, constrained, free, n_draws, seed)
+        # Where the symmetric predictor is the better one, it is the best unconstrained one, too.
+        cost = np.maximum(self._difference(table, constrained, free, n_draws, seed), 0.0)
         draws = {"symmetry_cost": cost}
         if case is Case.HAAR:
-            draws["error"] = np.sqrt(2 * np.maximum(cost, 0.0))
+            draws["error"] = np.sqrt(2 * cost)
         facts = {
             "risk_symmetric": float(constrained.mean()),
             "risk_unconstrained": float(free.mean()),

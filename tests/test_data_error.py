@@ -1,0 +1,226 @@
+"""The error of the task: bounds that hold, cases that withhold, methods that agree."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsRegressor
+
+import equiprob as ep
+from equiprob.equivariance.methods.symmetrization import has_symmetric_law
+from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.testing import disc_task
+
+HAAR = ep.InvariantLaw()
+NEAREST = KNeighborsRegressor(10)
+
+
+def radial(x, y):
+    """Train an exactly invariant predictor: nearest neighbours by radius."""
+
+    def size(rows):
+        return np.linalg.norm(rows, axis=1, keepdims=True)
+
+    model = KNeighborsRegressor(20).fit(size(x), y)
+    return lambda rows: model.predict(size(rows))
+
+
+def fitted(train, task, **options):
+    options = {"n_transforms": 8, "backend": "python"} | options
+    return ep.cross_fit(train, task.x, task.y, task.transform, **options)
+
+
+def symmetrized(table, n_draws=1000, law=HAAR, **options):
+    method = ep.methods.Symmetrization(**options)
+    return ep.DataEquivarianceError(method=method, n_draws=n_draws).fit(table, law=law)
+
+
+def bounds(result, prob=0.95):
+    lower, upper = result.bounds
+    return np.quantile(lower, 1 - prob), np.quantile(upper, prob)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return disc_task(1500, amplitude=0.8, noise=0.2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def table(task):
+    return fitted(NEAREST, task)
+
+
+@pytest.fixture(scope="module")
+def symmetric_table(task):
+    return fitted(radial, task)
+
+
+def test_bounds_are_close_on_the_disc(task, table):
+    lower, upper = bounds(symmetrized(table, noise_variance=task.noise**2))
+    assert task.error / 2 < lower <= task.error <= upper < 1.3 * task.error
+
+
+def test_both_bounds_hold_at_exact_symmetry_and_squares_would_not():
+    runs, held, squared = 60, {"lower": 0, "upper": 0}, 0
+    for seed in range(runs):
+        task = disc_task(120, amplitude=0.0, noise=0.3, seed=seed)
+        result = symmetrized(fitted(NEAREST, task, seed=seed), noise_variance=0.09)
+        lower, upper = bounds(result)
+        held["lower"] += lower <= 0
+        held["upper"] += upper >= 0
+        squared += np.quantile(result.draws["lower"] ** 2 + 1e-12, 0.05) <= 0
+    # At a true coverage of 0.95 fewer than 49 of 60 happens with probability 4e-5.
+    assert stats.binom.cdf(48, runs, 0.95) < 1e-4
+    assert held["lower"] >= 49
+    assert held["upper"] >= 49
+    assert squared == 0
+
+
+def test_unknown_noise_makes_the_upper_bound_loose_and_says_so(task, table):
+    known, unknown = (symmetrized(table, noise_variance=v) for v in (task.noise**2, None))
+    assert bounds(unknown)[1] > bounds(known)[1]
+    assert np.array_equal(unknown.draws["lower"], known.draws["lower"])
+    assert Diagnostic.NOISE_UNKNOWN in unknown.diagnostics
+
+
+def test_repeats_give_the_noise(task, table):
+    noise = 0.2 * np.random.default_rng(1).normal(size=(len(task.x), 3))
+    repeats = task.f_star(task.x)[:, None] + noise
+    result = symmetrized(table, repeats=repeats)
+    # Variance of 1500 x 2 squared normals: five standard errors.
+    assert abs(result.facts["noise_variance"] - 0.04) < 5 * 0.04 * np.sqrt(2 / 3000)
+    with pytest.raises(ValueError, match="at least 2"):
+        symmetrized(table, repeats=repeats[:, :1])
+    with pytest.raises(ValueError, match="not both"):
+        ep.methods.Symmetrization(noise_variance=0.1, repeats=repeats)
+    with pytest.raises(ValueError, match="noise_variance"):
+        ep.methods.Symmetrization(noise_variance=-1.0)
+
+
+def test_combining_predictors_is_no_worse_than_the_worst_of_them(task, table):
+    rough = fitted(KNeighborsRegressor(300), task)
+    alone = bounds(symmetrized(rough, noise_variance=0.04))[0]
+    both = bounds(symmetrized(rough, noise_variance=0.04, others=[table]))[0]
+    assert alone < both <= task.error
+    with pytest.raises(ValueError, match="same rows"):
+        symmetrized(table, others=[fitted(NEAREST, disc_task(100, seed=9))])
+
+
+def test_an_equivariant_predictor_says_nothing_from_below(symmetric_table):
+    result = symmetrized(symmetric_table, noise_variance=0.04)
+    assert (result.draws["lower"] == 0).all()
+    assert Diagnostic.NO_LOWER_BOUND in result.diagnostics
+
+
+def test_in_case_n_the_error_is_withheld_and_the_cost_is_not(task, table, symmetric_table):
+    squeezed = disc_task(600, amplitude=0.8, seed=3)
+    x = squeezed.x * np.array([1.0, 0.3])
+    table_n = ep.cross_fit(
+        NEAREST, x, squeezed.f_star(x), squeezed.transform, n_transforms=8, backend="python"
+    )
+    result = symmetrized(table_n, law=None)
+    assert result.case is ep.methods.Case.NEITHER
+    assert result.bounds is None
+    assert Diagnostic.LAW_NOT_INVARIANT in result.diagnostics
+    assert "withheld" in str(result)
+    assert list(result.draws) == ["symmetry_cost_upper"]
+    pair = ep.methods.TrainedPair(symmetric=symmetric_table)
+    cost = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(table)
+    low, high = cost.interval(0.99).loc["symmetry_cost"]
+    assert low < task.symmetry_cost < high
+    assert low > 0.1
+    assert "error" not in cost.draws
+    both = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(table, law=HAAR)
+    low, high = both.interval(0.99).loc["error"]
+    assert low < task.error < high
+
+
+def test_the_check_is_run_once_when_nothing_is_said(table):
+    result = symmetrized(table, law=None)
+    assert result.case is ep.methods.Case.HAAR
+    assert result.facts["auc"] is not None
+    assert Diagnostic.INDICATIVE in result.diagnostics
+
+
+def test_a_range_of_rotations_is_case_i(task):
+    sixty = ep.transforms.rotations2d(max_angle=np.pi / 3, acts_on="vectors")
+    table = ep.cross_fit(NEAREST, task.x, task.y, sixty, n_transforms=8, backend="python")
+    result = symmetrized(table, noise_variance=0.04)
+    assert result.case is ep.methods.Case.INVARIANT
+    # E |a r (cos(phi + t) - cos(phi))|^2 = a^2 E r^2 (1 - E cos t)
+    truth = 0.8 * np.sqrt(0.5 * (1 - np.sin(np.pi / 3) / (np.pi / 3)))
+    lower, upper = bounds(result)
+    assert 0.3 * truth < lower <= truth <= upper
+
+
+def test_laws_that_prefer_a_direction_are_not_symmetric():
+    import numpyro.distributions as dist
+
+    turns = ep.transforms.rotations2d
+    assert has_symmetric_law(turns(acts_on="vectors"))
+    assert has_symmetric_law(turns(max_angle=1.0, acts_on="vectors"))
+    assert not has_symmetric_law(turns(acts_on="vectors", law=dist.Uniform(0.0, 1.0)))
+    assert has_symmetric_law(ep.transforms.cyclic(5, acts_on="vectors"))
+
+
+def test_oracle_and_measured_pairs_find_the_truth(task, table):
+    oracle = ep.methods.Oracle(f_star=task.f_star, backend="python")
+    generator = np.random.default_rng(2)
+    angle = generator.uniform(-np.pi, np.pi, len(task.x))
+    c, s = np.cos(angle), np.sin(angle)
+    moved = np.stack([c * task.x[:, 0] - s * task.x[:, 1], s * task.x[:, 0] + c * task.x[:, 1]], 1)
+    y_moved = task.f_star(moved) + task.noise * generator.normal(size=len(angle))
+    pairs = ep.methods.MeasuredPairs(
+        parameters=angle[:, None], y_moved=y_moved, noise_variance=task.noise**2
+    )
+    for method in (oracle, pairs):
+        result = ep.DataEquivarianceError(method=method, n_draws=1000).fit(table)
+        low, high = result.interval(0.9999).loc["error"]
+        assert low < task.error < high
+        assert high - low < 0.2
+    bad = ep.methods.MeasuredPairs(parameters=angle, y_moved=y_moved[:5])
+    with pytest.raises(ValueError, match="parameters must be"):
+        ep.DataEquivarianceError(method=bad).fit(table)
+
+
+def test_a_predictor_trained_on_these_rows_is_carried(task):
+    model = KNeighborsRegressor(1).fit(task.x, task.y)
+    seen = ep.evaluate_orbits(
+        model.predict, task.x, task.transform, y=task.y, n_transforms=4, backend="python"
+    )
+    for noise in (None, task.noise**2):
+        result = symmetrized(seen, noise_variance=noise)
+        assert Diagnostic.TRAINED_ON_ROWS in result.diagnostics
+
+
+def test_what_cannot_be_fitted_is_refused(task, table):
+    with pytest.raises(TypeError, match="law must be"):
+        ep.DataEquivarianceError().fit(table, law="invariant")
+    with pytest.raises(TypeError, match="method must be"):
+        ep.DataEquivarianceError(method="gp").fit(table)
+    bare = ep.evaluate_orbits(lambda b: b[:, 0], task.x, task.transform, backend="python")
+    with pytest.raises(ValueError, match="pass y="):
+        symmetrized(bare)
+    scaled = ep.transforms.from_functions(
+        lambda generator: np.array([generator.uniform(0.5, 2.0)]),
+        identity=np.array([1.0]),
+        acts_on=lambda p, row: row,
+        output_action=ep.transforms.Action(lambda p, v: p[0] * v, lambda p, v: v / p[0]),
+    )
+    stretched = ep.evaluate_orbits(
+        lambda b: b[:, 0], task.x, scaled, y=task.y, n_transforms=4, backend="python"
+    )
+    with pytest.raises(ValueError, match="changes the size"):
+        symmetrized(stretched)
+
+
+def test_labels_are_judged_by_the_brier_score():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(400, 2))
+    p = 1 / (1 + np.exp(-2 * x[:, 0]))
+    y = (generator.random(400) < p).astype(int)
+    turns = ep.transforms.rotations2d(acts_on="vectors")
+    table = ep.cross_fit(LogisticRegression(), x, y, turns, n_transforms=8)
+    truth = np.sqrt(2 * 2 * np.var(p))  # two classes; the invariant part of p is constant
+    lower, upper = bounds(symmetrized(table))
+    assert 0.5 * truth < lower <= truth <= upper
