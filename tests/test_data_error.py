@@ -202,9 +202,9 @@ def test_what_cannot_be_fitted_is_refused(task, table):
     with pytest.raises(ValueError, match="pass y="):
         symmetrized(bare)
     scaled = ep.transforms.from_functions(
-        lambda generator: np.array([generator.uniform(0.5, 2.0)]),
-        identity=np.array([1.0]),
-        acts_on=lambda p, row: row,
+        lambda generator: generator.uniform(0.5, 2.0),
+        lambda p, row: row,
+        identity=1.0,
         output_action=ep.transforms.Action(lambda p, v: p[0] * v, lambda p, v: v / p[0]),
     )
     stretched = ep.evaluate_orbits(

@@ -24,7 +24,7 @@ from equiprob.posterior.diagnostics import (
     worst_first,
 )
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
-from equiprob.posterior.row_means import RowMeans
+from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
 from equiprob.transforms.actions import Image
 from equiprob.transforms.base import AbstractTransform
@@ -165,15 +165,18 @@ class InvarianceCheck(AbstractEstimator):
         fold = folds(units, self.n_folds)
         scores = self._scores(still, moved, fold)
         means = RowMeans(units, self.n_draws, self.weight_seed)
-        auc = np.clip(means.mean(_placements(scores, fold, np.ones(n, bool))), 0.0, 1.0)
+
+        def area(chosen: NDArray[np.bool_]) -> Array:
+            draws = means.mean(_placements(scores, fold, chosen))
+            return np.clip(widened_for_cross_fitting(draws), 0.0, 1.0)
+
+        auc = area(np.ones(n, dtype=bool))
         edges = np.unique(np.quantile(magnitude, np.linspace(0, 1, _N_BINS + 1)))
         bins = np.clip(np.searchsorted(edges, magnitude, side="left") - 1, 0, len(edges) - 2)
         if len(edges) < 2:
             bins, edges = np.zeros(n, dtype=np.int64), np.repeat(edges, 2)
         present = [b for b in range(len(edges) - 1) if (bins == b).sum() >= 2 * self.n_folds]
-        profile = [
-            np.clip(means.mean(_placements(scores, fold, bins == b)), 0.0, 1.0) for b in present
-        ]
+        profile = [area(bins == b) for b in present]
         low, high = np.quantile(auc, [0.025, 0.975])
         invariant = max(abs(low - 0.5), abs(high - 0.5)) < self.margin
         odds = scores[0] / np.maximum(1 - scores[0], 1e-12)

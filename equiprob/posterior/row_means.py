@@ -209,6 +209,22 @@ class _Contrast:
         return total / (mass + end_weights.sum(axis=0))
 
 
+_CROSS_FITTED = np.sqrt(2)
+
+
+def widened_for_cross_fitting(draws: Array) -> Array:
+    """Return draws ``(draw, ...)`` with deviations wider by the square root of two.
+
+    Where what is learned from each row is judged on all others, in turns, and there is nothing to
+    learn, the mean is a form ``sum y_i K_ij y_j`` in which each pair of rows enters twice: it has
+    twice the variance that rows taken one by one show. Simulated where nothing was to be learned:
+    standard deviations 1.24 to 1.44 times those of the rows (a classifier's AUC; trees, logistic),
+    and .90 where .95 was asked (the lower bound of `Symmetrization`, nearest neighbours).
+    """
+    middle = np.median(draws, axis=0)
+    return middle + _CROSS_FITTED * (draws - middle)
+
+
 def _spread(draws: Array, stretch: Array, *, positive: bool) -> Array:
     """Stretch deviations from the middle; those of a positive quantity on the log scale."""
     if positive and (draws > 0).all():

@@ -23,7 +23,7 @@ from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evid
 from equiprob.equivariance.model_error import fixed_part_of_mean, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.row_means import RowMeans
+from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
 from equiprob.transforms.base import AbstractTransform, hammersley
 
@@ -35,14 +35,6 @@ _TRAINED = 0.99
 
 _PERFECT = 1e-6
 """Risk over the targets' variance that no predictor of noisy targets has on rows new to it."""
-
-_CROSS_FITTED = np.sqrt(2)
-"""Factor on deviations of the lower bound where predictors were trained on others of these rows.
-
-Near exact symmetry ``<Y, a>`` is then a form ``sum y_i K_ij y_j`` in which each pair of rows enters
-twice, with twice the variance that rows taken one by one show. Simulated at e* = 0 (nearest
-neighbours, nominal 0.95): .90 without it.
-"""
 
 
 @final
@@ -97,7 +89,7 @@ class Symmetrization(AbstractMethod):
             return Evidence(draws={"symmetry_cost_upper": excess}, facts=facts, found=found)
         lower = self._lower(table, case, means, found)
         if table.cross_fitted:
-            lower = np.median(lower) + _CROSS_FITTED * (lower - np.median(lower))
+            lower = widened_for_cross_fitting(lower)
         lower = np.maximum(lower, 0.0)
         upper = np.sqrt((2.0 if case is Case.HAAR else 4.0) * excess)
         risk = means.mean(((stats.y - stats.base) ** 2).sum(axis=1))

@@ -1,0 +1,203 @@
+"""What a mismatch costs, the stabilizer, and which way to move."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import equiprob as ep
+from equiprob.equivariance.stabilizer import subgroups
+from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.testing import disc_task
+
+HAAR = ep.InvariantLaw()
+TASK = disc_task(1500, amplitude=0.8, noise=0.1, seed=0)
+
+
+def model(amplitude):
+    """The truth with another amplitude: its excess risk is (a - 0.8)^2 / 4, all of it waste."""
+    return lambda b: 2 * (b**2).sum(axis=1) - 1 + amplitude * b[:, 0]
+
+
+def orbits_of(amplitude, **options):
+    options = {"n_transforms": 8, "backend": "python", "y": TASK.y} | options
+    return ep.evaluate_orbits(model(amplitude), TASK.x, TASK.transform, **options)
+
+
+def both(amplitude, method=None, law=HAAR, **options):
+    table = orbits_of(amplitude)
+    method = ep.methods.Oracle(f_star=TASK.f_star, backend="python") if method is None else method
+    data = ep.DataEquivarianceError(method=method, n_draws=1000, **options).fit(table, law=law)
+    return ep.ModelEquivarianceError(n_draws=1000).fit(table), data
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 0.3, 1.4])
+def test_the_gap_is_the_excess_risk_where_only_the_size_is_wrong(amplitude):
+    gap = ep.ApproximationGap().fit(*both(amplitude))
+    truth = (amplitude - 0.8) ** 2 / 4
+    low, high = gap.interval(0.9999).loc["gap"]
+    assert low < truth < high
+    assert high < 1.5 * truth
+    low, high = gap.interval(0.9999).loc["waste"]
+    assert low < truth < high
+    assert "Worth mending" in gap.verdict
+
+
+def test_no_mismatch_is_not_worth_mending():
+    gap = ep.ApproximationGap(negligible_share=0.05).fit(*both(0.8))
+    assert "Not worth mending" in gap.verdict
+
+
+def test_bounds_on_the_task_bound_the_cost():
+    model_error, data_error = both(0.0, ep.methods.Symmetrization(noise_variance=0.01))
+    # An invariant model says nothing from below, and the cost is not certain.
+    gap = ep.ApproximationGap().fit(model_error, data_error)
+    assert gap.draws["gap"].max() == 0
+    assert "No cost above" in gap.verdict
+    rough, data_error = both(1.6, ep.methods.Symmetrization(noise_variance=0.01))
+    gap = ep.ApproximationGap().fit(rough, data_error)
+    low, _high = gap.interval(0.999).loc["gap"]
+    assert low > 0
+    assert low < 0.16  # the truth
+    waste = gap.interval(0.999)
+    assert waste.loc["waste_lower", "ci_low"] < 0.16 < waste.loc["waste_upper", "ci_high"]
+
+
+def test_cases_i_and_n_use_their_own_constants():
+    sixty = ep.transforms.rotations2d(max_angle=np.pi / 3, acts_on="vectors")
+    table = ep.evaluate_orbits(
+        model(0.0), TASK.x, sixty, y=TASK.y, n_transforms=8, backend="python"
+    )
+    oracle = ep.methods.Oracle(f_star=TASK.f_star, backend="python")
+    error = ep.ModelEquivarianceError(n_draws=500).fit(table)
+    estimator = ep.DataEquivarianceError(method=oracle, n_draws=500)
+    for law, name in ((HAAR, "gap"), (None, "gap_mixture")):
+        data = estimator.fit(table, law=law)
+        gap = ep.ApproximationGap().fit(error, data)
+        assert np.allclose(gap.draws[name], data.draws["error"] ** 2 / 4)
+
+
+def test_in_case_n_an_exact_model_pays_the_symmetry_cost_and_others_are_refused():
+    symmetric = orbits_of(0.0)
+    pair = ep.methods.TrainedPair(symmetric=symmetric)
+    exact, cost = both(0.0, pair, law=None)
+    free_table = orbits_of(0.8)
+    free = ep.ModelEquivarianceError(n_draws=1000).fit(free_table)
+    cost = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(free_table)
+    gap = ep.ApproximationGap().fit(exact, cost)
+    low, high = gap.interval(0.9999).loc["gap"]
+    assert low < 0.16 < high
+    with pytest.raises(ValueError, match="withheld"):
+        ep.ApproximationGap().fit(free, cost)
+    with pytest.raises(ValueError, match="withheld"):
+        ep.align(free, cost)
+
+
+def test_results_of_other_transformations_or_draws_do_not_mix():
+    error, data = both(0.3)
+    other = ep.evaluate_orbits(
+        model(0.3), TASK.x, ep.transforms.cyclic(4, acts_on="vectors"), backend="python"
+    )
+    for combine in (ep.ApproximationGap().fit, ep.align):
+        with pytest.raises(ValueError, match="same transform"):
+            combine(ep.ModelEquivarianceError(n_draws=1000).fit(other), data)
+        with pytest.raises(ValueError, match="draws"):
+            combine(ep.ModelEquivarianceError(n_draws=500).fit(orbits_of(0.3)), data)
+    reseeded = ep.ModelEquivarianceError(n_draws=1000, weight_seed=1).fit(orbits_of(0.3))
+    assert Diagnostic.JOINED_AS_INDEPENDENT in ep.align(reseeded, data).diagnostics
+    assert Diagnostic.JOINED_AS_INDEPENDENT not in ep.align(error, data).diagnostics
+    with pytest.raises(ValueError, match="negligible_share"):
+        ep.ApproximationGap(negligible_share=2.0)
+
+
+def test_align_says_which_way_to_move():
+    assert ep.align(*both(0.3)).direction == "less symmetry"
+    freer = ep.align(*both(1.4))
+    assert freer.direction == "more symmetry"
+    low, high = freer.interval(0.99).loc["ratio"]
+    assert low < 1.4 / 0.8 < high
+    assert high - low < 0.01  # joint: the same rows weigh the same in both
+
+
+def test_the_stabilizer_of_a_half_turn():
+    c8 = ep.transforms.cyclic(8, acts_on="vectors")
+    table = ep.evaluate_orbits(
+        lambda b: (b**2).sum(axis=1) + b[:, 0] * b[:, 1], TASK.x, c8, backend="python"
+    )
+    result = ep.Stabilizer(tolerance=0.05, n_draws=500).fit(table)
+    assert result.subgroup == (0, 4)
+    assert result.probability.sum() == 2
+    measure = result.draws["measure"]
+    assert (np.diff(measure, axis=1) >= 0).all()
+    assert measure[:, -1].min() == 1
+    everything = ep.Stabilizer(tolerance=5.0, n_draws=500).fit(table)
+    assert len(everything.subgroup) == 8
+
+
+def test_the_largest_range_of_angles():
+    table = orbits_of(0.5, design="crossed", n_transforms=60, y=None)
+    result = ep.Stabilizer(tolerance=0.1, n_draws=500).fit(table)
+    # e(t)^2 = a^2 E r^2 (1 - cos t) = 0.125 (1 - cos t)
+    largest = np.rad2deg(np.arccos(1 - 0.1**2 / 0.125))
+    angles = result.coords["transform"]
+    below = angles[angles <= largest].max()
+    assert result.largest_magnitude <= largest * 1.1
+    assert result.largest_magnitude >= np.sort(angles[angles <= below])[-3]
+    bins = ep.Stabilizer(tolerance=0.1, n_draws=500).fit(orbits_of(0.5))
+    assert bins.facts["what"] == "magnitude bins"
+    assert bins.largest_magnitude <= largest * 1.2
+
+
+def test_membership_is_probable_in_between():
+    table = ep.evaluate_orbits(
+        model(0.5),
+        TASK.x[:60],
+        ep.transforms.cyclic(2, acts_on="vectors"),
+        backend="python",
+    )
+    result = ep.Stabilizer(tolerance=0.5, n_draws=2000).fit(table)  # e of the half turn: 0.5
+    assert 0.02 < result.probability[1] < 0.98
+    assert result.subgroup == (0,)
+
+
+def test_subgroups_of_the_square():
+    found = subgroups(ep.transforms.dihedral(4, acts_on="vectors"))
+    assert found is not None
+    assert sorted(map(len, found)) == [1, 2, 2, 2, 2, 2, 4, 4, 4, 8]
+    assert subgroups(ep.transforms.rotations2d(acts_on="vectors")) is None
+
+
+def test_bad_tolerances_are_refused():
+    for kwargs in ({"tolerance": 0.0}, {"tolerance": 1.0, "credibility": 1.0}):
+        with pytest.raises(ValueError, match=r"toler|credib"):
+            ep.Stabilizer(**kwargs)
+    grid = ep.Stabilizer(tolerance=0.1, tolerances=[0.2, 0.1], n_draws=50).fit(orbits_of(0.5))
+    assert all(a < b for a, b in pairwise(grid.coords["tolerance"]))
+
+
+@pytest.mark.parametrize("kind", ["data", "bounds", "cost", "gap", "align", "stabilizer", "law"])
+def test_results_are_saved_and_drawn(kind, tmp_path):
+    import matplotlib.pyplot as plt
+
+    error, data = both(0.3)
+    if kind == "law":
+        result = ep.InvarianceCheck(n_draws=200).fit(TASK.x[:100], TASK.transform)
+    elif kind == "stabilizer":
+        result = ep.Stabilizer(tolerance=0.1, n_draws=200).fit(orbits_of(0.3))
+    elif kind == "bounds":
+        result = both(0.3, ep.methods.Symmetrization())[1]
+    elif kind == "cost":
+        pair = ep.methods.TrainedPair(symmetric=orbits_of(0.0))
+        result = both(0.8, pair, law=None)[1]
+    else:
+        result = {
+            "data": data,
+            "gap": ep.ApproximationGap().fit(error, data),
+            "align": ep.align(error, data),
+        }[kind]
+    result.save(tmp_path / "r.nc")
+    assert str(ep.load(tmp_path / "r.nc")) == str(result)
+    figure = result.plot()
+    assert figure.axes
+    assert all(ax.get_xlabel() for ax in figure.axes)
+    plt.close(figure)
