@@ -152,7 +152,7 @@ def write_page(records: list[dict[str, Any]]) -> None:
     """Write the page and its figure."""
     table = tabulate([r for r in records if not r["quantity"].startswith("SBC: ")])
     draw(table)
-    runs = int(table["runs"].min())
+    runs = int(table.loc[table["quantity"] == "error", "runs"].max())
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
     PAGE.write_text(
         "# Calibration\n\n"
