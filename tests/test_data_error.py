@@ -224,3 +224,41 @@ def test_labels_are_judged_by_the_brier_score():
     truth = np.sqrt(2 * 2 * np.var(p))  # two classes; the invariant part of p is constant
     lower, upper = bounds(symmetrized(table))
     assert 0.5 * truth < lower <= truth <= upper
+
+
+def test_digits_turned_right_round_cost_much_and_shifted_by_a_pixel_little():
+    from sklearn.datasets import load_digits
+    from sklearn.neural_network import MLPClassifier
+
+    from equiprob.transforms.rows import move_rows
+
+    bunch = load_digits()
+    x, y = (bunch.images[:1000] / 16).astype(np.float32), bunch.target[:1000]
+
+    def trained(transform, copies):
+        def train(rows, labels):
+            generator = np.random.default_rng(0)
+            actions, seen = transform.input_actions(rows), [rows]
+            for _ in range(copies):
+                by = transform.sample_many(generator, len(rows))
+                elements = transform.leaf_elements(actions, by, [rows.dtype])
+                seen.append(np.asarray(move_rows(actions, elements, rows)))
+            network = MLPClassifier((64,), max_iter=200 // (copies + 2), random_state=0)
+            network.fit(np.concatenate(seen).reshape(-1, 64), np.tile(labels, copies + 1))
+            return lambda batch: network.predict_proba(np.asarray(batch).reshape(-1, 64))
+
+        options = {"n_transforms": 6, "backend": "python", "folds": 3}
+        return ep.cross_fit(train, x, y, transform, **options)
+
+    costs = {}
+    for name, transform in {
+        "turned": ep.transforms.rotations2d(),
+        "shifted": ep.transforms.translations(1.0, acts_on="image"),
+    }.items():
+        pair = ep.methods.TrainedPair(symmetric=trained(transform, 6))
+        estimator = ep.DataEquivarianceError(method=pair, n_draws=1000)
+        costs[name] = estimator.fit(trained(transform, 0))
+        assert "error" not in costs[name].draws
+    assert costs["turned"].interval(0.9).loc["symmetry_cost", "ci_low"] > 0.04
+    assert costs["shifted"].interval(0.9).loc["symmetry_cost", "ci_low"] < 0.01
+    assert Diagnostic.NEARLY_SYMMETRIC in costs["shifted"].diagnostics

@@ -80,6 +80,10 @@ class Diagnostic(enum.Enum):
         "a crossed design with fewer than 30 transformations: their share of the uncertainty is "
         "hardly known"
     )
+    NEARLY_SYMMETRIC = (
+        "the symmetric predictor is an average over a range of transformations, which is not "
+        "exactly equivariant: exact symmetry may cost more"
+    )
     BOUNDS_CROSS = (
         "the lower bound exceeds the upper one: the stated noise is too large, or the law of the "
         "inputs is not invariant"

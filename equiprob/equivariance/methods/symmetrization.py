@@ -205,12 +205,18 @@ def symmetric_risk(table: OrbitTable) -> Rows | None:
     squares = (residual**2).sum(axis=1)
     if stats.pair_sq.mean() <= rounding_limit(table) ** 2:
         return squares
-    if not table.transform.is_haar or table.mean_displacement_sq is None:
+    return averaged_risk(table) if table.transform.is_haar else None
+
+
+def averaged_risk(table: OrbitTable) -> Rows | None:
+    """Return each row's squared loss of the model's average; None where it is not available."""
+    stats = table.only
+    assert stats.y is not None, "methods check that there are targets"
+    if table.mean_displacement_sq is None or table.design.kind == "crossed":
         return None
-    if table.design.kind == "crossed":
-        return None
+    residual = stats.y - stats.base
     crossed = (residual * table.mean_displacement).sum(axis=1)
-    return squares - 2 * crossed + table.mean_displacement_sq
+    return (residual**2).sum(axis=1) - 2 * crossed + table.mean_displacement_sq
 
 
 def has_symmetric_law(transform: AbstractTransform) -> bool:

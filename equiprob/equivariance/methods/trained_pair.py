@@ -14,8 +14,9 @@ from typing import final, override
 import numpy as np
 
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
-from equiprob.equivariance.methods.symmetrization import aligned, symmetric_risk
+from equiprob.equivariance.methods.symmetrization import aligned, averaged_risk, symmetric_risk
 from equiprob.orbits.table import OrbitTable, Rows
+from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
 
@@ -29,7 +30,8 @@ class TrainedPair(AbstractMethod):
 
     Args:
         symmetric: The orbit table of the symmetric predictor on the same rows: exactly equivariant,
-            or under a Haar law, whose average over the transformations then is.
+            or under a Haar law, whose average over the transformations then is. Under a range its
+            average is judged, which is nearly symmetric only; the result says so.
         split: Judge the two predictors on different halves of the rows. On the same rows the
             interval is narrower, and too narrow where the cost is zero: the difference then has no
             variance of the usual order.
@@ -58,12 +60,17 @@ class TrainedPair(AbstractMethod):
         symmetric = aligned(self.symmetric, table)
         if stats.y is None or symmetric.only.y is None:
             raise ValueError("the symmetry cost compares risks: pass y= to evaluate_orbits")
+        found: set[Diagnostic] = set()
         constrained = symmetric_risk(symmetric)
+        if constrained is None:
+            found.add(Diagnostic.NEARLY_SYMMETRIC)
+            constrained = averaged_risk(symmetric)
         if constrained is None:
             raise ValueError(
                 f"the symmetric predictor is not equivariant under {symmetric.transform}, and its "
-                f"average over them is not either; pass one that is equivariant by construction, "
-                f"or evaluate it under the whole group"
+                f"average over them is not available ({symmetric.design.kind} design, "
+                f"{symmetric.design.n_transforms} transformations a row); pass one that is "
+                f"equivariant by construction, or at least 2 transformations that rows do not share"
             )
         free = ((stats.y - stats.base) ** 2).sum(axis=1)
         # Where the symmetric predictor is the better one, it is the best unconstrained one, too.
@@ -76,7 +83,7 @@ class TrainedPair(AbstractMethod):
             "risk_unconstrained": float(free.mean()),
             "split": self.split,
         }
-        return Evidence(draws=draws, facts=facts)
+        return Evidence(draws=draws, facts=facts, found=found)
 
     def _difference(
         self, table: OrbitTable, constrained: Rows, free: Rows, n_draws: int, seed: int
