@@ -226,6 +226,7 @@ def test_labels_are_judged_by_the_brier_score():
     assert 0.5 * truth < lower <= truth <= upper
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_digits_turned_right_round_cost_much_and_shifted_by_a_pixel_little():
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
