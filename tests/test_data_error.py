@@ -226,15 +226,14 @@ def test_labels_are_judged_by_the_brier_score():
     assert 0.5 * truth < lower <= truth <= upper
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_digits_turned_right_round_cost_much_and_shifted_by_a_pixel_little():
+def test_digits_turned_right_round_cost_something_and_shifted_by_a_pixel_nothing():
     from sklearn.datasets import load_digits
-    from sklearn.neural_network import MLPClassifier
+    from sklearn.neighbors import KNeighborsClassifier
 
     from equiprob.transforms.rows import move_rows
 
     bunch = load_digits()
-    x, y = (bunch.images[:1000] / 16).astype(np.float32), bunch.target[:1000]
+    x, y = (bunch.images / 16).astype(np.float32), bunch.target
 
     def trained(transform, copies):
         def train(rows, labels):
@@ -244,11 +243,11 @@ def test_digits_turned_right_round_cost_much_and_shifted_by_a_pixel_little():
                 by = transform.sample_many(generator, len(rows))
                 elements = transform.leaf_elements(actions, by, [rows.dtype])
                 seen.append(np.asarray(move_rows(actions, elements, rows)))
-            network = MLPClassifier((64,), max_iter=200 // (copies + 2), random_state=0)
-            network.fit(np.concatenate(seen).reshape(-1, 64), np.tile(labels, copies + 1))
-            return lambda batch: network.predict_proba(np.asarray(batch).reshape(-1, 64))
+            model = KNeighborsClassifier(5, weights="distance")
+            model.fit(np.concatenate(seen).reshape(-1, 64), np.tile(labels, copies + 1))
+            return lambda batch: model.predict_proba(np.asarray(batch).reshape(-1, 64))
 
-        options = {"n_transforms": 6, "backend": "python", "folds": 3}
+        options = {"n_transforms": 4, "backend": "python", "folds": 3}
         return ep.cross_fit(train, x, y, transform, **options)
 
     costs = {}
@@ -256,10 +255,10 @@ def test_digits_turned_right_round_cost_much_and_shifted_by_a_pixel_little():
         "turned": ep.transforms.rotations2d(),
         "shifted": ep.transforms.translations(1.0, acts_on="image"),
     }.items():
-        pair = ep.methods.TrainedPair(symmetric=trained(transform, 6))
+        pair = ep.methods.TrainedPair(symmetric=trained(transform, 5))
         estimator = ep.DataEquivarianceError(method=pair, n_draws=1000)
         costs[name] = estimator.fit(trained(transform, 0))
         assert "error" not in costs[name].draws
-    assert costs["turned"].interval(0.9).loc["symmetry_cost", "ci_low"] > 0.04
-    assert costs["shifted"].interval(0.9).loc["symmetry_cost", "ci_low"] < 0.01
+    assert costs["turned"].interval(0.9).loc["symmetry_cost", "ci_low"] > 0
+    assert costs["shifted"].interval(0.9).loc["symmetry_cost", "ci_low"] == 0
     assert Diagnostic.NEARLY_SYMMETRIC in costs["shifted"].diagnostics
