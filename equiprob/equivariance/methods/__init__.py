@@ -6,3 +6,4 @@ from equiprob.equivariance.methods.measured_pairs import MeasuredPairs as Measur
 from equiprob.equivariance.methods.oracle import Oracle as Oracle
 from equiprob.equivariance.methods.symmetrization import Symmetrization as Symmetrization
 from equiprob.equivariance.methods.trained_pair import TrainedPair as TrainedPair
+from equiprob.equivariance.methods.two_part_process import GaussianProcess as GaussianProcess

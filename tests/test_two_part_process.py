@@ -1,0 +1,106 @@
+"""The Gaussian process: coverage, exact symmetry, and what it refuses."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import equiprob as ep
+from equiprob.testing import disc_task, linear_task
+
+HAAR = ep.InvariantLaw()
+
+
+def fit(task, y=None, *, law=HAAR, n_draws=500, **options):
+    table = ep.evaluate_orbits(
+        lambda b: b[:, 0],
+        task.x,
+        task.transform,
+        y=task.y if y is None else y,
+        n_transforms=2,
+        backend="python",
+    )
+    method = ep.methods.GaussianProcess(**options)
+    return ep.DataEquivarianceError(method=method, n_draws=n_draws).fit(table, law=law)
+
+
+def test_intervals_cover():
+    runs, covered, narrow = 24, 0, 0
+    for seed in range(runs):
+        task = disc_task(80, amplitude=0.8, noise=0.3, seed=seed)
+        draws = fit(task).draws["error"]
+        low, high = np.quantile(draws, [0.05, 0.95])
+        covered += low <= task.error <= high
+        middle, eighth = (low + high) / 2, (high - low) / 16
+        narrow += abs(task.error - middle) <= eighth
+    # At a true coverage of 0.88 fewer than 14 of 24 happens with probability 1e-4.
+    assert stats.binom.cdf(13, runs, 0.88) < 2e-4
+    assert covered >= 14
+    assert narrow < 14  # power
+
+
+def test_exact_symmetry_is_probable_where_it_holds_and_excluded_where_it_does_not():
+    for seed in range(3):
+        symmetric = fit(disc_task(100, amplitude=0.0, noise=0.3, seed=seed))
+        assert symmetric.p_symmetric is not None
+        assert symmetric.p_symmetric > 0.5
+        assert np.median(symmetric.draws["error"]) == 0
+        free = fit(disc_task(100, amplitude=0.8, noise=0.3, seed=seed))
+        assert free.p_symmetric is not None
+        assert free.p_symmetric < 0.01
+    by_slab = symmetric.facts["p_symmetric_by_slab"]
+    values = list(by_slab.values())
+    assert values == sorted(values)  # a wider slab fits chance less well
+    assert "Probability of exact symmetry" in str(symmetric)
+
+
+def test_the_prior_is_the_users():
+    task = disc_task(100, amplitude=0.0, noise=0.3, seed=1)
+    assert fit(task, p_symmetric=0.0).p_symmetric == 0
+    assert fit(task, p_symmetric=1.0).p_symmetric == 1
+    assert (fit(task, p_symmetric=1.0).draws["error"] == 0).all()
+    with pytest.raises(ValueError, match="p_symmetric"):
+        ep.methods.GaussianProcess(p_symmetric=2.0)
+    with pytest.raises(ValueError, match="slab"):
+        ep.methods.GaussianProcess(slab=0.0)
+
+
+def test_vector_outputs_and_finite_groups():
+    task = linear_task(100, optimum=1.0, noise=0.3, seed=3)
+    table = ep.evaluate_orbits(
+        task.predict, task.x, task.transform, y=task.y, n_transforms=2, backend="python"
+    )
+    process = ep.DataEquivarianceError(method=ep.methods.GaussianProcess(), n_draws=500)
+    low, high = process.fit(table, law=HAAR).interval(0.999).loc["error"]
+    assert low < task.error < high
+    symmetric = linear_task(100, optimum=0.0, noise=0.3, seed=3)
+    table = ep.evaluate_orbits(
+        task.predict, symmetric.x, task.transform, y=symmetric.y, n_transforms=2, backend="python"
+    )
+    found = process.fit(table, law=HAAR).p_symmetric
+    assert found is not None
+    assert found > 0.5
+    mirrored = ep.transforms.finite([np.eye(2), np.diag([-1.0, 1.0])], acts_on="vectors")
+    disc = disc_task(100, amplitude=0.8, noise=0.3, seed=0)
+    table = ep.evaluate_orbits(lambda b: b[:, 0], disc.x, mirrored, y=disc.y, backend="python")
+    low, high = process.fit(table, law=HAAR).interval(0.999).loc["error"]
+    assert low < disc.error < high  # a mirror takes off the same term as all rotations
+
+
+def test_seeds_repeat():
+    task = disc_task(40, seed=2)
+    assert np.array_equal(fit(task).draws["error"], fit(task).draws["error"])
+
+
+def test_what_it_cannot_take_is_refused():
+    task = disc_task(60)
+    sixty = ep.transforms.rotations2d(max_angle=1.0, acts_on="vectors")
+    table = ep.evaluate_orbits(lambda b: b[:, 0], task.x, sixty, y=task.y, backend="python")
+    process = ep.DataEquivarianceError(method=ep.methods.GaussianProcess())
+    with pytest.raises(ValueError, match="case I"):
+        process.fit(table, law=HAAR)
+    large = disc_task(2100)
+    with pytest.raises(ValueError, match="up to 2000 rows"):
+        fit(large)
+    bare = ep.evaluate_orbits(lambda b: b[:, 0], task.x, task.transform, backend="python")
+    with pytest.raises(ValueError, match="pass y="):
+        process.fit(bare, law=HAAR)
