@@ -24,18 +24,18 @@ def fit(task, y=None, *, law=HAAR, n_draws=500, **options):
 
 
 def test_intervals_cover():
-    runs, covered, narrow = 24, 0, 0
+    runs, covered, narrow = 16, 0, 0
     for seed in range(runs):
-        task = disc_task(80, amplitude=0.8, noise=0.3, seed=seed)
+        task = disc_task(60, amplitude=0.8, noise=0.3, seed=seed)
         draws = fit(task).draws["error"]
         low, high = np.quantile(draws, [0.05, 0.95])
         covered += low <= task.error <= high
         middle, eighth = (low + high) / 2, (high - low) / 16
         narrow += abs(task.error - middle) <= eighth
-    # At a true coverage of 0.88 fewer than 14 of 24 happens with probability 1e-4.
-    assert stats.binom.cdf(13, runs, 0.88) < 2e-4
-    assert covered >= 14
-    assert narrow < 14  # power
+    # At a true coverage of 0.88 fewer than 9 of 16 happens with probability 4e-4.
+    assert stats.binom.cdf(8, runs, 0.88) < 1e-3
+    assert covered >= 9
+    assert narrow < 9  # power
 
 
 def test_exact_symmetry_is_probable_where_it_holds_and_excluded_where_it_does_not():
@@ -56,7 +56,7 @@ def test_exact_symmetry_is_probable_where_it_holds_and_excluded_where_it_does_no
 def test_the_prior_is_the_users():
     task = disc_task(100, amplitude=0.0, noise=0.3, seed=1)
     assert fit(task, p_symmetric=0.0).p_symmetric == 0
-    assert fit(task, p_symmetric=1.0).p_symmetric == 1
+    assert fit(task, p_symmetric=1.0).p_symmetric == pytest.approx(1.0)
     assert (fit(task, p_symmetric=1.0).draws["error"] == 0).all()
     with pytest.raises(ValueError, match="p_symmetric"):
         ep.methods.GaussianProcess(p_symmetric=2.0)
