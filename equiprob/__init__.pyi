@@ -7,6 +7,8 @@ from equiprob.decisions.compare import compare as compare
 from equiprob.equivariance import methods as methods
 from equiprob.equivariance.alignment import Alignment as Alignment
 from equiprob.equivariance.alignment import align as align
+from equiprob.equivariance.controls import Controls as Controls
+from equiprob.equivariance.controls import controls as controls
 from equiprob.equivariance.cross_fit import cross_fit as cross_fit
 from equiprob.equivariance.data_error import DataEquivarianceError as DataEquivarianceError
 from equiprob.equivariance.invariance_check import InvarianceCheck as InvarianceCheck
@@ -31,6 +33,7 @@ __all__ = [
     "Alignment",
     "ApproximationGap",
     "Comparison",
+    "Controls",
     "DataEquivarianceError",
     "Diagnostic",
     "InvarianceCheck",
@@ -43,6 +46,7 @@ __all__ = [
     "align",
     "check_action",
     "compare",
+    "controls",
     "cross_fit",
     "evaluate_orbits",
     "load",

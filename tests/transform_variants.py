@@ -119,6 +119,28 @@ VARIANTS: dict[str, Variant] = {
     "permutations": Variant(
         _T.permutations(4, output_action="permuted"), ITEMS, is_haar=True, restricted=False
     ),
+    "wrong rotations": Variant(
+        _T.conjugated(_T.rotations2d(**_planar), seed=1),
+        VECTORS,
+        is_haar=True,
+        restricted=False,
+        cdf=stats.uniform(-np.pi, 2 * np.pi).cdf,
+    ),
+    "wrong quarter turns": Variant(
+        _T.conjugated(_T.cyclic(4)), IMAGES, is_haar=True, restricted=False
+    ),
+    "wrong scaling in NumPy": Variant(
+        _T.conjugated(
+            _T.from_functions(
+                lambda generator: np.exp(generator.normal()), _scale_in_numpy, identity=1.0
+            )
+        ),
+        SPATIAL,
+        has_product=False,
+        has_inverse=False,
+        restricted=False,
+        cdf=stats.lognorm(1).cdf,
+    ),
     "functions in NumPy": Variant(
         _T.from_functions(
             lambda generator: np.exp(generator.normal()),

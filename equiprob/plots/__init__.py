@@ -3,6 +3,7 @@
 from equiprob.plots.alignment import plot_alignment
 from equiprob.plots.approximation_gap import plot_approximation_gap
 from equiprob.plots.comparison import plot_comparison
+from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
 from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.local_error import plot_local_error
@@ -14,6 +15,7 @@ __all__ = [
     "plot_alignment",
     "plot_approximation_gap",
     "plot_comparison",
+    "plot_controls",
     "plot_data_error",
     "plot_invariance_check",
     "plot_local_error",

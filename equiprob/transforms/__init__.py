@@ -3,6 +3,7 @@
 from equiprob.transforms.actions import Action
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.check_action import ActionCheck, check_action
+from equiprob.transforms.conjugated import conjugated
 from equiprob.transforms.finite import cyclic, dihedral, finite
 from equiprob.transforms.from_functions import from_functions
 from equiprob.transforms.permutations import permutations
@@ -15,6 +16,7 @@ __all__ = [
     "Action",
     "ActionCheck",
     "check_action",
+    "conjugated",
     "cyclic",
     "dihedral",
     "finite",

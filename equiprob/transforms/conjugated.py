@@ -1,0 +1,184 @@
+"""A wrong group of the right size: the same transformations, acting where they mean nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, final, override
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms.actions import AbstractLeafAction, Action, Element, Image, Invariant
+from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.rows import LeafActions
+
+
+@dataclass(frozen=True)
+class _Coordinates:
+    """Other coordinates for the entries of a row: another order, about another centre.
+
+    Args:
+        seed: Of the order and of the centre.
+        scale: Standard deviation of the centre's coordinates.
+    """
+
+    seed: int
+    scale: float
+
+    def act(self, move: Callable[[Any], Any], row: Any) -> Any:
+        """Go there, move, and come back."""
+        generator = np.random.default_rng(self.seed)
+        order = generator.permutation(row.size)
+        centre = (self.scale * generator.normal(size=row.shape)).astype(row.dtype)
+        moved = move(row.reshape(-1)[order].reshape(row.shape) + centre) - centre
+        return moved.reshape(-1)[np.argsort(order)].reshape(row.shape)
+
+
+@final
+@dataclass(frozen=True)
+class _Elsewhere(AbstractLeafAction):
+    """A built-in action in other coordinates."""
+
+    action: AbstractLeafAction
+    coordinates: _Coordinates
+
+    @override
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        return self.coordinates.act(lambda there: self.action.apply(element, there), leaf)
+
+
+@cache
+def _elsewhere(action: AbstractLeafAction, seed: int, scale: float) -> AbstractLeafAction:
+    """Return the action in other coordinates, the same object for the same arguments."""
+    if isinstance(action, Invariant):
+        return action
+    # A permuted image meets only pixels. Points need another centre, too: two coordinates in
+    # another order turn about the same one.
+    coordinates = _Coordinates(seed, 0.0 if isinstance(action, Image) else scale)
+    if not isinstance(action, Action):
+        return _Elsewhere(action, coordinates)
+    function = action.function
+    return Action(lambda p, row: coordinates.act(lambda there: function(p, there), row))
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conjugated(AbstractTransform):
+    """The law of another transform, acting on inputs in other coordinates.
+
+    The entries of each input leaf that moves are put in a random order, fixed by the seed, and
+    (but for images) shifted by a random vector; then the transformation acts, and all is undone.
+    That is a group of the same size and law, which the task has no reason to respect. Outputs
+    transform as before.
+
+    Args:
+        inner: The transform.
+        seed: Seed of the coordinates.
+        scale: How far apart, in the inputs' unit.
+    """
+
+    inner: AbstractTransform
+    seed: int = 0
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        """Name the transform for people."""
+        return f"wrong {self.inner}"
+
+    @property
+    @override
+    def n_uniforms(self) -> int:
+        return self.inner.n_uniforms
+
+    @override
+    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
+        return self.inner.parameters(uniforms)
+
+    @override
+    def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
+        return self.inner.sample_many(generator, n)
+
+    @override
+    def enumeration(self) -> Enumeration | None:
+        return self.inner.enumeration()
+
+    @property
+    @override
+    def is_haar(self) -> bool:
+        return self.inner.is_haar
+
+    @property
+    @override
+    def is_orthogonal(self) -> bool:
+        return self.inner.is_orthogonal
+
+    @property
+    @override
+    def identity(self) -> Parameters:
+        return self.inner.identity
+
+    @override
+    def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
+        return self.inner.element(parameters)
+
+    @override
+    def inverse(self, parameters: Parameters) -> Parameters:
+        return self.inner.inverse(parameters)
+
+    @override
+    def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
+        return self.inner.compose(first, second)
+
+    @property
+    @override
+    def magnitude_label(self) -> str:
+        return self.inner.magnitude_label
+
+    @property
+    @override
+    def magnitude_unit(self) -> str:
+        return self.inner.magnitude_unit
+
+    @override
+    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
+        return self.inner.magnitude(parameters)
+
+    @override
+    def input_actions(self, x: Any) -> LeafActions:
+        found = self.inner.input_actions(x)
+        actions = (_elsewhere(action, self.seed, self.scale) for action in found.actions)
+        return LeafActions(found.names, tuple(actions))
+
+    @override
+    def leaf_elements(
+        self, actions: LeafActions, parameters: Parameters, dtypes: Any
+    ) -> tuple[dict[str, NDArray[Any]], ...]:
+        within = tuple(a.action if isinstance(a, _Elsewhere) else a for a in actions.actions)
+        return self.inner.leaf_elements(LeafActions(actions.names, within), parameters, dtypes)
+
+
+def conjugated(transform: AbstractTransform, *, seed: int = 0, scale: float = 1.0) -> Conjugated:
+    """Return a wrong group of the same size: `transform`, acting in other coordinates.
+
+    Args:
+        transform: The transform.
+        seed: Seed of the coordinates.
+        scale: How far from the origin the other centre is (each coordinate's standard deviation),
+            in the inputs' unit.
+
+    Returns:
+        The transform of the same law and group. Image pixels are acted on in a random order, other
+        leaves in a random order of their entries and about another centre.
+    """
+    return Conjugated(
+        acts_on=transform.acts_on,
+        output_action=transform.output_action,
+        fill=transform.fill,
+        wrap=transform.wrap,
+        inner=transform,
+        seed=seed,
+        scale=scale,
+    )
