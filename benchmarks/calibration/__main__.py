@@ -1,4 +1,4 @@
-"""Simulate, resume, and write docs/calibration.md.
+"""Simulate, resume, and write the calibration pages.
 
     python -m benchmarks.calibration --replications 400 --processes 2
 
@@ -15,20 +15,25 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from benchmarks.calibration.page import write_page
-from benchmarks.calibration.runs import RUNS, cells, run_cell, sources
+from benchmarks.calibration.runs import RUNS, SUITES, cells, run_cell, sources
+from benchmarks.calibration.task_page import write_task_page
+
+PAGES = {"model": write_page, "task": write_task_page}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
     parser.add_argument("--replications", type=int, default=400)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
     parser.add_argument("--page-only", action="store_true", help="write what there is")
     options = parser.parse_args()
     folder = RUNS / sources()
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         cell: folder / (hashlib.sha256(repr(cell).encode()).hexdigest()[:16] + ".json")
-        for cell in cells(options.replications)
+        for suite in options.suites
+        for cell in cells(suite, options.replications)
     }
     missing = [] if options.page_only else [c for c, path in files.items() if not path.exists()]
     context = multiprocessing.get_context("spawn")
@@ -37,8 +42,13 @@ def main() -> None:
         for done, future in enumerate(as_completed(waiting), 1):
             future.result()
             print(f"{done} of {len(missing)}: {waiting[future]}", flush=True)
-    found = [json.loads(path.read_text()) for path in files.values() if path.exists()]
-    write_page([r for part in found for r in part])
+    for suite in options.suites:
+        found = [
+            json.loads(path.read_text())
+            for cell, path in files.items()
+            if cell.suite == suite and path.exists()
+        ]
+        PAGES[suite]([r for part in found for r in part])
 
 
 if __name__ == "__main__":

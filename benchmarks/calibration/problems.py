@@ -49,12 +49,29 @@ class Outcome:
         draws: ``(draw,)``.
         truth: The population's value.
         plain: Draws of the plain bootstrap, where there is one to compare widths with.
+        side: ``"lower"`` and ``"upper"`` for bounds, which hold on one side.
     """
 
     quantity: str
     draws: Array
     truth: float
     plain: Array | None = None
+    side: str = "both"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number and what it should be.
+
+    Args:
+        quantity: Its name.
+        value: The number, such as a probability.
+        truth: 1 or 0: whether what it is the probability of is the case.
+    """
+
+    quantity: str
+    value: float
+    truth: float
 
 
 def log_normal(sd: float) -> Callable[[np.random.Generator, int], Array]:
@@ -273,7 +290,7 @@ def prior_ranks(smooth: bool, n: int, seed: int) -> Iterator[Outcome]:
         yield Outcome("SBC: first slope", draws["slopes"][:, 0], slopes[0])
 
 
-Problem = Callable[[int, int], Iterator[Outcome]]
+Problem = Callable[[int, int], Iterator[Outcome] | Iterator[Score]]
 
 PROBLEMS: dict[str, Problem] = {
     **{law.name: partial(linear, law, "quasi") for law in LAWS},

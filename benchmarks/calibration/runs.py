@@ -5,37 +5,65 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 import equiprob as ep
 from benchmarks.calibration.page import NOMINAL, SIZES
-from benchmarks.calibration.problems import PROBLEMS, Outcome
+from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
+from benchmarks.calibration.task_problems import TASK_PROBLEMS
 
 RUNS = Path("calibration-runs")
 SEEDS_IN_A_CELL = 50
 
-Cell = tuple[str, int, int]
+
+@dataclass(frozen=True)
+class Cell:
+    """A problem of a suite, a number of rows, and the first of the seeds."""
+
+    suite: str
+    problem: str
+    n: int
+    first: int
+
+
+SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
+    "model": {name: (problem, SIZES) for name, problem in PROBLEMS.items()},
+    "task": TASK_PROBLEMS,
+}
+"""What is simulated together and fills one page."""
 
 
 def sources() -> str:
-    """Return a digest of the package's code: results of other code are not taken over."""
+    """Return a digest of the code: results of other code are not taken over."""
     files = [
         *sorted(Path(ep.__file__).parent.rglob("*.py")),
-        Path(__file__).with_name("problems.py"),
+        *sorted(Path(__file__).parent.glob("*problems.py")),
     ]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:12]
 
 
-def record(outcome: Outcome, n: int, problem: str) -> dict[str, object]:
-    """Return which intervals hold the truth, the width of the one at 0.9, and the truth's rank."""
+def record(outcome: Outcome | Score, n: int, problem: str) -> dict[str, object]:
+    """Return which intervals hold the truth, the width of the one at 0.9, and the truth's rank.
+
+    The width of a bound is the bound.
+    """
+    if isinstance(outcome, Score):
+        found = {"value": outcome.value, "truth": outcome.truth}
+        return {"problem": problem, "n": n, "quantity": outcome.quantity, **found}
     covered, widths = [], {}
     for prob in NOMINAL:
         low, high = np.quantile(outcome.draws, [0.5 - prob / 2, 0.5 + prob / 2])
+        if outcome.side == "lower":
+            low, high = np.quantile(outcome.draws, 1 - prob), np.inf
+            widths[prob] = low
+        elif outcome.side == "upper":
+            low, high = 0.0, np.quantile(outcome.draws, prob)
         covered.append(bool(low <= outcome.truth <= high))
-        widths[prob] = high - low
+        widths.setdefault(prob, high - low)
     ratio = None
     if outcome.plain is not None:
         low, high = np.quantile(outcome.plain, [0.05, 0.95])
@@ -53,19 +81,20 @@ def record(outcome: Outcome, n: int, problem: str) -> dict[str, object]:
 
 def run_cell(cell: Cell, path: Path) -> None:
     """Simulate a cell and write its records; the file appears whole or not at all."""
-    problem, n, first = cell
+    simulate, _ = SUITES[cell.suite][cell.problem]
     records = [
-        record(outcome, n, problem)
-        for seed in range(first, first + SEEDS_IN_A_CELL)
-        for outcome in PROBLEMS[problem](n, seed)
+        record(outcome, cell.n, cell.problem)
+        for seed in range(cell.first, cell.first + SEEDS_IN_A_CELL)
+        for outcome in simulate(cell.n, seed)
     ]
     partial = path.with_suffix(f".partial-{os.getpid()}")
     partial.write_text(json.dumps(records))
     partial.replace(path)
 
 
-def cells(replications: int) -> Iterator[Cell]:
+def cells(suite: str, replications: int) -> Iterator[Cell]:
+    """Return the cells of a suite, such that all problems have few seeds before any has many."""
     for first in range(0, replications, SEEDS_IN_A_CELL):
-        for n in SIZES:
-            for problem in PROBLEMS:
-                yield problem, n, first
+        for problem, (_, sizes) in SUITES[suite].items():
+            for n in sizes:
+                yield Cell(suite, problem, n, first)
