@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 import equiprob as ep
 from equiprob.equivariance.methods.symmetrization import has_symmetric_law
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.testing import disc_task
+from equiprob.testing import digits_task, disc_task, field_task
 
 HAAR = ep.InvariantLaw()
 NEAREST = KNeighborsRegressor(10)
@@ -227,13 +227,10 @@ def test_labels_are_judged_by_the_brier_score():
 
 
 def test_digits_turned_right_round_cost_something_and_shifted_by_a_pixel_nothing():
-    from sklearn.datasets import load_digits
-    from sklearn.neighbors import KNeighborsClassifier
-
     from equiprob.transforms.rows import move_rows
 
-    bunch = load_digits()
-    x, y = (bunch.images / 16).astype(np.float32), bunch.target
+    upright = digits_task()
+    x, y = upright.x, upright.y
 
     def trained(transform, copies):
         def train(rows, labels):
@@ -262,3 +259,43 @@ def test_digits_turned_right_round_cost_something_and_shifted_by_a_pixel_nothing
     assert costs["turned"].interval(0.9).loc["symmetry_cost", "ci_low"] > 0
     assert costs["shifted"].interval(0.9).loc["symmetry_cost", "ci_low"] == 0
     assert Diagnostic.NEARLY_SYMMETRIC in costs["shifted"].diagnostics
+
+
+def test_methods_agree_where_the_law_is_invariant(task, table, symmetric_table):
+    """On the disc, and on digits that were turned at random."""
+    lower, upper = bounds(symmetrized(table, noise_variance=task.noise**2))
+    pair = ep.methods.TrainedPair(symmetric=symmetric_table)
+    priced = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(table, law=HAAR)
+    low, high = priced.interval(0.9).loc["error"]
+    assert low < upper
+    assert high > lower
+    few = disc_task(100, amplitude=0.8, noise=0.2, seed=1)
+    targets = ep.evaluate_orbits(lambda b: b[:, 0], few.x, few.transform, y=few.y, n_transforms=2)
+    process = ep.DataEquivarianceError(method=ep.methods.GaussianProcess(), n_draws=500)
+    low, high = process.fit(targets, law=HAAR).interval(0.9).loc["error"]
+    assert low < upper
+    assert high > lower
+
+    digits = digits_task(turned=True)
+    nearest = KNeighborsClassifier(5)
+
+    def averaged(x, y):
+        copies = np.concatenate([np.rot90(x, k, axes=(1, 2)) for k in range(4)])
+        model = KNeighborsClassifier(5).fit(copies.reshape(-1, 64), np.tile(y, 4))
+        return lambda rows: model.predict_proba(np.asarray(rows).reshape(-1, 64))
+
+    free = ep.cross_fit(nearest, digits.x, digits.y, digits.transform, n_transforms=4, folds=3)
+    symmetric = ep.cross_fit(
+        averaged, digits.x, digits.y, digits.transform, n_transforms=4, folds=3, backend="python"
+    )
+    assert symmetrized(free).interval(0.9).loc["lower", "ci_low"] == 0
+    pair = ep.methods.TrainedPair(symmetric=symmetric)
+    priced = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(free, law=HAAR)
+    assert priced.interval(0.9).loc["symmetry_cost", "ci_low"] == 0
+
+
+def test_vector_fields_are_bounded_too():
+    swirl = field_task(800, amplitude=0.5, noise=0.2)
+    result = symmetrized(fitted(NEAREST, swirl), noise_variance=swirl.noise_variance)
+    lower, upper = bounds(result)
+    assert swirl.error / 2 < lower <= swirl.error <= upper < 1.5 * swirl.error

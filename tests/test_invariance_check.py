@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 import equiprob as ep
+from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.transforms.rows import move_rows
 
 TURNS = ep.transforms.rotations2d(acts_on="vectors")
@@ -88,3 +89,18 @@ def test_bad_settings_are_refused():
         ep.InvarianceCheck(classifier=object())
     with pytest.raises(ValueError, match="too few"):
         FAST.fit(gaussian(6, 0), TURNS)
+
+
+def test_transformed_inputs_where_there_are_none_make_kappa_infinite(tmp_path):
+    x = np.random.default_rng(0).normal(size=(400, 2)) * 0.1 + [3.0, 0.0]
+    half = ep.transforms.cyclic(2, acts_on="vectors")
+    result = FAST.fit(x, half)
+    assert result.kappa == np.inf
+    assert "kappa is infinite" in str(result)
+    result.save(tmp_path / "check.nc")
+    assert ep.load(tmp_path / "check.nc").kappa == np.inf
+    data_error = ep.DataEquivarianceError(n_draws=200).fit(
+        ep.evaluate_orbits(lambda b: b[:, 0], x, half, y=x[:, 1], n_transforms=2), law=result
+    )
+    assert data_error.bounds is None
+    assert Diagnostic.LAW_NOT_INVARIANT in data_error.diagnostics

@@ -34,7 +34,8 @@ Array = NDArray[np.float64]
 
 _N_BINS = 6
 _N_TURNS = 3
-_KAPPA_QUANTILE = 0.99
+_KAPPA_SHARE = 0.01
+_KAPPA_ROWS = 10
 
 
 @final
@@ -61,7 +62,9 @@ class InvarianceCheckResult(AbstractResult):
     def kappa(self) -> float:
         """Indicative density ratio of the transformed law to the law of the inputs.
 
-        The 99 % quantile of the classifier's odds; no sample bounds the largest ratio.
+        The largest ratio of the two laws' shares among the sets that the classifier thinks most
+        transformed, from 1 % of the transformed inputs (or ten) upwards; no sample bounds the
+        largest ratio of densities. Infinite where such a set holds no input as it was.
         """
         return float(self.facts["kappa"])
 
@@ -76,6 +79,10 @@ class InvarianceCheckResult(AbstractResult):
             )
         elif low > 0.5:
             verdict = "the law of the inputs is not invariant"
+            if np.isinf(self.kappa):
+                verdict += (
+                    " (kappa is infinite: some transformed inputs lie where there are no others)"
+                )
         else:
             verdict = (
                 f"too few rows to say: neither is a difference seen, nor one beyond the margin of "
@@ -179,7 +186,6 @@ class InvarianceCheck(AbstractEstimator):
         profile = [area(bins == b) for b in present]
         low, high = np.quantile(auc, [0.025, 0.975])
         invariant = max(abs(low - 0.5), abs(high - 0.5)) < self.margin
-        odds = scores[0] / np.maximum(1 - scores[0], 1e-12)
         found: set[Diagnostic] = set()
         if means.n_units < FEW_UNITS:
             found.add(Diagnostic.FEW_ROWS)
@@ -197,7 +203,7 @@ class InvarianceCheck(AbstractEstimator):
                 "auc": float(auc.mean()),
                 "is_invariant": bool(invariant),
                 "margin": self.margin,
-                "kappa": float(np.quantile(odds, _KAPPA_QUANTILE)),
+                "kappa": _largest_ratio(*scores),
                 "n_rows": n,
                 "magnitude_label": transform.magnitude_label,
                 "magnitude_unit": transform.magnitude_unit,
@@ -281,6 +287,16 @@ def _placements(scores: Array, fold: NDArray[np.int64], chosen: NDArray[np.bool_
         values[rows] = losses
         values[rows[chosen[rows]]] += (wins - auc) / here
     return values
+
+
+def _largest_ratio(still: Array, moved: Array) -> float:
+    """Return the largest ratio of shares, moved over still, above a score."""
+    ordered = np.sort(moved)[::-1]
+    fewest = min(max(_KAPPA_ROWS, int(np.ceil(_KAPPA_SHARE * len(moved)))), len(moved))
+    held = np.arange(1, len(moved) + 1)
+    beside = len(still) - np.searchsorted(np.sort(still), ordered, side="left")
+    with np.errstate(divide="ignore"):
+        return float((held / beside)[fewest - 1 :].max())
 
 
 def _share_below(ordered: Array, values: Array) -> Array:
