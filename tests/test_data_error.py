@@ -299,3 +299,12 @@ def test_vector_fields_are_bounded_too():
     result = symmetrized(fitted(NEAREST, swirl), noise_variance=swirl.noise_variance)
     lower, upper = bounds(result)
     assert swirl.error / 2 < lower <= swirl.error <= upper < 1.5 * swirl.error
+
+
+def test_the_oracle_of_a_symmetric_task_says_zero():
+    calm = disc_task(100, amplitude=0.0, noise=0.1)
+    table = ep.evaluate_orbits(lambda b: b[:, 0], calm.x, calm.transform, y=calm.y, n_transforms=4)
+    method = ep.methods.Oracle(f_star=calm.f_star)
+    found = ep.DataEquivarianceError(method=method, n_draws=100).fit(table, law=HAAR)
+    assert (found.draws["error"] == 0).all()
+    assert (found.draws["symmetry_cost"] == 0).all()

@@ -33,7 +33,10 @@ _LENGTHS = np.geomspace(0.25, 4.0, 7)
 """Length scales over the median distance between rows."""
 
 _RATIOS = np.geomspace(0.03, 3.0, 10)
-"""Amplitude of the asymmetric part over that of the symmetric one."""
+"""Size of the asymmetric part over that of the symmetric one, root mean squares over the rows."""
+
+_LEAST_SHARE = 1e-3
+"""Of the kernel's variance, that the symmetric part counts for where it is but a constant."""
 
 _NOISES = np.geomspace(1e-4, 10.0, 16)
 """Variance of the noise over that of the symmetric part."""
@@ -65,9 +68,9 @@ class GaussianProcess(AbstractMethod):
 
     Args:
         p_symmetric: Prior probability of exact symmetry.
-        slab: Scale of the half-normal prior of the asymmetric amplitude over the symmetric one,
-            otherwise. The posterior probability of exact symmetry depends on it: the facts tell it
-            at a third and at three times this scale, too.
+        slab: Scale of the half-normal prior of the asymmetric part's size over the symmetric one's
+            (root mean squares over the rows), otherwise. The posterior probability of exact
+            symmetry depends on it: the facts tell it at a third and at three times this scale, too.
 
     Assumptions:
         Case H: the law of the inputs is invariant and the transformations have the Haar law of a
@@ -174,15 +177,25 @@ class _Kernels:
         return cls(np.stack(squared), np.stack(outputs), float(np.median(between)) or 1.0)
 
     def pair(self, length: float) -> tuple[Array, Array]:
-        """Return the kernels of the symmetric and the asymmetric part, ``(row * k, row * k)``."""
+        """Return the kernels of the symmetric and the asymmetric part, ``(row * k, row * k)``.
+
+        Each is of variance 1, averaged over the rows, the first about its constant: their ratio is
+        one of functions on these rows. As it stands a smooth kernel is many times larger than any
+        function it is used for, and a slab on amplitudes many times wider than it says.
+        """
         n, k = self.squared.shape[1], self.actions.shape[1]
         kernels = np.exp(-0.5 * self.squared / (length * self.distance) ** 2)
         symmetric = np.einsum("gij,gab->iajb", kernels, self.actions) / len(kernels)
         symmetric = symmetric.reshape(n * k, n * k)
         symmetric = (symmetric + symmetric.T) / 2
         whole = np.kron(kernels[0], np.eye(k))
-        constant = np.kron(np.ones((n, n)), self.actions.mean(axis=0))
-        return symmetric + _CONSTANT * constant, whole - symmetric
+        fixed = self.actions.mean(axis=0)
+        rest = whole - symmetric
+        level = np.trace(fixed @ symmetric.reshape(n, k, n, k).mean(axis=(0, 2)))
+        sizes = np.trace(symmetric) / n - level, max(np.trace(rest) / n, 0.0)
+        size = max(sizes[0], _LEAST_SHARE * (sizes[0] + sizes[1]))
+        constant = np.kron(np.ones((n, n)), fixed)
+        return symmetric / size + _CONSTANT * constant, rest / (sizes[1] or 1.0)
 
     def nodes(self, length: float, y: Array) -> list[_Node]:
         """Return the evidence at each amplitude ratio, the overall scale integrated out."""
