@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import equiprob as ep
-from equiprob.equivariance.stabilizer import subgroups
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import disc_task
+from equiprob.transforms.subgroups import subgroups
 
 HAAR = ep.InvariantLaw()
 TASK = disc_task(1500, amplitude=0.8, noise=0.1, seed=0)

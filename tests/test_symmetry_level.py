@@ -221,3 +221,70 @@ def test_range_predictor_averages_within_its_range():
     improved = ((y - shipped(x)) ** 2).mean()
     assert improved < 0.5 * ((y - predict(x)) ** 2).mean()
     assert improved == pytest.approx(direct_risk(predict, x, y, result.shipped_position), abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def half_turn():
+    """A truth that half turns leave alone and quarter turns do not, and a model that both move."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(500, 2))
+    y = x[:, 0] ** 2 - x[:, 1] ** 2 + 0.3 * generator.normal(size=500)
+
+    def predict(rows):
+        return rows[:, 0] ** 2 - rows[:, 1] ** 2 + 0.5 * rows[:, 0]
+
+    turns = ep.transforms.cyclic(4, acts_on="vectors")
+    table = ep.evaluate_orbits(predict, x, turns, y=y, n_transforms=4)
+    return predict, x, y, table
+
+
+def test_the_subgroup_that_the_truth_has_is_found(half_turn):
+    predict, x, y, table = half_turn
+    result = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=500).fit(table)
+    assert list(result.coords["position_grid"]) == ["none", "order 2", "order 4"]
+    assert result.draws["is_best"].mean(axis=0)[1] > 0.99
+    assert result.facts["p_between"] > 0.99
+    assert "'order 2'" in str(result)
+    better = result.predictor(predict)
+    np.testing.assert_allclose(better(x), (predict(x) + predict(-x)) / 2, atol=1e-6)
+    # The average is over the whole subgroup, and the saving is that of the predictor itself.
+    saved = ((predict(x) - y) ** 2 - (better(x) - y) ** 2).mean()
+    assert result.draws["risk_saved"].mean() == pytest.approx(saved, rel=0.02)
+    assert (result.draws["risk_saved"] == result.draws["risk_saved_shipped"]).all()
+    labels = [t.get_text() for t in result.plot().axes[0].get_yticklabels()]
+    assert labels[1] == "order 2   (best: 1.00)"
+
+
+def test_subgroups_are_those_of_a_finite_group_on_whole_orbits(half_turn):
+    predict, x, y, _ = half_turn
+    path = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=100)
+    turns = ep.transforms.cyclic(4, acts_on="vectors")
+    circle = ep.transforms.rotations2d(acts_on="vectors")
+    for transform, keep, message in (
+        (circle, "auto", "needs a finite group"),
+        (turns, "rows", "whole orbit"),
+    ):
+        table = ep.evaluate_orbits(predict, x, transform, y=y, n_transforms=4, keep=keep)
+        with pytest.raises(ValueError, match=message):
+            path.fit(table)
+
+
+def test_subgroups_of_one_order_have_names_of_their_own():
+    flips = ep.transforms.sign_flips(3)
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    table = ep.evaluate_orbits(
+        lambda b: b[:, 0] + b[:, 1] * b[:, 2], x, flips, y=x[:, 0], n_transforms=8
+    )
+    result = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=100).fit(table)
+    names = result.coords["position_grid"]
+    assert len(names) == len(set(names)) == 16  # the subspaces of three bits
+    assert names[0] == "none"
+    assert names[-1] == "order 8"
+
+
+def test_probabilities_of_full_none_and_between_add_up():
+    result = FAST.fit(orbits_of(linear_task(400, optimum=0.0, seed=3), n_transforms=4))
+    ends = [result.facts[name] for name in ("p_full", "p_none", "p_between")]
+    assert sum(ends) == pytest.approx(1)
+    assert ends[0] > 0.2  # the truth, where half of the draws would go beyond the end
+    assert ends[1] == 0

@@ -18,7 +18,7 @@ from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.subgroups import subgroups
 
 Draws = NDArray[np.float64]
 
@@ -177,33 +177,6 @@ class Stabilizer(AbstractEstimator):
         inside = errors <= self.tolerance
         sure = [g for g in groups if inside[:, sorted(g)].all(axis=1).mean() >= self.credibility]
         return sorted(max(sure, key=len)) if sure else []
-
-
-def subgroups(transform: AbstractTransform) -> set[frozenset[int]] | None:
-    """Return the subgroups of a finite group that up to two elements generate; None if no group."""
-    finite = transform.enumeration()
-    if finite is None:
-        return None
-    elements = finite.parameters
-    n = len(elements)
-    first, second = np.repeat(elements, n, axis=0), np.tile(elements, (n, 1))
-    products = transform.compose(first, second)
-    if products is None:
-        return None
-    place = {tuple(np.round(e, 6)): i for i, e in enumerate(elements)}
-    table = np.array([place[tuple(np.round(p, 6))] for p in products]).reshape(n, n)
-
-    def generated(seeds: set[int]) -> frozenset[int]:
-        group = set(seeds)
-        while True:
-            larger = group | {int(table[i, j]) for i in group for j in group}
-            if larger == group:
-                return frozenset(group)
-            group = larger
-
-    unit = place[tuple(np.round(transform.identity, 6))]
-    cyclic = {generated({unit, i}) for i in range(n)}
-    return cyclic | {generated(set(a | b)) for a in cyclic for b in cyclic}
 
 
 def _errors(table: OrbitTable, means: RowMeans) -> tuple[Draws, Draws, Draws, str]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.subgroups import subgroups
 
 
 class PathRisk(NamedTuple):
@@ -32,6 +33,8 @@ class PathRisk(NamedTuple):
         shipped: Coefficients for the average over as many transformations as the table has.
         optimum: Row columns whose ratio of means is the position of least risk, before it is
             clipped to the path; None where there is no closed form.
+        full: Index of the most symmetric position, if there is one.
+        names: What positions are called where they are not numbers.
     """
 
     positions: NDArray[np.float64]
@@ -39,6 +42,8 @@ class PathRisk(NamedTuple):
     limit: NDArray[np.float64]
     shipped: NDArray[np.float64]
     optimum: tuple[Rows, Rows] | None = None
+    full: int | None = None
+    names: tuple[str, ...] | None = None
 
 
 class Shipment(NamedTuple):
@@ -71,6 +76,9 @@ class AbstractPath(abc.ABC):
         """Return the unit of positions."""
         return ""
 
+
+_MOST_NAMED = 4
+"""Order up to which a subgroup is named by its elements."""
 
 _SHARED_ROW = np.zeros(1, dtype=np.uint64)
 """A shipped predictor uses the same transformations for every row: those of this id."""
@@ -110,6 +118,7 @@ class Blend(AbstractPath):
             limit=np.stack([-2 * moved, moved**2, none]),
             shipped=np.stack([-2 * moved, none, moved**2]),
             optimum=(squared - gained, squared),
+            full=0,
         )
 
     @override
@@ -170,6 +179,7 @@ class Range(AbstractPath):
             columns=np.column_stack([origin, excess, spread]),
             limit=np.concatenate([start, one, none]),
             shipped=np.concatenate([start, one, one]),
+            full=n,
         )
 
     @override
@@ -225,6 +235,79 @@ class Range(AbstractPath):
             return distinct[distinct > 0]
         largest = float(np.ceil(magnitudes.max() * 100) / 100)
         return np.linspace(0, largest, 25)[1:]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Subgroups(AbstractPath):
+    """Averages over the subgroups of a finite group, from the model itself to the whole group.
+
+    The positions are subgroups, smallest first; they are named by their order and, where they are
+    small, by their elements' indices. The table must hold the whole orbit: averages are exact, and
+    what is shipped is what was judged.
+    """
+
+    label = "averaged over the subgroup"
+
+    @override
+    def risk(self, table: OrbitTable) -> PathRisk:
+        groups, stats, residual = self._groups(table), table.only, _residual(table)
+        assert stats.raw is not None, "checked with the groups"
+        columns = np.zeros((len(table), len(groups)))
+        for k, group in enumerate(groups):
+            average = stats.raw[:, sorted(group)].mean(axis=1)
+            columns[:, k] = (average**2).sum(axis=1) - 2 * (residual * average).sum(axis=1)
+        columns[:, 0] = 0.0  # the model itself, without rounding
+        same = np.eye(len(groups))
+        same[0, 0] = 0.0
+        return PathRisk(
+            positions=np.arange(len(groups), dtype=np.float64),
+            columns=columns,
+            limit=same,
+            shipped=same,
+            full=len(groups) - 1,
+            names=_names(groups),
+        )
+
+    @override
+    def shipment(self, table: OrbitTable, position: float) -> Shipment:
+        if position == 0:
+            return Shipment(1.0, table.transform.identity[None], np.ones(1))
+        group = sorted(self._groups(table)[round(position)])
+        finite = table.transform.enumeration()
+        assert finite is not None, "subgroups are of finite groups"
+        return Shipment(0.0, finite.parameters[group], np.full(len(group), 1 / len(group)))
+
+    @staticmethod
+    def _groups(table: OrbitTable) -> tuple[frozenset[int], ...]:
+        groups = subgroups(table.transform)
+        if groups is None:
+            raise ValueError(
+                f"paths.Subgroups needs a finite group, and {table.transform} is none; use "
+                f"transforms such as cyclic or dihedral, or paths.Range()"
+            )
+        if table.design.kind != "full" or table.only.raw is None:
+            raise ValueError(
+                "paths.Subgroups needs the whole orbit of each row: pass design='full' and "
+                "keep='all' to evaluate_orbits"
+            )
+        return groups
+
+
+def _names(groups: Sequence[frozenset[int]]) -> tuple[str, ...]:
+    """Return a name for each subgroup: its order, and its elements or a letter."""
+    names = []
+    for k, group in enumerate(groups):
+        alike = [g for g in groups if len(g) == len(group)]
+        name = f"order {len(group)}"
+        if len(group) == 1:
+            name = "none"
+        elif len(alike) > 1 and len(group) <= _MOST_NAMED:
+            name += f" {{{', '.join(map(str, sorted(group)))}}}"
+        elif len(alike) > 1:
+            name += f" ({alike.index(groups[k]) + 1} of {len(alike)})"
+        names.append(name)
+    return tuple(names)
 
 
 def _residual(table: OrbitTable) -> Rows:

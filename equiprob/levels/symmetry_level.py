@@ -78,11 +78,13 @@ class SymmetryLevelResult(AbstractResult):
 
     def __str__(self) -> str:
         """Say what was found."""
-        if "position" not in self.draws:
+        if "risk_saved" not in self.draws:
             return (
                 "The model is equivariant up to rounding: averaging it over the transformations "
                 "changes nothing, and every position on the path is the same model."
             )
+        if "is_best" in self.draws:
+            return self._named + self.cautions
         unit = self.units["position"] and f" {self.units['position']}"
         position, saved = self.draws["position"], self.draws["risk_saved"]
         low, high = credible_interval(position, 0.9)
@@ -90,6 +92,11 @@ class SymmetryLevelResult(AbstractResult):
             f"Along the path '{self.facts['path_label']}' the risk is least at "
             f"{np.median(position):.3g}{unit} (90% credible interval {low:.3g} to {high:.3g}). "
         )
+        if self.facts["p_full"] is not None:
+            text += (
+                f"Probability that full symmetry is best {self.facts['p_full']:.2f}, none "
+                f"{self.facts['p_none']:.2f}, something between {self.facts['p_between']:.2f}. "
+            )
         low, high = credible_interval(saved, 0.9)
         m = self.facts["n_transforms"]
         shipped = np.median(self.draws["risk_saved_shipped"])
@@ -101,6 +108,23 @@ class SymmetryLevelResult(AbstractResult):
             f"other rows than it is judged on, it saves {elsewhere:.3g}."
         )
         return text + self.cautions
+
+    @property
+    def _named(self) -> str:
+        """Say what was found along a path whose positions are names."""
+        names = self.coords["position_grid"]
+        p_best = self.draws["is_best"].mean(axis=0)
+        likely = np.argsort(-p_best)[:3]
+        best = ", ".join(f"'{names[k]}' {p_best[k]:.2f}" for k in likely if p_best[k] >= 0.01)
+        low, high = credible_interval(self.draws["risk_saved"], 0.9)
+        shipped = names[int(self.shipped_position)]
+        return (
+            f"Along the path '{self.facts['path_label']}' the risk is least with probability: "
+            f"{best}. The recommended position, '{shipped}', saves "
+            f"{np.median(self.draws['risk_saved']):.3g} of the risk of {self.facts['risk']:.3g} "
+            f"({low:.3g} to {high:.3g}). Chosen on other rows than it is judged on, it saves "
+            f"{self.facts['risk_saved_cross_fitted']:.3g}."
+        )
 
     def plot(self, **kwargs: Any) -> Any:
         """Draw the risk along the path with the posterior of its optimum."""
@@ -116,7 +140,8 @@ class SymmetryLevel(AbstractEstimator):
 
     Args:
         path: ``Blend()`` between the model and its average, or ``Range()`` of averages over
-            transformations up to a magnitude.
+            transformations up to a magnitude, or ``Subgroups()`` of averages over the subgroups of
+            a finite group.
 
     Assumptions:
         Rows (or groups) are independent and were not trained on; squared error (the Brier score for
@@ -135,12 +160,14 @@ class SymmetryLevel(AbstractEstimator):
             orbits: The table of one output, evaluated with ``y=``.
 
         Returns:
-            Draws of ``position`` (of least risk along the path), ``risk_saved`` at the recommended
+            Draws of ``position`` (of least risk along the path; ``is_best`` for each position where
+            they are subgroups), ``risk_saved`` at the recommended
             position, ``risk_saved_shipped`` (the same for averages over as many transformations as
             the table has), ``risk`` along the path, and ``level``, the equivariance error left at
             the optimum, where the law is Haar and the path a blend. The fact
             ``risk_saved_cross_fitted`` is the mean saving at positions chosen on other rows than
-            they are judged on: net of optimism.
+            they are judged on: net of optimism; ``p_full``, ``p_none`` and ``p_between`` are the
+            probabilities that the end of the path, its beginning, or neither is best.
 
         Raises:
             ValueError: If the table has no targets, several outputs, one transformation for each
@@ -159,6 +186,7 @@ class SymmetryLevel(AbstractEstimator):
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         squared_loss = ((table.only.y - table.only.base) ** 2).sum(axis=1)
         draws = {"risk": _risk_draws(means, risk, squared_loss)}
+        position_draws = None
         stats = table.only
         shipped_index = int(np.argmin(risk.columns.mean(axis=0) @ risk.shipped))
         unchanged = int(np.argmax((risk.limit == 0).all(axis=0)))
@@ -166,23 +194,29 @@ class SymmetryLevel(AbstractEstimator):
             found.add(Diagnostic.UP_TO_ROUNDING)
             shipped_index = unchanged
         else:
-            draws["position"] = _position(means, risk, draws["risk"])
+            position_draws = _position(means, risk, draws["risk"])
+            if risk.names is None:
+                draws["position"] = position_draws
+            else:
+                draws["is_best"] = (position_draws[:, None] == risk.positions).astype(np.float64)
             draws["risk_saved"] = means.mean(-risk.columns @ risk.limit[:, shipped_index])
             draws["risk_saved_shipped"] = means.mean(-risk.columns @ risk.shipped[:, shipped_index])
             if isinstance(self.path, Blend) and table.transform.is_haar:
                 error = np.sqrt(np.maximum(means.mean(stats.pair_sq), 0.0))
                 draws["level"] = draws["position"] * error
-            else:
+            elif risk.names is None:  # averages over subgroups are equivariant under them
                 found.add(Diagnostic.LEVEL_NEEDS_HAAR)
         position = float(risk.positions[shipped_index])
-        order = ("position", "level", "risk_saved", "risk_saved_shipped", "risk")
+        order = ("position", "is_best", "level", "risk_saved", "risk_saved_shipped", "risk")
         unit = self.path.unit(table.transform)
         return SymmetryLevelResult(
             draws={name: draws[name] for name in order if name in draws},
-            dims={"risk": ("position_grid",)},
-            coords={"position_grid": risk.positions},
+            dims={"risk": ("position_grid",), "is_best": ("position_grid",)},
+            coords={
+                "position_grid": risk.positions if risk.names is None else np.array(risk.names)
+            },
             units=dict.fromkeys(("risk_saved", "risk_saved_shipped", "risk"), "risk")
-            | {"position": unit, "level": "output units"},
+            | {"position": unit, "level": "output units", "is_best": "probability"},
             diagnostics=worst_first(found),
             facts={
                 "transform": str(table.transform),
@@ -190,6 +224,7 @@ class SymmetryLevel(AbstractEstimator):
                 "path_label": self.path.label,
                 "shipped_position": position,
                 "unchanged_index": unchanged,
+                **_ends(position_draws, risk, unchanged),
                 "n_rows": len(table),
                 "n_transforms": table.design.n_transforms,
                 "risk": float(squared_loss.mean()),
@@ -200,6 +235,17 @@ class SymmetryLevel(AbstractEstimator):
             shipment=self.path.shipment(table, position),
             transform=table.transform,
         )
+
+
+def _ends(
+    position: NDArray[np.float64] | None, risk: PathRisk, unchanged: int
+) -> dict[str, float | None]:
+    """Return the probabilities that full symmetry, none, or something between is best."""
+    if position is None or risk.full is None:
+        return dict.fromkeys(("p_full", "p_none", "p_between"))
+    full = float((position == risk.positions[risk.full]).mean())
+    none = float((position == risk.positions[unchanged]).mean())
+    return {"p_full": full, "p_none": none, "p_between": 1 - full - none}
 
 
 def _risk_draws(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from equiprob.plots.style import (
     BAND_NOTE,
+    BAR_NOTE,
     BLUE,
     GREY,
     ORANGE,
@@ -35,6 +36,8 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
         The Matplotlib figure.
     """
     positions, risk = result.coords["position_grid"], result.draws["risk"]
+    if positions.dtype.kind in "US":
+        return _plot_named(result, ax)
     # Against the model as it is the rows' own difficulty cancels, which would widen every band.
     change = risk - risk[:, [int(result.facts["unchanged_index"])]]
     if ax is not None:
@@ -53,6 +56,31 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
     _draw(whole, result, positions, change)
     legend_below(figure, whole, columns=3)
     return figure
+
+
+def _plot_named(result: SymmetryLevelResult, ax: Any) -> Any:
+    """Draw a bar for each position that has a name."""
+    names, risk = result.coords["position_grid"], result.draws["risk"]
+    change = risk - risk[:, [int(result.facts["unchanged_index"])]]
+    figure = None
+    if ax is None:
+        figure, ax = new_figure(height=1.4 + 0.35 * len(names))
+    p_best = result.draws["is_best"].mean(axis=0) if "is_best" in result.draws else None
+    shipped = int(result.shipped_position)
+    for k in range(len(names)):
+        interval_bar(ax, -float(k), change[:, k], ORANGE if k == shipped else BLUE)
+    ax.axvline(0, color=GREY, linewidth=1)
+    labels = [
+        str(name) if p_best is None else f"{name}   (best: {p_best[k]:.2f})"
+        for k, name in enumerate(names)
+    ]
+    ax.set_yticks([-float(k) for k in range(len(names))], labels)
+    ax.set_ylim(-len(names) + 0.4, 0.6)
+    ax.set_ylabel(str(result.facts["path_label"]))
+    ax.set_xlabel("change of the risk (expected squared error); orange: recommended")
+    if figure is not None:
+        figure.supxlabel(BAR_NOTE, fontsize=8)
+    return ax.figure
 
 
 def _around_the_optimum(change: NDArray[np.float64]) -> NDArray[np.bool_]:
