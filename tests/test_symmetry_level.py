@@ -255,6 +255,20 @@ def test_the_subgroup_that_the_truth_has_is_found(half_turn):
     assert labels[1] == "order 2   (best: 1.00)"
 
 
+def test_rounding_does_not_choose_between_equal_averages(half_turn):
+    _, x, y, _ = half_turn
+    square = ep.transforms.dihedral(4, acts_on="vectors")
+
+    def predict(rows):  # reflections across the first axis change nothing
+        return rows[:, 0] ** 2 - rows[:, 1] ** 2 + 0.5 * rows[:, 0]
+
+    table = ep.evaluate_orbits(predict, x, square, y=y, n_transforms=8)
+    result = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=200).fit(table)
+    p_best = result.draws["is_best"].mean(axis=0)
+    assert p_best.max() == 1
+    assert len(result.shipment.weights) == 2
+
+
 def test_subgroups_are_those_of_a_finite_group_on_whole_orbits(half_turn):
     predict, x, y, _ = half_turn
     path = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=100)

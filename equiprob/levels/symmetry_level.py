@@ -31,6 +31,9 @@ from equiprob.posterior.weights import folds
 _N_FOLDS = 5
 """Positions chosen on four fifths of the rows are close to the one chosen on all."""
 
+_TIED = 1e-6
+"""Relative difference of risks that is rounding."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -188,7 +191,8 @@ class SymmetryLevel(AbstractEstimator):
         draws = {"risk": _risk_draws(means, risk, squared_loss)}
         position_draws = None
         stats = table.only
-        shipped_index = int(np.argmin(risk.columns.mean(axis=0) @ risk.shipped))
+        along = squared_loss.mean() + risk.columns.mean(axis=0) @ risk.shipped
+        shipped_index = int(_least(along[None])[0])
         unchanged = int(np.argmax((risk.limit == 0).all(axis=0)))
         if stats.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
@@ -268,7 +272,17 @@ def _position(means: RowMeans, risk: PathRisk, along: NDArray[np.float64]) -> ND
         if (means.plain(below[:, None]) > 0).all():
             ends = risk.positions.min(), risk.positions.max()
             return np.clip(means.ratio(above, below), *ends)
-    return risk.positions[np.argmin(along, axis=1)]
+    return risk.positions[_least(along)]
+
+
+def _least(risk: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the first position ``(draw,)`` whose risk is the least, up to rounding.
+
+    Averages over a subgroup and over a larger one are the same model where the rest changes
+    nothing; rounding must not choose between them.
+    """
+    least = risk.min(axis=1, keepdims=True)
+    return np.argmax(risk <= least + _TIED * np.abs(least), axis=1)
 
 
 def _saved_elsewhere(table: OrbitTable, risk: PathRisk) -> NDArray[np.float64]:

@@ -77,7 +77,7 @@ def _plot_named(result: SymmetryLevelResult, ax: Any) -> Any:
     ax.set_yticks([-float(k) for k in range(len(names))], labels)
     ax.set_ylim(-len(names) + 0.4, 0.6)
     ax.set_ylabel(str(result.facts["path_label"]))
-    ax.set_xlabel("change of the risk (expected squared error); orange: recommended")
+    ax.set_xlabel("change of the risk (orange: recommended)")
     if figure is not None:
         figure.supxlabel(BAR_NOTE, fontsize=8)
     return ax.figure
