@@ -308,3 +308,15 @@ def test_the_oracle_of_a_symmetric_task_says_zero():
     found = ep.DataEquivarianceError(method=method, n_draws=100).fit(table, law=HAAR)
     assert (found.draws["error"] == 0).all()
     assert (found.draws["symmetry_cost"] == 0).all()
+
+
+def test_heavy_tailed_noise_is_named_and_normal_noise_is_not():
+    task = disc_task(1500, amplitude=0.3, noise=0.0, seed=0)
+    generator = np.random.default_rng(0)
+    found = []
+    for noise in (generator.standard_t(3, size=1500) / np.sqrt(3), generator.normal(size=1500)):
+        y = task.y + 0.3 * noise
+        table = ep.cross_fit(NEAREST, task.x, y, task.transform, n_transforms=4)
+        found.append(symmetrized(table, noise_variance=0.09).diagnostics)
+    assert Diagnostic.HEAVY_NOISE in found[0]
+    assert Diagnostic.HEAVY_NOISE not in found[1]

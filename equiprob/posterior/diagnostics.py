@@ -76,6 +76,10 @@ class Diagnostic(enum.Enum):
     HEAVY_TAIL = (
         "heavy tail (index above 0.7): a few rows decide the mean, and rows not seen may hold more"
     )
+    HEAVY_NOISE = (
+        "heavy-tailed noise: the mean of squared residuals is more often too small than too large, "
+        "and the upper bound holds less often than stated"
+    )
     FEW_TRANSFORMS = (
         "a crossed design with fewer than 30 transformations: their share of the uncertainty is "
         "hardly known"
