@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from scipy import stats
-from transform_variants import IMAGES, POINTS, VARIANTS, VECTORS, mixture_cdf
+from transform_variants import IMAGES, POINTS, VARIANTS, VECTORS, haar_angle_cdf, mixture_cdf
 
 import equiprob as ep
 
@@ -144,8 +144,12 @@ def test_a_haar_measure_is_invariant(variant):
     finite = transform.enumeration()
     if finite is None:
         fixed, g = draws(transform, 1), draws(transform, 2000, seed=1)
-        angles = transform.compose(fixed, g)[:, 0]
-        assert stats.kstest(angles, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue > CHANCE
+        for product in (transform.compose(fixed, g), transform.compose(g, fixed)):
+            if variant.angle_cdf is not None:
+                assert _angle_pvalue(product, variant.angle_cdf) > CHANCE
+            else:
+                uniform = stats.uniform(-np.pi, 2 * np.pi).cdf
+                assert stats.kstest(product[:, 0], uniform).pvalue > CHANCE
         return
     everything = _sorted_rows(transform, finite.parameters)
     for fixed in draws(transform, 3):
@@ -162,11 +166,23 @@ def test_the_haar_test_has_power():
     angles = limited.compose(draws(limited, 1), draws(limited, 2000, seed=1))[:, 0]
     assert stats.kstest(angles, stats.uniform(-np.pi, 2 * np.pi).cdf).pvalue < CHANCE
 
+    space = ep.transforms.rotations3d(0.8 * np.pi)
+    moved = space.compose(draws(space, 1), draws(space, 2000, seed=1))
+    assert _angle_pvalue(moved, haar_angle_cdf) < CHANCE
+
+
+def _angle_pvalue(rotation_vectors, cdf):
+    """Return the p-value of the law of the angles, that of their axes being uniform."""
+    angle = np.linalg.norm(rotation_vectors[:, :3], axis=1)
+    height = rotation_vectors[:, 2] / angle
+    both = stats.kstest(angle, cdf), stats.kstest(height, stats.uniform(-1, 2).cdf)
+    return min(test.pvalue for test in both)
+
 
 def _sorted_rows(transform, parameters):
     """Return a finite set in an order that depends on its elements alone."""
-    (arrays,) = transform.element(parameters).values()
-    flat = np.round(arrays.reshape(len(parameters), -1), 9) + 0.0
+    arrays = [a.reshape(len(parameters), -1) for a in transform.element(parameters).values()]
+    flat = np.round(np.concatenate(arrays, axis=1), 9) + 0.0
     return flat[np.lexsort(flat.T)]
 
 
@@ -182,7 +198,9 @@ def test_parameters_have_the_law(variant):
     parameters = transform.parameters(u)
     assert parameters.shape == (n, len(transform.identity))
     finite = transform.enumeration()
-    if cdf is not None:
+    if variant.angle_cdf is not None:
+        assert _angle_pvalue(draws(transform, 4000), variant.angle_cdf) > CHANCE
+    elif cdf is not None:
         np.testing.assert_allclose(cdf(parameters), u, atol=1e-6)
     elif transform.n_uniforms == 1:
         counts = [(parameters == p).all(axis=1).mean() for p in finite.parameters]

@@ -18,6 +18,8 @@ POINTS = _rng.normal(size=(6, 4, 2))
 SPATIAL = _rng.normal(size=(6, 3))
 ITEMS = _rng.normal(size=(6, 4, 2))
 IMAGES = _rng.random((6, 5, 5))
+CLOUDS = _rng.normal(size=(6, 4, 3))
+MOMENTA = _rng.normal(size=(6, 3, 4))
 SIGNALS = _rng.normal(size=(6, 7))  # an even length has no shift by half a sample
 
 
@@ -34,6 +36,13 @@ class Variant:
     """Whether its law can be restricted to a range of magnitudes."""
     cdf: Callable[[Any], Any] | None = None
     """The distribution function of the parameter, where it is a number with a density."""
+    angle_cdf: Callable[[Any], Any] | None = None
+    """That of the angle, in radians, where the parameter begins with a rotation vector."""
+
+
+def haar_angle_cdf(angle: Any) -> Any:
+    """The angle of a Haar rotation of space has the density ``(1 - cos) / pi``."""
+    return (angle - np.sin(angle)) / np.pi
 
 
 def mixture_cdf(angle: Any) -> Any:
@@ -67,6 +76,10 @@ _mixture = dist.MixtureSameFamily(
     dist.Categorical(jnp.array([0.3, 0.7])), dist.Normal(jnp.array([-1.0, 0.5]), 0.2)
 )
 _T = ep.transforms
+_turn_and_shuffle = (
+    _T.rotations2d(acts_on="points"),
+    _T.permutations(4, acts_on="permuted"),
+)
 _planar = {"acts_on": "vectors", "output_action": "vectors"}
 _quarter = np.stack([np.linalg.matrix_power(np.array([[0.0, -1], [1, 0]]), k) for k in range(4)])
 
@@ -171,5 +184,62 @@ VARIANTS: dict[str, Variant] = {
         restricted=False,
         cdf=stats.expon.cdf,
         has_inverse=False,
+    ),
+    "rotations3d": Variant(
+        _T.rotations3d(output_action="tensors2"), CLOUDS, is_haar=True, angle_cdf=haar_angle_cdf
+    ),
+    "rotations3d limited": Variant(
+        _T.rotations3d(0.5), CLOUDS, angle_cdf=lambda a: haar_angle_cdf(a) / haar_angle_cdf(0.5)
+    ),
+    "rotations3d proper and improper": Variant(
+        _T.rotations3d(parity="both", output_action="vectors"),
+        CLOUDS,
+        is_haar=True,
+        angle_cdf=haar_angle_cdf,
+    ),
+    "rotations3d improper": Variant(
+        _T.rotations3d(parity="improper"), CLOUDS, angle_cdf=haar_angle_cdf
+    ),
+    "euclidean3d": Variant(_T.euclidean3d(2.0, parity="both", output_action="points"), CLOUDS),
+    "scalings": Variant(
+        _T.scalings(3.0, dimensions=3, acts_on="points"),
+        CLOUDS,
+        cdf=stats.uniform(-np.log(3), 2 * np.log(3)).cdf,
+    ),
+    "scalings of a law": Variant(
+        _T.scalings(law=dist.LogNormal(0.1, 0.5), acts_on="points"),
+        POINTS,
+        restricted=False,
+        cdf=stats.norm(0.1, 0.5).cdf,
+    ),
+    "lorentz": Variant(_T.lorentz(1.5), MOMENTA),
+    "product": Variant(
+        _T.product(*_turn_and_shuffle, commute=True), POINTS, is_haar=True, restricted=False
+    ),
+    "product in order": Variant(
+        _T.product(_T.translations(1.0, dimensions=3), _T.rotations3d(1.0)),
+        CLOUDS,
+        has_product=False,
+        has_inverse=False,
+    ),
+    "product of finite groups": Variant(
+        _T.product(
+            _T.cyclic(4, acts_on="points"), _T.permutations(4, acts_on="permuted"), commute=True
+        ),
+        POINTS,
+        is_haar=True,
+        restricted=False,
+    ),
+    "mixture": Variant(
+        _T.mixture(
+            [_T.translations(1.0, dimensions=3), _T.rotations3d(parity="both")], weights=[1, 3]
+        ),
+        CLOUDS,
+        has_product=False,
+    ),
+    "mixture of finite sets": Variant(
+        _T.mixture([_T.dihedral(3, acts_on="points"), _T.cyclic(4, acts_on="points")]),
+        POINTS,
+        has_product=False,
     ),
 }

@@ -7,7 +7,7 @@ inputs (MATH: cases H, I and N), and so does what this result holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -207,10 +207,7 @@ def _case(orbits: OrbitTable, law: InvariantLaw | InvarianceCheckResult | None) 
 def _check_orthogonal(orbits: OrbitTable) -> None:
     """Raise where the output action changes the size of an output: the identities need it kept."""
     table = orbits.finite
-    stats, transform = table.only, table.transform
-    output_action = transform.output_action
-    if isinstance(output_action, dict):
-        transform = replace(transform, output_action=output_action[table.outputs[0]])
+    stats, transform = table.only, table.transform.of_output(table.outputs[0])
     n = min(len(table), 32)
     generator = np.random.default_rng(0)
     values = generator.normal(size=(n, *stats.output_shape))

@@ -26,7 +26,6 @@ from equiprob.posterior.diagnostics import (
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
-from equiprob.transforms.actions import Image
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.rows import LeafActions, move_rows
 
@@ -259,7 +258,7 @@ def _resampled_alike(
 
 
 def _interpolates(actions: LeafActions) -> bool:
-    return any(isinstance(action, Image) for action in actions.actions)
+    return any(action.interpolates for action in actions.actions)
 
 
 def _features(x: Any) -> Array:

@@ -31,7 +31,7 @@ from equiprob.orbits.programs import Predict
 from equiprob.posterior.diagnostics import ENOUGH_FOR_FAILURES, FEW_UNITS, Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.actions import Image, Invariant
+from equiprob.transforms.actions import Invariant
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.rows import LeafActions, act_on_row
 
@@ -310,10 +310,10 @@ def _derivative(
 
         return jax.jvp(moved, (at[0],), (direction[0],))
 
-    has_image = any(isinstance(a, Image) for a in (*inward.actions, *outward.actions))
+    has_image = any(a.interpolates for a in (*inward.actions, *outward.actions))
     points = (-_ASIDE, _ASIDE) if has_image else (0.0,)
     tangents = []
-    for axis in np.eye(len(transform.generators)):
+    for axis in np.eye(len(transform.generators), transform.identity.size):
         at_points = []
         for point in points:
             here = transform.identity + point * axis

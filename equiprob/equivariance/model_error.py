@@ -7,7 +7,7 @@ design with the law's marginals; the variance within a row is not, and is never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -47,6 +47,7 @@ _UNITS = {
     "risk": "risk",
     "asymmetry_share": "share of risk",
     "profile": "output units",
+    "error_by_part": "output units",
 }
 
 _CONSTANT = 1e-12
@@ -164,8 +165,9 @@ class ModelEquivarianceError(AbstractEstimator):
             Draws of ``error`` (root mean square norm over output components, in output units),
             ``relative_error`` (of the output's variation over rows), ``profile`` over the magnitude
             of the transformation (or, in crossed designs, over transformations), ``worst_error``
-            (crossed designs: the largest error over the transformations evaluated) and, with
-            targets, ``risk`` and ``asymmetry_share``: the share of it that averaging over the
+            (crossed designs: the largest error over the transformations evaluated), where the law
+            has several parts, ``error_by_part`` (proper and improper, say) and, with targets,
+            ``risk`` and ``asymmetry_share``: the share of it that averaging over the
             transformations removes.
 
         Raises:
@@ -202,7 +204,11 @@ class ModelEquivarianceError(AbstractEstimator):
         rounding = rounding_limit(table)
         if table.noise_repeats == 1 and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)
-        order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share", "profile")
+        if table.transform.parts:
+            draws["error_by_part"] = _root(means.ratios(stats.part_sq, stats.part_weight))
+            coords, dims = _with_parts(table.transform.parts, coords, dims)
+        order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share")
+        order = (*order, "error_by_part", "profile")
         parts = table.variance_parts
         return ModelEquivarianceErrorResult(
             draws={name: draws[name] for name in order if name in draws},
@@ -308,6 +314,11 @@ def profile_squared(each: Draws, means: RowMeans, mean_sq: Draws) -> Draws:
     return np.maximum(plain[:, :-1] * level[:, None], 0.0)
 
 
+def _with_parts(parts: tuple[str, ...], coords: Any, dims: Any) -> tuple[Any, Any]:
+    """Return coordinates and dimensions with those of the parts of the law added."""
+    return {**coords, "part": np.array(parts)}, {**dims, "error_by_part": ("part",)}
+
+
 def _numbers(columns: Draws) -> NDArray[np.uint64]:
     """Return unit ids for a list of transformations."""
     return np.arange(len(columns), dtype=np.uint64)
@@ -388,18 +399,11 @@ def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDA
     return (output.ravel() @ power).reshape(output.shape)
 
 
-def _output_action(table: OrbitTable) -> Any:
-    """Return the declared action on the table's one output."""
-    action = table.transform.output_action
-    return action[table.outputs[0]] if isinstance(action, dict) else action
-
-
 def fixed_part_of_mean(table: OrbitTable, values: Draws) -> Draws:
     """Return the mean of outputs ``(row, k)``, projected onto what all transformations leave."""
-    centre, action = values.mean(axis=0), _output_action(table)
-    if isinstance(action, str) and action == "invariant":
+    centre, alone = values.mean(axis=0), table.transform.of_output(table.outputs[0])
+    if alone.keeps_output:
         return centre
-    alone = replace(table.transform, output_action=action)
     return fixed_part(alone, centre.reshape(table.only.output_shape)).ravel()
 
 
@@ -435,7 +439,7 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
     stats = table.only
     base = stats.base
     centre = fixed_part_of_mean(table, base)
-    invariant = _output_action(table) == "invariant"
+    invariant = table.transform.of_output(table.outputs[0]).keeps_output
     spread = ((base - centre) ** 2).sum(axis=1) - stats.noise_sq / table.noise_repeats
     size = (base**2).sum(axis=1).mean()
     if spread.mean() <= _CONSTANT * size:

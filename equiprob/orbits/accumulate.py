@@ -55,6 +55,28 @@ class MagnitudeBins:
 
 
 @dataclass
+class _BinnedSums:
+    """Weighted sums of squares, and of weights, of each row by bin: ``(row, bin)``."""
+
+    squares: Rows
+    weights: Rows
+
+    @classmethod
+    def of(cls, n_rows: int, n_bins: int) -> _BinnedSums:
+        return cls(np.zeros((n_rows, n_bins)), np.zeros((n_rows, n_bins)))
+
+    def add(self, place: NDArray[np.int64], squares: Rows, weights: Rows) -> None:
+        """Add weighted squares ``(row, transformation)`` to the bins they belong in."""
+        n, n_bins = self.squares.shape
+        cells = (place + n_bins * np.arange(n)[:, None]).ravel()
+        for total, terms in (
+            (self.squares, squares),
+            (self.weights, np.broadcast_to(weights, squares.shape)),
+        ):
+            total += np.bincount(cells, terms.ravel(), minlength=n * n_bins).reshape(n, n_bins)
+
+
+@dataclass
 class ChunkStatistics:
     """Accumulates the statistics of one output over one chunk of rows, in float64.
 
@@ -64,6 +86,8 @@ class ChunkStatistics:
         design: The design.
         magnitudes: Magnitude of each transformation, ``(row, transformation)``.
         bins: The bins of the error by magnitude.
+        part: The part each transformation belongs to, ``(row, transformation)``.
+        n_parts: How many parts the law has (0: it is not reported in parts).
         range_magnitudes: Magnitudes up to which displacements are summed, or None.
         keep_raw: Whether to keep all displacements.
     """
@@ -72,6 +96,8 @@ class ChunkStatistics:
     design: Design
     magnitudes: NDArray[np.float64]
     bins: MagnitudeBins
+    part: NDArray[np.int64]
+    n_parts: int
     range_magnitudes: NDArray[np.float64] | None
     keep_raw: bool
     _seen: int = 0
@@ -85,7 +111,8 @@ class ChunkStatistics:
         n_bins = len(self.bins.magnitude)
         self._sums = np.zeros((n, n_replicates, k))
         self._pair_sq, self._noise, self._noise_of_mean = np.zeros((3, n))
-        self._bin_sq, self._bin_weight = np.zeros((n, n_bins)), np.zeros((n, n_bins))
+        self._bins = _BinnedSums.of(n, n_bins)
+        self._parts = _BinnedSums.of(n, self.n_parts)
         self._each: list[Rows] = []
         self._nonfinite = (~np.isfinite(self.base)).any(axis=1).astype(np.int64)
         if self.range_magnitudes is not None:
@@ -119,14 +146,10 @@ class ChunkStatistics:
         weighted_sq = squared * weights
         self._pair_sq += weighted_sq.sum(axis=1)
         sizes = self.magnitudes[:, start:stop]
-        n, n_bins = self._bin_sq.shape
         place = np.searchsorted(self.bins.edges, sizes, side="right")
-        cells = (place + n_bins * np.arange(n)[:, None]).ravel()
-        for total, terms in (
-            (self._bin_sq, weighted_sq),
-            (self._bin_weight, np.broadcast_to(weights, squared.shape)),
-        ):
-            total += np.bincount(cells, terms.ravel(), minlength=n * n_bins).reshape(n, n_bins)
+        self._bins.add(place, weighted_sq, weights)
+        if self.n_parts:
+            self._parts.add(self.part[:, start:stop], weighted_sq, weights)
         if self.design.kind == "crossed":
             self._each.append(squared)
         replicates = list(self._replicates_within(start, stop))
@@ -169,8 +192,10 @@ class ChunkStatistics:
             displacement=means,
             within_sq=within,
             pair_sq=self._pair_sq,
-            bin_sq=self._bin_sq,
-            bin_weight=self._bin_weight,
+            bin_sq=self._bins.squares,
+            bin_weight=self._bins.weights,
+            part_sq=self._parts.squares,
+            part_weight=self._parts.weights,
             pair_sq_each=np.concatenate(self._each, axis=1) if self._each else None,
             range_sum=self._range_sum / shares[:, None, None] if declared else None,
             range_sq=self._range_sq if declared else None,

@@ -1,8 +1,9 @@
 """Which transformations does each row see, and which averages do they make unbiased?
 
 - ``"quasi"``: two independent replicates, each an equispaced lattice (in several dimensions a
-  Hammersley set) with its own random shift per row. The replicates' sizes are coprime to the
-  symmetry of the pixel grid, with which equispaced transformations would alias.
+  Hammersley set; on rotations of space a design of least energy) with its own random shift per row.
+  The replicates' sizes are coprime to the symmetry of the pixel grid, with which equispaced
+  transformations would alias.
 - ``"random"``: independent draws for each row.
 - ``"crossed"``: one list of independent draws shared by all rows, for profiles over them.
 - ``"full"``: all elements of a finite set, with their probabilities.
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
-from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
+from equiprob.transforms.base import AbstractTransform, Parameters
 
 Kind = Literal["quasi", "random", "crossed", "full"]
 
@@ -75,12 +76,9 @@ class Design:
             return transform.parameters(uniforms.reshape(len(ids), m, dimensions))
         n_shifts = len(self.replicates)
         shifts = keyed_uniforms(self.seed, Purpose.TRANSFORMS, ids, n_shifts * dimensions)
-        shifts = shifts.reshape(len(ids), n_shifts, 1, dimensions)
-        lattices = [
-            (hammersley(size, dimensions) + shifts[:, r]) % 1.0
-            for r, size in enumerate(self.replicates)
-        ]
-        return transform.parameters(np.concatenate(lattices, axis=1))
+        shifts = shifts.reshape(len(ids), n_shifts, dimensions)
+        lattices = [transform.spread(size, shifts[:, r]) for r, size in enumerate(self.replicates)]
+        return np.concatenate(lattices, axis=1)
 
 
 def split_replicates(m: int, grid_symmetry: int) -> tuple[int, ...]:

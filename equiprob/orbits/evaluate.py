@@ -193,11 +193,15 @@ def evaluate_rows(
             size if engine.pads else None,
             probe=start == 0 and noise is None,
         )
-        calls, blocks, magnitudes, floors = chunk
+        calls, blocks, parameters, floors = chunk
+        magnitudes, part = transform.magnitude(parameters), transform.part(parameters)
         for (name, shape), values in zip(outputs.items(), calls, strict=True):
             if are_labels(given[name]):
                 check_probabilities(name, values[0], shape.dtype, start)
-        accumulators = [ChunkStatistics(c, plan, magnitudes, bins, ranges, keep_raw) for c in calls]
+        accumulators = [
+            ChunkStatistics(c, plan, magnitudes, bins, part, len(transform.parts), ranges, keep_raw)
+            for c in calls
+        ]
         with naming_rows(start, stop):
             for block in blocks:
                 for accumulator, leaf in zip(accumulators, block, strict=True):
@@ -241,7 +245,7 @@ def _chunk(
     *,
     probe: bool,
 ) -> tuple[list[Any], Iterator[list[Any]], NDArray[np.float64], list[float]]:
-    """Evaluate one chunk: calls on the rows, blocks of outputs, magnitudes, and rounding floors.
+    """Evaluate one chunk: calls on the rows, blocks of outputs, parameters, rounding floors.
 
     The floors are those of the first chunk; a stochastic model has none.
 
@@ -258,7 +262,7 @@ def _chunk(
     passes = [_flat(leaf, rows=n, leading=2) for leaf in raw]
     floors = [_floor(p, leaf.dtype) if probe else 0.0 for p, leaf in zip(passes, raw, strict=True)]
     calls = [p[:1] if probe else p for p in passes]
-    return calls, blocks, transform.magnitude(parameters[:n]), floors
+    return calls, blocks, parameters[:n], floors
 
 
 def _with_floors(

@@ -37,6 +37,9 @@ class RowStatistics:
         pair_sq: Mean squared displacement, ``(row,)``.
         bin_sq: Weighted sum of squared displacements by magnitude, ``(row, bin)``.
         bin_weight: Sum of weights by magnitude, ``(row, bin)``.
+        part_sq: Weighted sum of squared displacements by part of the law, ``(row, part)``; no
+            columns where it is not reported in parts.
+        part_weight: Sum of weights by part, ``(row, part)``.
         pair_sq_each: Squared displacement by transformation, ``(row, transformation)``; crossed
             designs only.
         range_sum: Weighted sums of displacements up to each magnitude,
@@ -58,6 +61,8 @@ class RowStatistics:
     pair_sq: Rows
     bin_sq: Rows
     bin_weight: Rows
+    part_sq: Rows
+    part_weight: Rows
     pair_sq_each: Rows | None
     range_sum: Rows | None
     range_sq: Rows | None

@@ -4,10 +4,16 @@ from equiprob.transforms.actions import Action
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.check_action import ActionCheck, check_action
 from equiprob.transforms.conjugated import conjugated
+from equiprob.transforms.euclidean3d import euclidean3d
 from equiprob.transforms.finite import cyclic, dihedral, finite
 from equiprob.transforms.from_functions import from_functions
+from equiprob.transforms.lorentz import lorentz
+from equiprob.transforms.mixture import mixture
 from equiprob.transforms.permutations import permutations
+from equiprob.transforms.product import product
 from equiprob.transforms.rotations2d import rotations2d
+from equiprob.transforms.rotations3d import rotations3d
+from equiprob.transforms.scalings import scalings
 from equiprob.transforms.sign_flips import sign_flips
 from equiprob.transforms.translations import translations
 
@@ -19,10 +25,16 @@ __all__ = [
     "conjugated",
     "cyclic",
     "dihedral",
+    "euclidean3d",
     "finite",
     "from_functions",
+    "lorentz",
+    "mixture",
     "permutations",
+    "product",
     "rotations2d",
+    "rotations3d",
+    "scalings",
     "sign_flips",
     "translations",
 ]

@@ -16,6 +16,7 @@ from typing import Any, final, override
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Element = Mapping[str, Any]
 """The arrays that describe one transformation, in the dtype of the leaf they act on."""
@@ -26,6 +27,23 @@ class AbstractLeafAction(abc.ABC):
 
     needs: tuple[tuple[str, ...], ...] = ()
     """Sets of element keys, one of which a transform must provide."""
+
+    tolerance: float = 0.0
+    """Relative error of ``g^-1 g x`` that is no mistake (images interpolate)."""
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether pixels are read between grid points."""
+        return False
+
+    @property
+    def is_users(self) -> bool:
+        """Whether a user's function is called, which JAX may be unable to trace."""
+        return False
+
+    def prepare(self, element: Element) -> Element:
+        """Return what `apply` reads, computed on the host in float64 for ``(...)`` elements."""
+        return element
 
     @abc.abstractmethod
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
@@ -86,6 +104,26 @@ class Points(AbstractLeafAction):
 
 @final
 @dataclass(frozen=True)
+class Tensors2(AbstractLeafAction):
+    """The last two axes are a tensor of order 2, such as a stress: ``T`` becomes ``g T g^T``."""
+
+    needs = (("matrix",), ("scale",), ("shift",))
+
+    @override
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        by_columns = Vectors().apply(element, leaf)
+        return jnp.swapaxes(Vectors().apply(element, jnp.swapaxes(by_columns, -1, -2)), -1, -2)
+
+    @override
+    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+        wrong = Vectors().misfit(shape, element)
+        if wrong or len(shape) < 2 or shape[-2] != shape[-1]:
+            return "tensors of order 2 must end in two axes of the dimension of the space"
+        return None
+
+
+@final
+@dataclass(frozen=True)
 class Permuted(AbstractLeafAction):
     """The first axis of the row is a list of items that changes its order."""
 
@@ -118,6 +156,18 @@ class Image(AbstractLeafAction):
     wrap: bool = False
 
     needs = (("matrix",), ("shift",))
+    tolerance = float("inf")
+
+    @property
+    @override
+    def interpolates(self) -> bool:
+        return True
+
+    @override
+    def prepare(self, element: Element) -> Element:
+        if "matrix" not in element:
+            return element
+        return {**element, "inverse_matrix": np.linalg.inv(element["matrix"])}
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
@@ -192,6 +242,13 @@ class Action(AbstractLeafAction):
     function: Callable[[Any, Any], Any]
     inverse: Callable[[Any, Any], Any] | None = None
 
+    tolerance = 0.5
+
+    @property
+    @override
+    def is_users(self) -> bool:
+        return True
+
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         return self.function(element["parameter"], leaf)
@@ -201,6 +258,7 @@ NAMED_ACTIONS: dict[str, AbstractLeafAction] = {
     "invariant": Invariant(),
     "vectors": Vectors(),
     "points": Points(),
+    "tensors2": Tensors2(),
     "permuted": Permuted(),
     "image": Image(),
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -85,9 +85,30 @@ class AbstractTransform(abc.ABC):
         """Draw `n` independent parameters ``(n, n_parameters)`` from the law."""
         return self.parameters(generator.random((n, self.n_uniforms)))
 
+    def spread(self, n: int, shifts: NDArray[np.float64]) -> Parameters:
+        """Return `n` parameters that represent the law together, moved by a random shift.
+
+        Args:
+            n: How many.
+            shifts: Uniforms ``(..., n_uniforms)``, one random shift for each design.
+
+        Returns:
+            Parameters ``(..., n, n_parameters)``, each of which has the law.
+        """
+        return self.parameters((hammersley(n, self.n_uniforms) + shifts[..., None, :]) % 1.0)
+
     def enumeration(self) -> Enumeration | None:
         """Return all elements and their probabilities when there are finitely many, else None."""
         return None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of kinds of transformations whose errors are reported apart; () for one kind."""
+        return ()
+
+    def part(self, parameters: Parameters) -> NDArray[np.int64]:
+        """Return the place in `parts` of ``(...)`` transformations."""
+        return np.zeros(parameters.shape[:-1], dtype=np.int64)
 
     @property
     def is_haar(self) -> bool:
@@ -133,7 +154,7 @@ class AbstractTransform(abc.ABC):
 
     @property
     def generators(self) -> tuple[tuple[str, str], ...]:
-        """Name and unit of each parameter that moves continuously away from the identity."""
+        """Name and unit of the parameters (the first ones) that move continuously."""
         return ()
 
     @property
@@ -183,6 +204,16 @@ class AbstractTransform(abc.ABC):
                 move, or has a shape that the action cannot take.
         """
         return self._match(self.acts_on, x, argument="acts_on", what="x")
+
+    def of_output(self, name: str) -> AbstractTransform:
+        """Return the transform with the output action of one of several outputs alone."""
+        action = self.output_action
+        return replace(self, output_action=action[name]) if isinstance(action, dict) else self
+
+    @property
+    def keeps_output(self) -> bool:
+        """Whether the output is declared invariant."""
+        return isinstance(self.output_action, str) and self.output_action == "invariant"
 
     def output_actions(self, output: Any) -> LeafActions:
         """Match the declared output action with a model's output (rows first).
@@ -286,8 +317,6 @@ class AbstractTransform(abc.ABC):
         element: dict[str, NDArray[Any]] = {}
         if any(not isinstance(a, Action) for a in needed):
             element = self.element(parameters)
-            if "matrix" in element and any(isinstance(a, Image) for a in needed):
-                element["inverse_matrix"] = np.linalg.inv(element["matrix"])
 
         def cast(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
             return values.astype(dtype) if np.issubdtype(values.dtype, np.inexact) else values
@@ -299,7 +328,8 @@ class AbstractTransform(abc.ABC):
             elif isinstance(action, Action):
                 elements.append({"parameter": cast(parameters, dtype)})
             else:
-                elements.append({k: cast(v, dtype) for k, v in element.items()})
+                prepared = action.prepare(element)
+                elements.append({k: cast(v, dtype) for k, v in prepared.items()})
         return tuple(elements)
 
     def inverse_elements(

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.actions import AbstractLeafAction, Action, Image, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import LeafActions, move_rows
 
@@ -24,9 +24,6 @@ _MOST_ROWS = 256
 
 _ROUNDINGS = 1e3
 """Multiples of the float precision up to which two results are equal up to rounding."""
-
-_UNRELATED = 0.5
-"""Relative error from which a user's round trip is called wrong rather than lossy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,8 +230,7 @@ def _wrong(
     composition_error: float,
 ) -> str:
     """Say what a transformation should not do, or nothing."""
-    lossy = isinstance(action, Image | Action)
-    limit = float("inf") if isinstance(action, Image) else _UNRELATED if lossy else rounding
+    limit = max(action.tolerance, rounding)
     if identity_error > rounding:
         return f"the identity moves it by {identity_error:.2g} of its spread; is identity= right?"
     if round_trip_error > limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, final, override
 
@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.actions import AbstractLeafAction, Action, Element, Image, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Action, Element, Invariant
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.rows import LeafActions
 
@@ -45,6 +45,16 @@ class _Elsewhere(AbstractLeafAction):
     action: AbstractLeafAction
     coordinates: _Coordinates
 
+    @property
+    @override
+    def interpolates(self) -> bool:
+        return self.action.interpolates
+
+    @property
+    @override
+    def is_users(self) -> bool:
+        return self.action.is_users
+
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         return self.coordinates.act(lambda there: self.action.apply(element, there), leaf)
@@ -57,7 +67,7 @@ def _elsewhere(action: AbstractLeafAction, seed: int, scale: float) -> AbstractL
         return action
     # A permuted image meets only pixels. Points need another centre, too: two coordinates in
     # another order turn about the same one.
-    coordinates = _Coordinates(seed, 0.0 if isinstance(action, Image) else scale)
+    coordinates = _Coordinates(seed, 0.0 if action.interpolates else scale)
     if not isinstance(action, Action):
         return _Elsewhere(action, coordinates)
     function = action.function
@@ -100,6 +110,19 @@ class Conjugated(AbstractTransform):
     @override
     def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
         return self.inner.sample_many(generator, n)
+
+    @override
+    def spread(self, n: int, shifts: NDArray[np.float64]) -> Parameters:
+        return self.inner.spread(n, shifts)
+
+    @property
+    @override
+    def parts(self) -> tuple[str, ...]:
+        return self.inner.parts
+
+    @override
+    def part(self, parameters: Parameters) -> NDArray[np.int64]:
+        return self.inner.part(parameters)
 
     @override
     def enumeration(self) -> Enumeration | None:
@@ -153,11 +176,38 @@ class Conjugated(AbstractTransform):
         return LeafActions(found.names, tuple(actions))
 
     @override
+    def output_actions(self, output: Any) -> LeafActions:
+        return self.inner.output_actions(output)
+
+    @override
+    def of_output(self, name: str) -> AbstractTransform:
+        return replace(self, inner=self.inner.of_output(name))
+
+    @property
+    @override
+    def keeps_output(self) -> bool:
+        return self.inner.keeps_output
+
+    @override
+    def inverse_elements(
+        self, actions: LeafActions, parameters: Parameters, dtypes: Any
+    ) -> tuple[LeafActions, tuple[dict[str, NDArray[Any]], ...]]:
+        undo, elements = self.inner.inverse_elements(_within(actions), parameters, dtypes)
+        pairs = zip(actions.actions, undo.actions, strict=True)
+        outside = (replace(a, action=u) if isinstance(a, _Elsewhere) else u for a, u in pairs)
+        return LeafActions(undo.names, tuple(outside)), elements
+
+    @override
     def leaf_elements(
         self, actions: LeafActions, parameters: Parameters, dtypes: Any
     ) -> tuple[dict[str, NDArray[Any]], ...]:
-        within = tuple(a.action if isinstance(a, _Elsewhere) else a for a in actions.actions)
-        return self.inner.leaf_elements(LeafActions(actions.names, within), parameters, dtypes)
+        return self.inner.leaf_elements(_within(actions), parameters, dtypes)
+
+
+def _within(actions: LeafActions) -> LeafActions:
+    """Return the actions in their own coordinates."""
+    own = (a.action if isinstance(a, _Elsewhere) else a for a in actions.actions)
+    return LeafActions(actions.names, tuple(own))
 
 
 def conjugated(transform: AbstractTransform, *, seed: int = 0, scale: float = 1.0) -> Conjugated:

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Invariant
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _act_on_leaf(
     try:
         moved = action.apply(element, leaf)
     except Exception as error:
-        if isinstance(action, Action):
+        if action.is_users:
             raise RuntimeError(f"{where} raised {type(error).__name__}: {error}") from error
         raise
     if np.shape(moved) != leaf.shape:
@@ -82,7 +82,7 @@ def _move_leaf(name: str, action: AbstractLeafAction, element: Mapping[str, Any]
         try:
             return map_rows(alone, (element,), x if isinstance(x, jax.Array) else np.asarray(x))
         except Exception:
-            if not isinstance(action, Action):
+            if not action.is_users:
                 raise
     # A user's function that needs concrete arrays goes row by row; what is wrong raises again.
     rows = zip(*element.values(), np.asarray(x), strict=True)
