@@ -118,7 +118,7 @@ class Rotations3D(AbstractTransform):
 
     @override
     def part(self, parameters: Parameters) -> NDArray[np.int64]:
-        return (parameters[..., 3] < 0).astype(np.int64)
+        return (parameters[..., 3:] < 0).any(axis=-1).astype(np.int64)
 
     @property
     @override
