@@ -18,6 +18,8 @@ _WHERE = {
     "Controls": "equiprob.equivariance.controls",
     "DataEquivarianceError": "equiprob.equivariance.data_error",
     "Diagnostic": "equiprob.posterior.diagnostics",
+    "GapForecast": "equiprob.bounds.generalization_gap",
+    "GeneralizationGap": "equiprob.bounds.generalization_gap",
     "InvarianceCheck": "equiprob.equivariance.invariance_check",
     "InvariantLaw": "equiprob.equivariance.invariance_check",
     "LocalEquivarianceError": "equiprob.equivariance.local_error",
@@ -35,6 +37,7 @@ _WHERE = {
     "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {
+    "bounds": "equiprob.bounds",
     "methods": "equiprob.equivariance.methods",
     "paths": "equiprob.levels.paths",
     "plots": "equiprob.plots",

@@ -1,7 +1,10 @@
+from equiprob import bounds as bounds
 from equiprob import plots as plots
 from equiprob import testing as testing
 from equiprob import transforms as transforms
 from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationGap
+from equiprob.bounds.generalization_gap import GapForecast as GapForecast
+from equiprob.bounds.generalization_gap import GeneralizationGap as GeneralizationGap
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
 from equiprob.equivariance import methods as methods
@@ -36,6 +39,8 @@ __all__ = [
     "Controls",
     "DataEquivarianceError",
     "Diagnostic",
+    "GapForecast",
+    "GeneralizationGap",
     "InvarianceCheck",
     "InvariantLaw",
     "LocalEquivarianceError",
@@ -44,6 +49,7 @@ __all__ = [
     "Stabilizer",
     "SymmetryLevel",
     "align",
+    "bounds",
     "check_action",
     "compare",
     "controls",

@@ -5,6 +5,7 @@ from equiprob.plots.approximation_gap import plot_approximation_gap
 from equiprob.plots.comparison import plot_comparison
 from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
+from equiprob.plots.generalization_gap import plot_gap_forecast, plot_generalization_gap
 from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
@@ -17,6 +18,8 @@ __all__ = [
     "plot_comparison",
     "plot_controls",
     "plot_data_error",
+    "plot_gap_forecast",
+    "plot_generalization_gap",
     "plot_invariance_check",
     "plot_local_error",
     "plot_model_error",

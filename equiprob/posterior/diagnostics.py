@@ -52,6 +52,14 @@ class Diagnostic(enum.Enum):
     JOINED_AS_INDEPENDENT = (
         "the two results rest on different rows or weight seeds: joined as independent"
     )
+    DEFECT_OF_THESE_ROWS = (
+        "the model's average defect on its training rows is taken to be that on these: pass train="
+    )
+    NO_FORECAST = "no forecast at other numbers of rows: there are too few rows, or rows coincide"
+    DISJOINT_BLOCKS = (
+        "rows were taken in disjoint blocks: a larger block_rows makes the bound smaller and takes "
+        "more memory"
+    )
     INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
 
@@ -96,10 +104,15 @@ class Diagnostic(enum.Enum):
         "the risk is below the noise: the predictor was trained on these rows, or the stated noise "
         "is too large; see cross_fit"
     )
+    CONSTANT_SEEN = (
+        "indicative: a constant of the class is the largest that a sample shows, which the largest "
+        "of all may exceed; state it to make this a bound"
+    )
     NONFINITE_OUTPUTS = (
         "rows with outputs that are not finite were left out (see nonfinite_rows): the result "
         "speaks of the others"
     )
+    VACUOUS = "vacuous: the bound is no smaller than the largest loss, and says nothing"
 
     @property
     def severity(self) -> int:

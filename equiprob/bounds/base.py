@@ -1,0 +1,162 @@
+"""What does a bound get, and what does it return?"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.keys import Ids
+from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.row_means import RowMeans
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The independent units of a table: its rows, or groups of rows that belong together.
+
+    Args:
+        ids: Id of each unit.
+        rows: The rows of each unit.
+    """
+
+    ids: Ids
+    rows: Sequence[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, table: OrbitTable) -> Units:
+        """Return the units of a table, in the order of their ids."""
+        ids, place = np.unique(table.unit_ids, return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        starts = np.searchsorted(place[order], np.arange(1, len(ids)))
+        return cls(ids, np.split(order, starts))
+
+    def means(self, values: Array) -> Array:
+        """Return the mean of row values ``(row,)`` within each unit, ``(unit,)``."""
+        return np.array([values[rows].mean() for rows in self.rows])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GapProblem:
+    """What the gap is to be bounded from.
+
+    Args:
+        orbits: The table of rows that the model was not trained on.
+        train: The table of the rows that it was trained on, where there is one.
+        geometry: The result of ``ep.Geometry``, where there is one.
+        n_draws: How many draws.
+        weight_seed: Seed of the rows' weights, and of everything else that is random.
+        delta: The probability, over samples, with which a bound may fail.
+    """
+
+    orbits: OrbitTable
+    train: OrbitTable | None
+    geometry: Any
+    n_draws: int
+    weight_seed: int
+    delta: float
+
+    @property
+    def sample(self) -> OrbitTable:
+        """The rows that the bound is about: those of `train`, or else of `orbits`."""
+        return self.orbits if self.train is None else self.train
+
+    @cached_property
+    def units(self) -> Units:
+        """The independent units of the sample."""
+        return Units.of(self.sample)
+
+    @property
+    def n(self) -> int:
+        """How many independent units the sample has."""
+        return len(self.units.rows)
+
+    def mean(self, table: OrbitTable, values: Array) -> Array:
+        """Return draws ``(draw,)`` of the mean over units of row values ``(row,)`` of a table."""
+        units = Units.of(table)
+        return RowMeans(units.ids, self.n_draws, self.weight_seed).mean(units.means(values))
+
+    def geometry_draws(self, name: str, needed_for: str) -> Array:
+        """Return draws of a quantity of the geometry.
+
+        Raises:
+            ValueError: If there is no geometry, it lacks the quantity, or has other draws.
+        """
+        if self.geometry is None or name not in self.geometry.draws:
+            raise ValueError(
+                f"{needed_for} needs {name!r} of the geometry: pass geometry=ep.Geometry()"
+                f".fit(x, transform, predict=predict)"
+            )
+        if self.geometry.n_draws != self.n_draws:
+            raise ValueError(
+                f"the geometry has {self.geometry.n_draws} draws and the gap {self.n_draws}; fit "
+                f"both with the same n_draws"
+            )
+        return self.geometry.draws[name]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GapCurve:
+    """The bound at other numbers of rows.
+
+    Args:
+        n: Numbers of independent rows, increasing, ``(n,)``.
+        expected: Draws of the bound on the expected gap, ``(draw, n)``.
+        without: The same without the symmetry.
+        penalty: What the bound of high probability adds, ``(n,)``.
+    """
+
+    n: Array
+    expected: Array
+    without: Array
+    penalty: Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GapEvidence:
+    """What a bound found.
+
+    Args:
+        draws: ``bound`` (holds with probability 1 - delta) and ``expected_bound`` (of the expected
+            gap), or ``gap`` (the gap itself); further quantities of the bound's own.
+        without: Draws of ``expected_bound`` without the symmetry.
+        rate: Draws of the exponent at which that falls with the number of rows, a positive number.
+        curve: The bound at other numbers of rows.
+        loss_range: The largest loss; a bound above it is vacuous.
+        assumptions: What has to be true for the bound to hold, a sentence each.
+        facts: As in `AbstractResult`.
+        found: Diagnostics.
+    """
+
+    draws: dict[str, Array]
+    without: Array | None = None
+    rate: Array | None = None
+    curve: GapCurve | None = None
+    loss_range: float | None = None
+    assumptions: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+    found: set[Diagnostic] = field(default_factory=set)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AbstractBound(abc.ABC):
+    """A way to bound, or to estimate, the generalization gap."""
+
+    @abc.abstractmethod
+    def evaluate(self, problem: GapProblem) -> GapEvidence:
+        """Return the bound in every draw.
+
+        Args:
+            problem: The rows, the geometry, and the number of draws.
+
+        Raises:
+            ValueError: If the problem does not hold what the bound needs.
+        """

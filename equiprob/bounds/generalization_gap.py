@@ -1,0 +1,290 @@
+"""How much worse may a model be on new rows than on those it was trained on?
+
+Two probabilities enter, and are never mixed. A bound holds with *confidence* 1 - delta over
+samples, whatever the model that training picks out of its class. What is uncertain in its
+ingredients (a Lipschitz constant, a dimension, an expectation over samples) makes draws of the
+bound's value, with *credible* intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equiprob.bounds.base import AbstractBound, GapCurve, GapEvidence, GapProblem
+from equiprob.bounds.transport import Transport
+from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+
+Array = NDArray[np.float64]
+
+_UNITS = {
+    "bound": "risk",
+    "expected_bound": "risk",
+    "gap": "risk",
+    "gain": "ratio",
+    "equivalent_samples": "samples",
+    "curve": "risk",
+    "curve_bound": "risk",
+    "curve_without": "risk",
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GapForecast(AbstractResult):
+    """Bounds at other numbers of rows, extrapolated; made by `GeneralizationGapResult.forecast`.
+
+    A forecast of the bound's value, not a bound: that the cost goes on as a power of the number of
+    rows is an assumption.
+    """
+
+    def __str__(self) -> str:
+        """Say what is forecast at the largest number of rows."""
+        n, values = self.coords["n"][-1], self.draws["expected_bound"][:, -1]
+        low, high = credible_interval(values, 0.9)
+        return (
+            f"Forecast, not a bound: at {n:.0f} independent rows the bound on the expected gap is "
+            f"{np.median(values):.3g} (90% credible interval {low:.3g} to {high:.3g}), "
+            f"{np.median(self.draws['without'][:, -1]):.3g} without the symmetry."
+        )
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the forecast against the number of rows."""
+        from equiprob.plots.generalization_gap import plot_gap_forecast
+
+        return plot_gap_forecast(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeneralizationGapResult(AbstractResult):
+    """A bound on the generalization gap, or its posterior; made by `GeneralizationGap.fit`."""
+
+    @property
+    def is_vacuous(self) -> bool:
+        """Whether the bound of high probability is no smaller than the largest loss."""
+        return Diagnostic.VACUOUS in self.diagnostics
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What has to be true for the bound to hold."""
+        return tuple(self.facts["assumptions"])
+
+    def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
+        """Return the table of `AbstractResult.summary`, without the curves of the forecast."""
+        table = super().summary(ci_prob, ci_kind)
+        return table[~table.index.str.startswith("curve")]
+
+    def forecast(self, n: ArrayLike) -> GapForecast:
+        """Return the bound at other numbers of independent rows: a forecast, not a bound.
+
+        Args:
+            n: Numbers of rows, ``(n,)`` or one.
+
+        Returns:
+            Draws ``(draw, n)`` of ``expected_bound``, ``bound`` and ``without`` (the expected one
+            without the symmetry).
+
+        Raises:
+            ValueError: If the bound has no forecast, or a number is not positive.
+        """
+        if "curve" not in self.draws:
+            raise ValueError(
+                f"there is no forecast here: {self.facts['kind']} bounds one number of rows, or "
+                f"there were too few rows to see how it falls"
+            )
+        at = np.unique(np.atleast_1d(np.asarray(n, dtype=np.float64)))
+        if not (np.isfinite(at).all() and at.min() >= 1):
+            raise ValueError(f"n must be numbers of rows, at least 1, got {n!r}")
+        known = np.log(self.coords["n"])
+        named = {"expected_bound": "curve", "bound": "curve_bound", "without": "curve_without"}
+        draws = {
+            name: _along_lines(np.log(at), known, self.draws[curve])
+            for name, curve in named.items()
+        }
+        return GapForecast(
+            draws=draws,
+            dims=dict.fromkeys(draws, ("n",)),
+            coords={"n": at},
+            units=dict.fromkeys(draws, "risk"),
+            diagnostics=self.diagnostics,
+            facts={
+                name: self.facts[name]
+                for name in ("kind", "n", "delta", "loss_range", "assumptions", "transform")
+            },
+        )
+
+    def __str__(self) -> str:
+        """Say what was found."""
+        facts = self.facts
+        if "gap" in self.draws:
+            low, high = credible_interval(self.draws["gap"], 0.9)
+            return (
+                f"The generalization gap is {np.median(self.draws['gap']):.3g} "
+                f"(90% credible interval {low:.3g} to {high:.3g}) for {facts['n']} training rows, "
+                f"by {facts['kind']}." + self.cautions
+            )
+        text = (
+            f"With confidence {1 - facts['delta']:.3g} over samples of {facts['n']} independent "
+            f"rows, no predictor of the class has a generalization gap above "
+            f"{_number(self.draws['bound'])}; the expected largest gap is at most "
+            f"{_number(self.draws['expected_bound'])} (losses reach {facts['loss_range']:.3g}). "
+            f"By {facts['kind']}, for {facts['transform']}, where {'; '.join(self.assumptions)}."
+        )
+        if "gain" in self.draws:
+            text += (
+                f" The symmetry multiplies the bound on the expected gap by "
+                f"{_number(self.draws['gain'])}"
+            )
+            if "equivalent_samples" in self.draws:
+                worth = _number(self.draws["equivalent_samples"])
+                text += f": a row with it is worth {worth} without"
+            text += "."
+        return text + self.cautions
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw bound and gap against the number of rows, with and without the symmetry."""
+        from equiprob.plots.generalization_gap import plot_generalization_gap
+
+        return plot_generalization_gap(self, **kwargs)
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GeneralizationGap(AbstractEstimator):
+    """Bound or estimate how much larger the risk is on new rows than on training rows.
+
+    Args:
+        bound: How: one of ``ep.bounds``, or your own.
+        delta: The probability over samples with which a bound may fail. It is no part of credible
+            intervals.
+
+    References:
+        MATH 6; Petrache & Trivedi, NeurIPS 2023.
+    """
+
+    bound: AbstractBound = field(default_factory=Transport)
+    delta: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the configuration."""
+        super().__post_init__()
+        if not isinstance(self.bound, AbstractBound):
+            raise TypeError(
+                f"bound must be one of ep.bounds, such as ep.bounds.Transport(), got {self.bound!r}"
+            )
+        if not 0 < self.delta < 1:
+            raise ValueError(f"delta must lie strictly between 0 and 1, got {self.delta}")
+
+    def fit(
+        self, orbits: OrbitTable, *, geometry: Any = None, train: OrbitTable | None = None
+    ) -> GeneralizationGapResult:
+        """Bound the gap.
+
+        Args:
+            orbits: The table of one output on rows that the model was not trained on, with targets.
+            geometry: The result of ``ep.Geometry`` on the same inputs, where the bound needs it.
+            train: The table of the rows that the model was trained on. The bound is then about
+                these; otherwise about a sample like `orbits`.
+
+        Returns:
+            Draws of ``bound`` (holds with probability 1 - delta over samples), ``expected_bound``
+            (on the expected largest gap), ``gain`` (the latter over that without the symmetry) and
+            ``equivalent_samples`` (how many rows without the symmetry one row with it is worth); or
+            of ``gap``, where the gap itself is estimated.
+
+        Raises:
+            ValueError: If the tables or the geometry do not hold what the bound needs.
+        """
+        tables = [table.finite for table in (orbits, train) if table is not None]
+        if any(str(table.transform) != str(orbits.transform) for table in tables):
+            raise ValueError(
+                f"orbits is over {orbits.transform} and train over {tables[-1].transform}; "
+                f"evaluate both with one transform"
+            )
+        problem = GapProblem(
+            orbits=tables[0],
+            train=tables[1] if train is not None else None,
+            geometry=geometry,
+            n_draws=self.n_draws,
+            weight_seed=self.weight_seed,
+            delta=self.delta,
+        )
+        return self._result(problem, self.bound.evaluate(problem), [orbits, train])
+
+    def _result(
+        self, problem: GapProblem, evidence: GapEvidence, given: Sequence[OrbitTable | None]
+    ) -> GeneralizationGapResult:
+        draws, found = dict(evidence.draws), set(evidence.found)
+        if evidence.without is not None:
+            draws |= _gain(draws["expected_bound"], evidence)
+        left_out = [t for t in given if t is not None and len(t.nonfinite_rows)]
+        if left_out:
+            found.add(Diagnostic.NONFINITE_OUTPUTS)
+        largest = evidence.loss_range
+        if largest is not None and np.median(draws.get("bound", 0.0)) >= largest:
+            found.add(Diagnostic.VACUOUS)
+        curve = evidence.curve
+        if curve is not None:
+            draws |= _curves(curve)
+        return GeneralizationGapResult(
+            draws=draws,
+            dims={name: ("n",) for name in draws if name.startswith("curve")},
+            coords={} if curve is None else {"n": curve.n},
+            units=_UNITS,
+            diagnostics=worst_first(found),
+            facts={
+                "kind": type(self.bound).__name__,
+                "transform": str(problem.sample.transform),
+                "n": problem.n,
+                "delta": self.delta,
+                "loss_range": largest,
+                "assumptions": list(evidence.assumptions),
+                "weight_seed": self.weight_seed,
+                "nonfinite_rows": [int(r) for t in left_out for r in t.nonfinite_rows],
+                **evidence.facts,
+            },
+            rows={"row_id": problem.sample.row_ids},
+        )
+
+
+def _gain(expected: Array, evidence: GapEvidence) -> dict[str, Array]:
+    """Return draws of what the symmetry gains."""
+    assert evidence.without is not None, "a gain compares two bounds"
+    if (evidence.without <= 0).any():
+        return {}
+    gain = expected / evidence.without
+    if evidence.rate is None:
+        return {"gain": gain}
+    return {"gain": gain, "equivalent_samples": gain ** (-1 / evidence.rate)}
+
+
+def _curves(curve: GapCurve) -> dict[str, Array]:
+    return {
+        "curve": curve.expected,
+        "curve_bound": curve.expected + curve.penalty,
+        "curve_without": curve.without,
+    }
+
+
+def _along_lines(at: Array, known: Array, draws: Array) -> Array:
+    """Return values at `at` on the lines through the logarithms of draws at `known`, and beyond."""
+    logs = np.log(draws)
+    right = np.clip(np.searchsorted(known, at), 1, len(known) - 1)
+    share = (at - known[right - 1]) / (known[right] - known[right - 1])
+    return np.exp(logs[:, right - 1] * (1 - share) + logs[:, right] * share)
+
+
+def _number(draws: Array) -> str:
+    """Return the median of draws, with their credible interval where they differ."""
+    middle = f"{np.median(draws):.3g}"
+    low, high = credible_interval(draws, 0.9)
+    if f"{low:.3g}" == f"{high:.3g}":
+        return middle
+    return f"{middle} (90% credible interval {low:.3g} to {high:.3g})"

@@ -1,0 +1,232 @@
+"""What does it cost to move one half of the rows onto the other?
+
+Units (rows, or groups of rows that move together) are paired at random and each pair is split at
+random; the optimal transport between the two halves bounds what any function of the class can make
+of the difference. The cost is a minimum of functions that are linear in the Lipschitz constant and
+in the defect, so that its value is jointly concave in them: a solved plan is a plane that touches
+the value there and lies above it everywhere.
+
+References:
+    Villani, "Topics in optimal transportation", 2003 (duality); Bonneel et al., SIGGRAPH Asia 2011
+    (the network simplex of POT).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.bounds.orbit_distance import Pairs
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+_MOST_PIVOTS = 10_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class GroundCost:
+    """The largest difference that the class allows between the losses of two rows.
+
+    ``c_ij = min( slope (L d_ij + t_ij), slope (L d^S_ij + t^S_ij + defect), cap )`` with inputs d
+    and targets t apart.
+
+    Args:
+        plain: Distances of the rows as they are.
+        orbit: Distances of the rows when either may be moved.
+        slope: Lipschitz constant of the loss in the prediction and in the target.
+        cap: The largest difference of all.
+        rows: Where the block's rows are among those of the distances.
+    """
+
+    plain: Pairs
+    orbit: Pairs
+    slope: float
+    cap: float
+    rows: Index
+
+    def between(
+        self, a: Index, b: Index, lipschitz: float, defect: float | None
+    ) -> tuple[Array, NDArray[np.int8]]:
+        """Return the cost ``(a, b)`` and where it comes from: 0 plain, 1 orbit, 2 cap.
+
+        Without a defect there is no symmetry.
+        """
+        block = np.ix_(self.rows[a], self.rows[b])
+        cost = self.slope * (lipschitz * self.plain.inputs[block] + self.plain.targets[block])
+        branch = np.zeros(cost.shape, dtype=np.int8)
+        if defect is not None:
+            moved = lipschitz * self.orbit.inputs[block] + self.orbit.targets[block] + defect
+            moved *= self.slope
+            branch[moved < cost] = 1
+            np.minimum(cost, moved, out=cost)
+        branch[cost > self.cap] = 2
+        return np.minimum(cost, self.cap, out=cost), branch
+
+    def plane(
+        self, a: Index, b: Index, mass: Array, branch: NDArray[np.int8]
+    ) -> tuple[float, float, float]:
+        """Return ``constant, per L, per defect`` of what a plan of pairs ``(a, b)`` costs."""
+        constant = per_lipschitz = per_defect = 0.0
+        for which, pairs in ((0, self.plain), (1, self.orbit)):
+            here = branch == which
+            at = self.rows[a[here]], self.rows[b[here]]
+            constant += self.slope * (mass[here] * pairs.targets[at]).sum()
+            per_lipschitz += self.slope * (mass[here] * pairs.inputs[at]).sum()
+            per_defect += self.slope * which * mass[here].sum()
+        return constant + self.cap * mass[branch == 2].sum(), per_lipschitz, per_defect
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """The mean cost over splits at one Lipschitz constant and one defect.
+
+    Args:
+        value: The mean over splits.
+        plane: ``constant, per L, per defect``: equal to the value there, above it elsewhere.
+        units: Each unit's contribution ``(unit,)``, whose mean is the value: from the potentials of
+            its rows, the derivatives of the cost in their mass.
+    """
+
+    value: float
+    plane: Array
+    units: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Two halves of the units of one block, as positions in the block's distances.
+
+    Args:
+        block: Number of the block.
+        rows: The rows of the two halves.
+        mass: The mass of each of these rows; each half's is 1.
+    """
+
+    block: int
+    rows: tuple[Index, Index]
+    mass: tuple[Array, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Units in disjoint blocks of even size.
+
+    Args:
+        rows: Rows of each unit.
+        members: Units of each block, in random order.
+    """
+
+    rows: Sequence[Index]
+    members: Sequence[Index]
+
+    @classmethod
+    def of(cls, rows: Sequence[Index], n_blocks: int, generator: np.random.Generator) -> Blocks:
+        """Deal an even number of units into blocks; with an odd number one stays out."""
+        order = generator.permutation(len(rows))
+        pairs = np.array_split(np.arange(len(rows) // 2), n_blocks)
+        members = [order[np.concatenate([2 * p, 2 * p + 1])] for p in pairs]
+        return cls(rows, members)
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of units in all blocks."""
+        return sum(len(m) for m in self.members) // 2
+
+    def rows_of(self, block: int) -> Index:
+        """Return the rows of a block's units."""
+        return np.concatenate([self.rows[u] for u in self.members[block]])
+
+    def splits(self, n_splits: int, generator: np.random.Generator) -> Iterator[Split]:
+        """Yield random halves of every block: pairs anew, and each pair flipped."""
+        for block, members in enumerate(self.members):
+            starts = [0, *accumulate(len(self.rows[u]) for u in members)]
+            for _ in range(n_splits):
+                pairs = generator.permutation(len(members)).reshape(-1, 2)
+                flip = generator.random(len(pairs)) < 0.5
+                pairs[flip] = pairs[flip, ::-1]
+                halves = [
+                    [np.arange(starts[u], starts[u + 1]) for u in h.tolist()] for h in pairs.T
+                ]
+                mass = [np.concatenate([np.full(len(r), 1 / len(r)) for r in h]) for h in halves]
+                yield Split(
+                    block,
+                    (np.concatenate(halves[0]), np.concatenate(halves[1])),
+                    (mass[0] / len(pairs), mass[1] / len(pairs)),
+                )
+
+
+def mean_cost(
+    blocks: Blocks,
+    ground: Callable[[int], GroundCost],
+    points: Sequence[tuple[float, float | None]],
+    *,
+    n_splits: int,
+    seed: Sequence[int],
+) -> list[Value]:
+    """Return the mean cost of moving one half onto the other, at each (L, defect).
+
+    Args:
+        blocks: The units.
+        ground: The cost within a block, asked for one block after the other.
+        points: Lipschitz constants and defects; the defect None is no symmetry.
+        n_splits: Splits of each block; the same for all points.
+        seed: Seed of the splits.
+    """
+    n_units = 2 * blocks.n_pairs
+    totals = [np.zeros(4) for _ in points]
+    units = [np.zeros(len(blocks.rows)) for _ in points]
+    held: tuple[int, GroundCost] | None = None
+    for split in blocks.splits(n_splits, np.random.default_rng(seed)):
+        if held is None or held[0] != split.block:
+            held = split.block, ground(split.block)
+        members = blocks.members[split.block]
+        share = len(members) / n_units / n_splits
+        unit = np.repeat(members, [len(blocks.rows[u]) for u in members])
+        for k, (lipschitz, defect) in enumerate(points):
+            value, plane, by_row = _solve(held[1], split, lipschitz, defect)
+            totals[k] += share * np.array([value, *plane])
+            np.add.at(units[k], unit, n_units * share * by_row)
+    left_out = np.setdiff1d(np.arange(len(blocks.rows)), np.concatenate(blocks.members))
+    for total, contribution in zip(totals, units, strict=True):
+        contribution[left_out] = total[0]
+    return [Value(float(t[0]), t[1:], p) for t, p in zip(totals, units, strict=True)]
+
+
+def _solve(
+    ground: GroundCost, split: Split, lipschitz: float, defect: float | None
+) -> tuple[float, tuple[float, float, float], Array]:
+    """Return the optimal cost, its plane, and each row's share of the cost ``(row,)``."""
+    a, b = split.rows
+    cost, branch = ground.between(a, b, lipschitz, defect)
+    plan, log = _network_simplex()(
+        *split.mass, np.ascontiguousarray(cost), numItermax=_MOST_PIVOTS, log=True
+    )
+    if log["warning"] is not None:
+        raise RuntimeError(
+            f"optimal transport between {len(a)} and {len(b)} rows: {log['warning']}"
+        )
+    i, j = plan.nonzero()
+    plane = ground.plane(a[i], b[j], plan[i, j], branch[i, j])
+    # Potentials are known up to what one half gains and the other loses.
+    (mass_a, mass_b), u, v = split.mass, log["u"], log["v"]
+    shift = (mass_a @ u - mass_b @ v) / 2
+    by_row = np.zeros(len(a) + len(b))
+    by_row[a], by_row[b] = mass_a * (u - shift), mass_b * (v + shift)
+    return float(log["cost"]), plane, by_row
+
+
+@cache
+def _network_simplex() -> Any:
+    with warnings.catch_warnings():
+        # An unescaped backslash in a docstring of POT, seen when it is first compiled.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        from ot import emd
+    return emd

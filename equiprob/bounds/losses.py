@@ -1,0 +1,176 @@
+"""Which loss is the gap of, and how large and how steep can it be?
+
+A bound on a gap needs two numbers of a loss: its range, which no loss of any predictor of the class
+exceeds, and its slope, the most that it changes for a unit of change of the prediction or of the
+target.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, final, override
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.table import OrbitTable
+
+Array = NDArray[np.float64]
+
+
+class LossConstants(NamedTuple):
+    """What a bound knows of a loss.
+
+    Args:
+        range: Losses lie in [0, range].
+        slope: Lipschitz constant in the prediction, and in the target.
+        words: Where they come from.
+        is_promised: Whether they are stated or follow from the kind of output; otherwise they are
+            the largest that a sample shows, which a supremum may exceed.
+    """
+
+    range: float
+    slope: float
+    words: str
+    is_promised: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AbstractLoss(abc.ABC):
+    """A loss of a prediction and a target, from zero to a largest value."""
+
+    @abc.abstractmethod
+    def constants(self, table: OrbitTable) -> LossConstants:
+        """Return range and slope over the class; a table stands in for what is not stated."""
+
+    @abc.abstractmethod
+    def values(self, prediction: Array, target: Array) -> Array:
+        """Return losses ``(...)`` of predictions and targets ``(..., k)``."""
+
+    def of_rows(self, table: OrbitTable) -> Array:
+        """Return the loss of each row's own prediction, ``(row,)``."""
+        return self.values(table.only.base, targets_of(table))
+
+    def defect(self, table: OrbitTable) -> Array:
+        """Return ``h - S h`` of each row's loss h, ``(row,)``, S the average over its orbit.
+
+        Raises:
+            ValueError: If displacements were not kept, or there are no targets.
+        """
+        raw = table.only.raw
+        if raw is None:
+            raise ValueError(
+                f"the average of a {type(self).__name__} over an orbit needs every displacement: "
+                f"pass keep='all' to evaluate_orbits"
+            )
+        moved = table.only.base[:, None] + raw
+        losses = self.values(moved, targets_of(table)[:, None])
+        return self.of_rows(table) - losses @ table.design.weights
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SquaredError(AbstractLoss):
+    """The squared error ``|y - f(x)|^2``, summed over components; the Brier score of labels.
+
+    Args:
+        largest_residual: The largest ``|y - f(x)|`` of any predictor of the class, in output units.
+            When left out, sqrt(2) for class labels (no two probability vectors are further apart),
+            and otherwise the largest one seen, which makes a bound indicative.
+    """
+
+    largest_residual: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the residual."""
+        if self.largest_residual is not None:
+            check_positive("largest_residual", self.largest_residual)
+
+    @override
+    def constants(self, table: OrbitTable) -> LossConstants:
+        largest, words = self.largest_residual, "stated"
+        if largest is None and holds_labels(table):
+            largest, words = float(np.sqrt(2)), "a Brier score"
+        elif largest is None:
+            largest, words = float(np.sqrt(self.of_rows(table).max())), "the largest seen"
+            if largest == 0:
+                raise ValueError(
+                    "every residual is zero, so that the range of the loss cannot be seen; pass "
+                    "loss=ep.bounds.SquaredError(largest_residual=...)"
+                )
+        words = f"losses are at most {largest**2:.3g} ({words})"
+        return LossConstants(largest**2, 2 * largest, words, "seen" not in words)
+
+    @override
+    def values(self, prediction: Array, target: Array) -> Array:
+        return ((prediction - target) ** 2).sum(axis=-1)
+
+    @override
+    def defect(self, table: OrbitTable) -> Array:
+        # |r|^2 - E |r - D|^2, which needs no more of the displacements D than row statistics.
+        residual = targets_of(table) - table.only.base
+        return 2 * (residual * table.mean_displacement).sum(axis=1) - table.only.pair_sq
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BoundedLoss(AbstractLoss):
+    """Any loss whose range and slope you state.
+
+    Args:
+        range: The largest loss of any predictor of the class.
+        slope: Lipschitz constant in the prediction and in the target.
+        function: ``function(prediction, target) -> loss`` over arrays ``(..., k)``, where losses of
+            the model at hand are needed.
+    """
+
+    range: float
+    slope: float
+    function: Callable[[Any, Any], Any] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the constants."""
+        check_positive("range", self.range)
+        check_positive("slope", self.slope)
+
+    @override
+    def constants(self, table: OrbitTable) -> LossConstants:
+        words = f"losses are at most {self.range:.3g} and change by {self.slope:.3g} (stated)"
+        return LossConstants(self.range, self.slope, words, True)
+
+    @override
+    def values(self, prediction: Array, target: Array) -> Array:
+        if self.function is None:
+            raise ValueError(
+                "losses of the model at hand are needed here: pass function= to BoundedLoss"
+            )
+        return np.asarray(self.function(prediction, target), dtype=np.float64)
+
+
+def holds_labels(table: OrbitTable) -> bool:
+    """Whether the targets are class labels, one-hot."""
+    y = table.only.y
+    if y is None or y.shape[1] < 2:
+        return False
+    return bool(np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all())
+
+
+def targets_of(table: OrbitTable) -> Array:
+    """Return the targets ``(row, k)``.
+
+    Raises:
+        ValueError: If the table has none.
+    """
+    if table.only.y is None:
+        raise ValueError("losses compare predictions with targets: pass y= to evaluate_orbits")
+    return table.only.y
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise a ValueError unless `value` is a positive number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise ValueError(f"{name} must be a positive number, got {value!r}")
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive number, got {value}")

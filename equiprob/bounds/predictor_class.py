@@ -1,0 +1,97 @@
+"""Over which class of predictors does a bound hold?
+
+A supremum over a class cannot be found from a sample. So it is stated, by the user or by the
+architecture; what is not stated is taken from what a sample shows, and the bound is indicative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.bounds.base import GapProblem
+from equiprob.bounds.losses import check_positive
+from equiprob.transforms.laws import sampler
+
+Array = NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PredictorClass:
+    """Your promise about every predictor that training could have chosen.
+
+    Numbers are promises; a scalar ``numpyro.distributions.Distribution`` states a belief, and the
+    draws of a bound are then draws of its value.
+
+    Args:
+        lipschitz: The largest change of the output for a unit of distance of the inputs. When left
+            out, the slopes of ``ep.Geometry``, which makes a bound indicative.
+        defect: The largest ``|f(g.x) - rho(g) f(x)|`` over all inputs and transformations, in
+            output units; 0 for exactly equivariant architectures. When left out, a bound measures
+            what it needs of the model at hand, as it says.
+        output_range: The length of the interval that scalar outputs lie in, where a bound needs it;
+            that of the outputs seen when left out.
+    """
+
+    lipschitz: Any = field(default=None)
+    defect: Any = field(default=None)
+    output_range: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the constants."""
+        for name, value in (("lipschitz", self.lipschitz), ("defect", self.defect)):
+            if value is None or hasattr(value, "sample"):
+                continue
+            if name == "lipschitz" or value != 0:
+                check_positive(name, value)
+        if self.output_range is not None:
+            check_positive("output_range", self.output_range)
+
+
+def drawn(value: Any, problem: GapProblem, name: str) -> Array:
+    """Return draws ``(draw,)`` of a stated constant: a number, or a distribution of it.
+
+    Raises:
+        ValueError: If a distribution is not scalar or has mass below zero.
+    """
+    if not hasattr(value, "sample"):
+        return np.full(problem.n_draws, float(value))
+    if getattr(value, "event_shape", ()) or getattr(value, "batch_shape", ()):
+        raise ValueError(
+            f"{name} is one number: pass a scalar distribution, not one of batch_shape "
+            f"{value.batch_shape} and event_shape {value.event_shape}"
+        )
+    generator = np.random.default_rng([problem.weight_seed, *name.encode()])
+    draws = sampler(value)(generator, problem.n_draws)[:, 0]
+    if draws.min() < 0:
+        raise ValueError(
+            f"{name} cannot be negative, but {type(value).__name__} drew {draws.min():.3g}; pass a "
+            f"law on positive numbers, such as LogNormal or HalfNormal"
+        )
+    return draws
+
+
+def lipschitz_of(
+    predictors: PredictorClass, problem: GapProblem, own_metric: bool
+) -> tuple[Array, str]:
+    """Return draws of the class's Lipschitz constant, and where they come from.
+
+    Raises:
+        ValueError: If it is neither stated nor in the geometry, or the geometry's distances are not
+            those of the bound.
+    """
+    stated = predictors.lipschitz
+    if stated is not None:
+        draws = drawn(stated, problem, "lipschitz")
+        return draws, f"predictors are {np.median(draws):.3g}-Lipschitz (stated)"
+    if own_metric:
+        raise ValueError(
+            "slopes of the geometry are per distance of the inputs, not of your metric: pass "
+            "predictors=ep.bounds.PredictorClass(lipschitz=...)"
+        )
+    draws = problem.geometry_draws("lipschitz", "a bound whose lipschitz constant is not stated")
+    return draws, f"predictors are {np.median(draws):.3g}-Lipschitz (the largest slope seen)"

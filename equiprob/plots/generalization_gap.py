@@ -1,0 +1,141 @@
+"""Figures of the generalization gap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from equiprob.plots.style import (
+    BAND_NOTE,
+    BAR_NOTE,
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    band,
+    interval_bar,
+    legend_below,
+    new_figure,
+    tidy,
+)
+
+if TYPE_CHECKING:
+    from equiprob.bounds.generalization_gap import GapForecast, GeneralizationGapResult
+
+
+def plot_generalization_gap(
+    result: GeneralizationGapResult, *, observed: Any = None, ax: Any = None
+) -> Any:
+    """Draw bound and gap against the number of rows, with and without the symmetry.
+
+    Args:
+        result: The fitted result.
+        observed: Gaps that were measured: a table with columns ``n`` and ``gap``.
+        ax: Matplotlib axes to draw on.
+
+    Returns:
+        The Matplotlib figure.
+    """
+    if "curve" not in result.draws:
+        return _plot_values(result)
+    curves = {
+        "expected_bound": result.draws["curve"],
+        "bound": result.draws["curve_bound"],
+        "without": result.draws["curve_without"],
+    }
+    figure, ax, given = _axes(ax)
+    _draw(ax, result.coords["n"], curves, result.facts)
+    n = float(result.facts["n"])
+    ax.axvline(n, color=GREY, linewidth=1, linestyle=":")
+    ax.annotate(
+        " forecast",
+        (n, 0.02),
+        xycoords=("data", "axes fraction"),
+        fontsize=8,
+        color=GREY,
+    )
+    _finish(figure, ax, given, observed)
+    return figure
+
+
+def plot_gap_forecast(forecast: GapForecast, *, observed: Any = None, ax: Any = None) -> Any:
+    """Draw forecast bounds against the number of rows.
+
+    Args:
+        forecast: The forecast, at two numbers of rows at least.
+        observed: Gaps that were measured: a table with columns ``n`` and ``gap``.
+        ax: Matplotlib axes to draw on.
+
+    Returns:
+        The Matplotlib figure.
+    """
+    figure, ax, given = _axes(ax)
+    _draw(ax, forecast.coords["n"], dict(forecast.draws), forecast.facts)
+    _finish(figure, ax, given, observed)
+    return figure
+
+
+def _axes(ax: Any) -> tuple[Any, Any, bool]:
+    if ax is None:
+        figure, ax = new_figure(7.0, 4.8)
+        return figure, ax, False
+    tidy(ax)
+    return ax.figure, ax, True
+
+
+def _draw(ax: Any, n: Any, curves: dict[str, Any], facts: Any) -> None:
+    """Draw the three curves and the largest loss."""
+    band(ax, n, curves["without"], GREY, label="on the expected gap, without the symmetry")
+    band(ax, n, curves["expected_bound"], BLUE, label="on the expected gap, with it")
+    confidence = 100 * (1 - float(facts["delta"]))
+    ax.plot(
+        n,
+        np.median(curves["bound"], axis=0),
+        color=BLUE,
+        linestyle="--",
+        linewidth=1.4,
+        label=f"on every gap, with confidence {confidence:.3g} %",
+    )
+    if facts["loss_range"] is not None:
+        ax.axhline(
+            float(facts["loss_range"]),
+            color=INK,
+            linewidth=0.9,
+            label="largest loss: vacuous above",
+        )
+
+
+def _finish(figure: Any, ax: Any, given: bool, observed: Any) -> None:
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    if observed is not None:
+        gaps = np.asarray(observed["gap"], dtype=np.float64)
+        shown = gaps > 0
+        rows = np.asarray(observed["n"], dtype=np.float64)
+        ax.plot(rows[shown], gaps[shown], "o", color=ORANGE, markersize=4, label="observed gap")
+        if not shown.all():
+            ax.plot([], [], " ", label=f"({(~shown).sum()} observed gaps below 0 not shown)")
+    ax.set_xlabel("independent rows")
+    ax.set_ylabel("generalization gap (risk)")
+    ax.plot([], [], " ", label=BAND_NOTE)
+    if given:
+        ax.legend(frameon=False, fontsize=8)
+    else:
+        legend_below(figure, ax)
+
+
+def _plot_values(result: GeneralizationGapResult) -> Any:
+    """Draw what has no curve as bars."""
+    names = [name for name in ("bound", "expected_bound", "gap") if name in result.draws]
+    labels = {"bound": "bound on every gap", "expected_bound": "on the expected gap", "gap": "gap"}
+    figure, ax = new_figure(7.2, 1.7 + 0.45 * len(names))
+    for place, name in enumerate(reversed(names)):
+        interval_bar(ax, float(place), result.draws[name], BLUE)
+    ax.set_yticks(range(len(names)), [labels[name] for name in reversed(names)])
+    ax.set_ylim(-0.7, len(names) - 0.3)
+    if "gap" in names:
+        ax.axvline(0, color=GREY, linewidth=1)
+    ax.set_xlabel("generalization gap (risk)")
+    figure.supxlabel(BAR_NOTE, fontsize=8)
+    return figure
