@@ -149,7 +149,7 @@ def test_the_cycle_test_has_power():
 
 HEAVY = {
     *("numpyro", "arviz", "arviz_base", "arviz_plots", "arviz_stats", "matplotlib", "pandas"),
-    *("scipy.stats", "sklearn", "xarray"),
+    *("ot", "scipy.stats", "sklearn", "xarray"),
 }
 
 

@@ -94,7 +94,7 @@ class OrbitDistance:
 
     transform: AbstractTransform
     embed: Callable[[Any], Any] | None = field(default=None, repr=False)
-    n_elements: int = 64
+    n_elements: int = 128
     n_neighbours: int = 8
 
     def rows(self, x: Any) -> Array:

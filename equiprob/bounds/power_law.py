@@ -17,8 +17,10 @@ Array = NDArray[np.float64]
 FEWEST_SIZES = 3
 """Numbers of rows that a line with a residual takes."""
 
+_PRIOR_FREEDOM = 4
 _FASTEST = 0.5
-_SLOWEST = 1e-3
+_SLOWEST = 0.02
+"""As in fifty dimensions: what falls more slowly cannot be told from what does not fall."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +62,11 @@ def fit_power_law(n: Array, draws: Array, generator: np.random.Generator) -> Pow
     logs = np.log(draws)
     coefficients = logs @ np.linalg.pinv(design).T
     residual = np.median(logs, axis=0) @ (np.eye(len(n)) - design @ np.linalg.pinv(design))
-    freedom = len(n) - 2
-    # Half-Cauchy-like tails with few sizes: the residual's own scale is hardly known.
-    scale = np.sqrt((residual**2).sum() / generator.chisquare(freedom, len(draws)))
+    # With few sizes the residual's scale is hardly seen: a priori it is that of chance.
+    chance = np.median(logs.std(axis=0)) ** 2
+    freedom = len(n) - 2 + _PRIOR_FREEDOM
+    squares = (residual**2).sum() + _PRIOR_FREEDOM * chance
+    scale = np.sqrt(squares / generator.chisquare(freedom, len(draws)))
     root = np.linalg.cholesky(np.linalg.inv(design.T @ design))
     noise = generator.standard_normal(coefficients.shape) @ root.T
     coefficients = coefficients + scale[:, None] * noise

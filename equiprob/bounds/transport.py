@@ -79,7 +79,7 @@ class Transport(AbstractBound):
     targets: TargetForm = "smaller"
     n_splits: int = 20
     block_rows: int = 4000
-    n_elements: int = 64
+    n_elements: int = 128
     n_neighbours: int = 8
 
     def __post_init__(self) -> None:

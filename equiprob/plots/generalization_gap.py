@@ -86,8 +86,8 @@ def _axes(ax: Any) -> tuple[Any, Any, bool]:
 
 def _draw(ax: Any, n: Any, curves: dict[str, Any], facts: Any) -> None:
     """Draw the three curves and the largest loss."""
-    band(ax, n, curves["without"], GREY, label="on the expected gap, without the symmetry")
-    band(ax, n, curves["expected_bound"], BLUE, label="on the expected gap, with it")
+    band(ax, n, curves["without"], GREY, label="bound on the expected gap, without the symmetry")
+    band(ax, n, curves["expected_bound"], BLUE, label="bound on the expected gap, with it")
     confidence = 100 * (1 - float(facts["delta"]))
     ax.plot(
         n,
@@ -95,7 +95,7 @@ def _draw(ax: Any, n: Any, curves: dict[str, Any], facts: Any) -> None:
         color=BLUE,
         linestyle="--",
         linewidth=1.4,
-        label=f"on every gap, with confidence {confidence:.3g} %",
+        label=f"bound on every gap, with confidence {confidence:.3g} %",
     )
     if facts["loss_range"] is not None:
         ax.axhline(
@@ -128,7 +128,11 @@ def _finish(figure: Any, ax: Any, given: bool, observed: Any) -> None:
 def _plot_values(result: GeneralizationGapResult) -> Any:
     """Draw what has no curve as bars."""
     names = [name for name in ("bound", "expected_bound", "gap") if name in result.draws]
-    labels = {"bound": "bound on every gap", "expected_bound": "on the expected gap", "gap": "gap"}
+    labels = {
+        "bound": "bound on every gap",
+        "expected_bound": "bound on the expected gap",
+        "gap": "gap",
+    }
     figure, ax = new_figure(7.2, 1.7 + 0.45 * len(names))
     for place, name in enumerate(reversed(names)):
         interval_bar(ax, float(place), result.draws[name], BLUE)
