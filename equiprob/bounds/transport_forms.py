@@ -26,7 +26,6 @@ from equiprob.bounds.losses import AbstractLoss, LossConstants, holds_labels
 from equiprob.bounds.orbit_distance import Targets
 from equiprob.bounds.power_law import FEWEST_SIZES, fit_power_law
 from equiprob.bounds.predictor_class import PredictorClass
-from equiprob.equivariance.model_error import output_action_of
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.row_means import RowMeans
 
@@ -77,7 +76,7 @@ def forms_of(
     Raises:
         ValueError: If contraction is asked for and outputs are not scalars that stay as they are.
     """
-    invariant = output_action_of(table) == "invariant"
+    invariant = table.transform.of_output(table.outputs[0]).keeps_output
     stats = table.only
     joint = Form(
         "joint",
@@ -91,8 +90,8 @@ def forms_of(
     if asked == "contraction" and not can_contract:
         raise ValueError(
             f"contraction needs targets, and scalar outputs that transformations leave as they "
-            f"are, got rows of shape {stats.output_shape} under {output_action_of(table)!r}; pass "
-            f"targets='joint'"
+            f"are, got rows of shape {stats.output_shape} under output_action="
+            f"{table.transform.output_action!r}; pass targets='joint'"
         )
     if asked == "joint" or not can_contract:
         return [joint]
@@ -119,7 +118,7 @@ def forms_of(
 
 def _moved(table: OrbitTable) -> Callable[[Array], Array]:
     """Return the targets under a transformation, as a function of its parameter."""
-    alone = replace(table.transform, output_action=output_action_of(table))
+    alone = table.transform.of_output(table.outputs[0])
     shape = table.only.output_shape
 
     def moved(parameter: Array) -> Array:
