@@ -20,7 +20,10 @@ from equiprob.equivariance.model_error import (
     orbit_average_available,
     rounding_limit,
 )
-from equiprob.levels.paths import AbstractPath, Blend, PathRisk
+from equiprob.levels.losses import Loss, named_loss
+from equiprob.levels.path_risk import AbstractPathRisk, Tabulated
+from equiprob.levels.paths import AbstractPath, Blend, Shipment
+from equiprob.levels.paths.base import targets
 from equiprob.levels.predictor import AveragedPredictor
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -45,7 +48,7 @@ class SymmetryLevelResult(AbstractResult):
         transform: The transform (not saved with the result).
     """
 
-    shipment: Any = field(default=None, repr=False)
+    shipment: Shipment | None = field(default=None, repr=False)
     transform: Any = field(default=None, repr=False)
 
     def predictor(self, predict: Callable[[Any], Any]) -> AveragedPredictor:
@@ -142,19 +145,30 @@ class SymmetryLevel(AbstractEstimator):
     """Find the symmetry level of least risk along a path, with a posterior.
 
     Args:
-        path: ``Blend()`` between the model and its average, or ``Range()`` of averages over
-            transformations up to a magnitude, or ``Subgroups()`` of averages over the subgroups of
-            a finite group.
+        path: ``Blend()`` between the model and its average, ``Range()`` of averages over
+            transformations up to a magnitude, ``Subgroups()`` of averages over the subgroups of a
+            finite group, or a path of your own.
+        loss: What the risk is the mean of: ``"squared"`` (the Brier score for labels), ``"log"`` or
+            ``"zero_one"`` for labels, ``"absolute"``, or a function ``loss(y, prediction) ->
+            (row,)``, with labels one-hot. Only the squared error has a form for the average over
+            all transformations; another loss is evaluated for averages over as many as the table
+            has, and its optimum is the right one for those.
 
     Assumptions:
-        Rows (or groups) are independent and were not trained on; squared error (the Brier score for
-        labels). Valid for any law of the inputs and any averaging distribution.
+        Rows (or groups) are independent and were not trained on. Valid for any law of the inputs
+        and any averaging distribution.
 
     References:
         Petrache & Trivedi, NeurIPS 2023 (the trade-off); Elesedy & Zaidi, ICML 2021 (averaging).
     """
 
     path: AbstractPath = field(default_factory=Blend)
+    loss: str | Loss = "squared"
+
+    def __post_init__(self) -> None:
+        """Check the counts and the loss."""
+        super().__post_init__()
+        named_loss(self.loss)
 
     def fit(self, orbits: OrbitTable) -> SymmetryLevelResult:
         """Fit to an orbit table with targets.
@@ -166,7 +180,8 @@ class SymmetryLevel(AbstractEstimator):
             Draws of ``position`` (of least risk along the path; ``is_best`` for each position where
             they are subgroups), ``risk_saved`` at the recommended
             position, ``risk_saved_shipped`` (the same for averages over as many transformations as
-            the table has), ``risk`` along the path, and ``level``, the equivariance error left at
+            the table has, which for other losses than the squared error both are), ``risk`` along
+            the path, and ``level``, the equivariance error left at
             the optimum, where the law is Haar and the path a blend. The fact
             ``risk_saved_cross_fitted`` is the mean saving at positions chosen on other rows than
             they are judged on: net of optimism; ``p_full``, ``p_none`` and ``p_between`` are the
@@ -174,128 +189,131 @@ class SymmetryLevel(AbstractEstimator):
 
         Raises:
             ValueError: If the table has no targets, several outputs, one transformation for each
-                row, shared transformations, or not the sums that the path needs.
+                row, shared transformations, or not the displacements that the path needs; if a loss
+                does not fit the targets or is not finite.
         """
         table = orbits.finite
         found = design_diagnostics(orbits)
-        if table.only.y is None:
-            raise ValueError(
-                "the optimal level compares predictions with targets: pass y= to evaluate_orbits"
-            )
+        targets(table)
         reason: set[Diagnostic] = set()
         if not orbit_average_available(table, reason):
             raise ValueError(f"the optimal level cannot be found: {reason.pop().value}")
-        risk = self.path.risk(table)
+        name, loss = named_loss(self.loss)
+        risk = self.path.risk(table) if name == "squared" else self.path.evaluated(table, loss)
+        fold = folds(table.unit_ids, _N_FOLDS)
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
-        squared_loss = ((table.only.y - table.only.base) ** 2).sum(axis=1)
-        draws = {"risk": _risk_draws(means, risk, squared_loss)}
-        position_draws = None
-        stats = table.only
-        along = squared_loss.mean() + risk.columns.mean(axis=0) @ risk.shipped
-        shipped_index = int(_least(along[None])[0])
-        unchanged = int(np.argmax((risk.limit == 0).all(axis=0)))
-        if stats.pair_sq.mean() <= rounding_limit(table) ** 2:
+        along = risk.tabulate(means, fold)
+        draws: dict[str, NDArray[np.float64]] = {}
+        shipped, best = risk.unchanged, None
+        if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
-            shipped_index = unchanged
         else:
-            position_draws = _position(means, risk, draws["risk"])
-            if risk.names is None:
-                draws["position"] = position_draws
-            else:
-                draws["is_best"] = (position_draws[:, None] == risk.positions).astype(np.float64)
-            draws["risk_saved"] = means.mean(-risk.columns @ risk.limit[:, shipped_index])
-            draws["risk_saved_shipped"] = means.mean(-risk.columns @ risk.shipped[:, shipped_index])
-            if isinstance(self.path, Blend) and table.transform.is_haar:
-                error = np.sqrt(np.maximum(means.mean(stats.pair_sq), 0.0))
-                draws["level"] = draws["position"] * error
-            elif risk.names is None:  # averages over subgroups are equivariant under them
-                found.add(Diagnostic.LEVEL_NEEDS_HAAR)
-        position = float(risk.positions[shipped_index])
-        order = ("position", "is_best", "level", "risk_saved", "risk_saved_shipped", "risk")
-        unit = self.path.unit(table.transform)
+            shipped = _least(risk.loss.mean() + along.changes.sum(axis=0) / len(table))
+            best = _best(means, risk, along)
+            draws |= self._draws(table, means, risk, best, shipped, found)
+        position = float(risk.positions[shipped])
+        ship = self.path.shipment if name == "squared" else self.path.shipment_as_evaluated
+        grid = risk.positions if risk.names is None else np.array(risk.names)
         return SymmetryLevelResult(
-            draws={name: draws[name] for name in order if name in draws},
+            draws=draws | {"risk": along.draws},
             dims={"risk": ("position_grid",), "is_best": ("position_grid",)},
-            coords={
-                "position_grid": risk.positions if risk.names is None else np.array(risk.names)
-            },
+            coords={"position_grid": grid},
             units=dict.fromkeys(("risk_saved", "risk_saved_shipped", "risk"), "risk")
-            | {"position": unit, "level": "output units", "is_best": "probability"},
+            | {
+                "position": self.path.unit(table.transform),
+                "level": "output units",
+                "is_best": "probability",
+            },
             diagnostics=worst_first(found),
             facts={
                 "transform": str(table.transform),
                 "path": type(self.path).__name__,
                 "path_label": self.path.label,
+                "loss": _LOSS_WORDS.get(name, f"expected loss ({name})"),
                 "shipped_position": position,
-                "unchanged_index": unchanged,
-                **_ends(position_draws, risk, unchanged),
+                "unchanged_index": risk.unchanged,
+                **_ends(best, risk),
                 "n_rows": len(table),
                 "n_transforms": table.design.n_transforms,
-                "risk": float(squared_loss.mean()),
-                "risk_saved_cross_fitted": float(_saved_elsewhere(table, risk).mean()),
+                "risk": float(risk.loss.mean()),
+                "risk_saved_cross_fitted": float(_saved_elsewhere(risk, along, fold).mean()),
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },
             rows={"row_id": table.row_ids},
-            shipment=self.path.shipment(table, position),
+            shipment=ship(table, position),
             transform=table.transform,
         )
 
+    def _draws(
+        self,
+        table: OrbitTable,
+        means: RowMeans,
+        risk: AbstractPathRisk,
+        best: NDArray[np.float64],
+        shipped: int,
+        found: set[Diagnostic],
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return draws of what there is to say where positions are different models."""
+        draws = (
+            {"position": best}
+            if risk.names is None
+            else {"is_best": (best[:, None] == risk.positions).astype(np.float64)}
+        )
+        if isinstance(self.path, Blend) and table.transform.is_haar:
+            squared = np.maximum(means.mean(table.only.pair_sq), 0.0)
+            draws["level"] = best * np.sqrt(squared)
+        elif risk.names is None:  # averages over subgroups are equivariant under them
+            found.add(Diagnostic.LEVEL_NEEDS_HAAR)
+        draws["risk_saved"] = means.mean(risk.saved(shipped))
+        draws["risk_saved_shipped"] = means.mean(risk.saved_shipped(shipped))
+        return draws
 
-def _ends(
-    position: NDArray[np.float64] | None, risk: PathRisk, unchanged: int
-) -> dict[str, float | None]:
+
+_LOSS_WORDS = {
+    "squared": "expected squared error",
+    "log": "expected log loss",
+    "zero_one": "probability of error",
+    "absolute": "expected absolute error",
+}
+
+
+def _ends(best: NDArray[np.float64] | None, risk: AbstractPathRisk) -> dict[str, float | None]:
     """Return the probabilities that full symmetry, none, or something between is best."""
-    if position is None or risk.full is None:
+    if best is None or risk.full is None:
         return dict.fromkeys(("p_full", "p_none", "p_between"))
-    full = float((position == risk.positions[risk.full]).mean())
-    none = float((position == risk.positions[unchanged]).mean())
+    full = float((best == risk.positions[risk.full]).mean())
+    none = float((best == risk.positions[risk.unchanged]).mean())
     return {"p_full": full, "p_none": none, "p_between": 1 - full - none}
 
 
-def _risk_draws(
-    means: RowMeans, risk: PathRisk, squared_loss: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return draws ``(draw, position)`` of the risk along the path."""
-    draws = means.plain(np.column_stack([risk.columns, squared_loss]))
-    return draws[:, :-1] @ risk.limit + draws[:, -1:]
+def _best(means: RowMeans, risk: AbstractPathRisk, along: Tabulated) -> NDArray[np.float64]:
+    """Return draws of the position of least risk."""
+    optimum = risk.optimum(means)
+    return risk.positions[_least(along.draws)] if optimum is None else optimum
 
 
-def _position(means: RowMeans, risk: PathRisk, along: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return draws of the position of least risk.
-
-    A ratio of means, where the path has one, is fitted to its own row contrast, tails included:
-    the minimum of draws of the risk covers .70 to .84 on heavy-tailed rows where this covers .93
-    (nominal 0.9, n = 128).
-    """
-    if risk.optimum is not None:
-        above, below = risk.optimum
-        if (means.plain(below[:, None]) > 0).all():
-            ends = risk.positions.min(), risk.positions.max()
-            return np.clip(means.ratio(above, below), *ends)
-    return risk.positions[_least(along)]
-
-
-def _least(risk: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the first position ``(draw,)`` whose risk is the least, up to rounding.
+def _least(risk: NDArray[np.float64]) -> Any:
+    """Return the first position ``(...)`` of the least risk ``(..., position)``, up to rounding.
 
     Averages over a subgroup and over a larger one are the same model where the rest changes
     nothing; rounding must not choose between them.
     """
-    least = risk.min(axis=1, keepdims=True)
-    return np.argmax(risk <= least + _TIED * np.abs(least), axis=1)
+    least = risk.min(axis=-1, keepdims=True)
+    return np.argmax(risk <= least + _TIED * np.abs(least), axis=-1)
 
 
-def _saved_elsewhere(table: OrbitTable, risk: PathRisk) -> NDArray[np.float64]:
+def _saved_elsewhere(
+    risk: AbstractPathRisk, along: Tabulated, fold: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Return the risk saved in each row, at a position chosen on other rows.
 
     The rows are split into folds; each fold judges the position that the others choose. Its mean
     has no optimism; an interval would be of several positions, and too narrow where nothing is to
     be saved (.76 instead of .9 at n = 128).
     """
-    fold = folds(table.unit_ids, _N_FOLDS)
-    saved = np.zeros(len(table))
-    for held_out in np.unique(fold):
+    elsewhere = along.changes.sum(axis=0) - along.changes
+    saved = np.zeros(len(fold))
+    for held_out, chosen in enumerate(elsewhere.argmin(axis=1)):
         judges = fold == held_out
-        index = int(np.argmin(risk.columns[~judges].mean(axis=0) @ risk.shipped))
-        saved[judges] = -risk.columns[judges] @ risk.limit[:, index]
+        saved[judges] = risk.saved(int(chosen))[judges]
     return saved

@@ -53,6 +53,31 @@ class Design:
         """Whether the transformations of a row are independent draws."""
         return self.kind in ("random", "crossed")
 
+    def average(self, replicates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean ``(row, ...)`` of means over each replicate ``(row, replicate, ...)``."""
+        shares = np.array(self.replicates) / sum(self.replicates)
+        return np.einsum("r,ir...->i...", shares, replicates)
+
+    def squared_average(
+        self, replicates: NDArray[np.float64], mean_sq: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return an unbiased squared norm ``(row, ...)`` of an average over the orbit.
+
+        A product of two averages takes distinct transformations in its factors: all pairs of
+        independent draws, the two independently shifted lattices of the quasi design, the orbit
+        itself where it is complete.
+
+        Args:
+            replicates: Means over each replicate, ``(row, replicate, ..., k)``.
+            mean_sq: Means of the squared norms over all transformations, ``(row, ...)``.
+        """
+        squared = (self.average(replicates) ** 2).sum(axis=-1)
+        if self.kind == "full":
+            return squared
+        if self.is_independent:
+            return squared - np.maximum(mean_sq - squared, 0.0) / (self.n_transforms - 1)
+        return (replicates[:, 0] * replicates[:, 1]).sum(axis=-1)
+
     def parameters(self, transform: AbstractTransform, row_ids: Ids) -> Parameters:
         """Return the parameters ``(row, transformation, n_parameters)`` of the given rows."""
         if self.kind == "full":

@@ -267,31 +267,50 @@ class OrbitTable:
     @cached_property
     def mean_displacement(self) -> Rows:
         """Mean of all displacements of a row, ``(row, k)``: unbiased for ``S f(x) - f(x)``."""
-        share = self._replicate_shares
-        return np.einsum("r,irk->ik", share, self.only.displacement)
+        return self.design.average(self.only.displacement)
 
     @cached_property
     def mean_displacement_sq(self) -> Rows | None:
         """Unbiased ``|S f(x) - f(x)|^2`` for each row, ``(row,)``; None with one draw a row.
 
         None for stochastic models, too: all displacements share the noise of ``f(x)``.
-
-        A product of two orbit averages takes distinct transformations in its factors: all pairs of
-        independent draws, the two independently shifted lattices of the quasi design, the orbit
-        itself where it is complete.
         """
-        design = self.design
-        if self.noise_repeats > 1:
+        if self.noise_repeats > 1 or (self.design.n_transforms < 2 and self.design.kind != "full"):
             return None
-        if design.kind == "full":
-            return (self.mean_displacement**2).sum(axis=1)
-        if design.n_transforms < 2:
-            return None
-        if design.is_independent:
-            correction = self.only.within_sq / (design.n_transforms - 1)
-            return (self.mean_displacement**2).sum(axis=1) - correction
-        first, second = self.only.displacement[:, 0], self.only.displacement[:, 1]
-        return (first * second).sum(axis=1)
+        return self.design.squared_average(self.only.displacement, self.only.pair_sq)
+
+    def weighted(self, weights: Rows) -> tuple[Rows, Rows]:
+        """Return averages of displacements in which transformations weigh unequally.
+
+        Args:
+            weights: Of each transformation, relative to its probability, ``(row, transformation)``.
+
+        Returns:
+            Means of the weighted displacements over each replicate, ``(row, replicate, k)``, and
+            over all of their squared norms, ``(row,)``.
+
+        Raises:
+            ValueError: If displacements were not kept.
+        """
+        moved = weights[..., None] * self.kept_displacements
+        means, start = [], 0
+        for size in self.design.replicates:
+            part = slice(start, start + size)
+            shares = self.design.weights[part] / self.design.weights[part].sum()
+            means.append(np.einsum("ijk,j->ik", moved[:, part], shares))
+            start += size
+        return np.stack(means, axis=1), np.einsum("ijk,ijk,j->i", moved, moved, self.design.weights)
+
+    @property
+    def kept_displacements(self) -> Rows:
+        """All displacements, ``(row, transformation, k)``.
+
+        Raises:
+            ValueError: If they were not kept.
+        """
+        if self.only.raw is None:
+            raise ValueError("displacements were not kept: pass keep='all' to evaluate_orbits")
+        return self.only.raw
 
     def sums_up_to(self, magnitudes: NDArray[np.float64]) -> tuple[Rows, Rows]:
         """Return what displacements up to each magnitude add up to, from those that were kept.
@@ -306,9 +325,7 @@ class OrbitTable:
         Raises:
             ValueError: If displacements were not kept.
         """
-        raw = self.only.raw
-        if raw is None:
-            raise ValueError("displacements were not kept: pass keep='all' to evaluate_orbits")
+        raw = self.kept_displacements
         sizes = self.transform.magnitude(self.parameters())
         inside = (sizes[:, :, None] <= magnitudes * (1 + 1e-9)).astype(np.float64)
         weights = self.design.weights
@@ -320,11 +337,6 @@ class OrbitTable:
             sums.append(np.einsum("ijt,ijk,j->itk", inside[:, part], raw[:, part], shares))
             start += size
         return np.stack(sums, axis=1), squares
-
-    @property
-    def _replicate_shares(self) -> NDArray[np.float64]:
-        sizes = np.array(self.design.replicates, dtype=np.float64)
-        return sizes / sizes.sum()
 
 
 def describe_rows(rows: NDArray[Any], most: int = 8) -> str:

@@ -124,4 +124,4 @@ def _draw(
     if unit == "deg":
         degree_ticks(ax, float(positions.max()))
     ax.set_xlabel(with_unit(str(result.facts["path_label"]), unit))
-    ax.set_ylabel("change of the risk (expected squared error)")
+    ax.set_ylabel(f"change of the risk ({result.facts['loss']})")

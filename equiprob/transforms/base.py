@@ -178,21 +178,26 @@ class AbstractTransform(abc.ABC):
         magnitudes, weights = self.magnitude_law()
         return float(weights[magnitudes <= max_magnitude * (1 + 1e-9)].sum())
 
-    def magnitude_law(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return magnitudes and weights that represent the law of the magnitude.
+    def typical(self) -> tuple[Parameters, NDArray[np.float64]]:
+        """Return parameters ``(parameter, n_parameters)`` and weights that represent the law.
 
         Exact for finite sets; otherwise 4096 quasi-random (or, without a quantile function,
         random) parameters of equal weight.
         """
         finite = self.enumeration()
         if finite is not None:
-            return self.magnitude(finite.parameters), finite.weights
+            return finite.parameters, finite.weights
         n = 4096
         if self.n_uniforms:
             parameters = self.parameters(hammersley(n, self.n_uniforms, centred=True))
         else:
             parameters = self.sample_many(np.random.default_rng(0), n)
-        return self.magnitude(parameters), np.full(n, 1 / n)
+        return parameters, np.full(n, 1 / n)
+
+    def magnitude_law(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return magnitudes and weights that represent the law of the magnitude."""
+        parameters, weights = self.typical()
+        return self.magnitude(parameters), weights
 
     # ---- acting ---------------------------------------------------------------------------------
 

@@ -1,0 +1,74 @@
+"""The path between a model and its average over all transformations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, final, override
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.levels.path_risk import SquaredPathRisk
+from equiprob.levels.paths.base import AbstractPath, Positions, residuals
+from equiprob.orbits.table import OrbitTable, Rows
+from equiprob.transforms.base import AbstractTransform, Parameters
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Blend(AbstractPath):
+    """``S f + s (f - S f)``: s = 1 is the model, s = 0 its average over the transformations.
+
+    Args:
+        n_positions: How finely s is resolved.
+    """
+
+    n_positions: int = 201
+
+    label = "share of the model kept, s"
+    full: ClassVar[int | None] = 0
+
+    def __post_init__(self) -> None:
+        """Check the resolution."""
+        if self.n_positions < 2:
+            raise ValueError(f"n_positions must be at least 2, got {self.n_positions}")
+
+    @override
+    def grid(self, transform: AbstractTransform) -> Positions:
+        return np.linspace(0, 1, self.n_positions)
+
+    @override
+    def weight(
+        self, transform: AbstractTransform, parameters: Parameters, position: float
+    ) -> NDArray[np.float64]:
+        return np.ones(parameters.shape[:-1])
+
+    @override
+    def kept(self, position: float) -> float:
+        return float(position)
+
+    @override
+    def risk(self, table: OrbitTable) -> SquaredPathRisk:
+        """Return the squared error along the path, from row statistics alone."""
+        residual, average = residuals(table), table.mean_displacement
+        squared = table.mean_displacement_sq
+        assert squared is not None, "the level checks that orbit averages are available"
+        gained = (residual * average).sum(axis=1)
+        kept = self.grid(table.transform)
+        moved, none = 1 - kept, np.zeros_like(kept)
+        return SquaredPathRisk(
+            positions=kept,
+            loss=(residual**2).sum(axis=1),
+            unchanged=len(kept) - 1,
+            full=0,
+            columns=np.column_stack([gained, squared, (average**2).sum(axis=1)]),
+            limit=np.stack([-2 * moved, moved**2, none]),
+            shipped=np.stack([-2 * moved, none, moved**2]),
+            ratio=(squared - gained, squared),
+        )
+
+    @override
+    def displacements(self, table: OrbitTable, positions: Positions) -> Iterator[Rows]:
+        for kept in positions:
+            yield (1 - kept) * table.mean_displacement
