@@ -82,7 +82,8 @@ def named_loss(loss: str | Loss) -> tuple[str, Loss]:
 
 def _checked(loss: Loss) -> Loss:
     def checked(y: Rows, prediction: Rows) -> Rows:
-        values = np.asarray(loss(y, prediction), dtype=np.float64)
+        with np.errstate(all="ignore"):  # what is not finite is named below
+            values = np.asarray(loss(y, prediction), dtype=np.float64)
         if values.shape != (len(y),):
             raise ValueError(
                 f"loss returned shape {values.shape}; expected one value for each of the {len(y)} "

@@ -76,6 +76,10 @@ class Diagnostic(enum.Enum):
         "them are withheld; pass design='quasi'"
     )
     CONSTANT_OUTPUT = "the output hardly varies over rows: the relative error is withheld"
+    STEP_LOSS = (
+        "the loss changes in steps: the position of least risk is hardly determined, and its "
+        "interval may be too narrow; judge by the risk saved"
+    )
     FEW_SEEDS = "fewer than 3 training seeds: the spread between trainings is hardly known"
     ROWS_LEFT_OUT = "rows that not all candidates share were left out"
     FEW_ROWS = (

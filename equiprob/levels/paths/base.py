@@ -159,7 +159,7 @@ class AbstractPath(abc.ABC):
             design = make_design(transform, "quasi", design.n_transforms, design.seed)
         parameters = design.parameters(transform, SHARED_ROW)[0]
         weights = self._checked(transform, parameters, position) * design.weights
-        if _leaves_in_place(transform, parameters, weights):
+        if self.kept(position) == 1 or _leaves_in_place(transform, parameters, weights):
             return Shipment.of_the_model(transform)
         used = weights > 0
         return Shipment(self.kept(position), parameters[used], weights[used] / weights.sum())
