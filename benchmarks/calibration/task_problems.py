@@ -158,6 +158,9 @@ def process(simulate: Simulator, n: int, seed: int) -> Iterator[Outcome]:
     estimator = ep.DataEquivarianceError(method=ep.methods.GaussianProcess(), n_draws=N_DRAWS)
     result = estimator.fit(evaluated(task), law=HAAR)
     yield Outcome(f"error, {task.named}", result.draws["error"], task.error)
+    if task.error > 0:
+        draws = result.draws["error_if_asymmetric"]
+        yield Outcome(f"error if asymmetric, {task.named}", draws, task.error)
 
 
 def spike(n: int, seed: int) -> Iterator[Score]:

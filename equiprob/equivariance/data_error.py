@@ -32,6 +32,7 @@ _DISTORTION = 1e-3
 
 _UNITS = {
     "error": "output units",
+    "error_if_asymmetric": "output units",
     "lower": "output units",
     "upper": "output units",
     "profile": "output units",
@@ -104,7 +105,11 @@ class DataEquivarianceErrorResult(AbstractResult):
                 f"methods.TrainedPair estimates it."
             )
         if self.p_symmetric is not None:
-            text += f" Probability of exact symmetry: {self.p_symmetric:.2f}."
+            text += f" Probability of exact symmetry: {self.p_symmetric:.2f}"
+            if "error_if_asymmetric" in self.draws:
+                low, high = credible_interval(self.draws["error_if_asymmetric"], 0.9)
+                text += f"; if it does not hold, the task changes by {low:.3g} to {high:.3g} (90%)"
+            text += "."
         return text + self.cautions
 
     def plot(self, **kwargs: Any) -> Any:
@@ -145,7 +150,8 @@ class DataEquivarianceError(AbstractEstimator):
 
         Returns:
             Draws of ``error``, or of ``lower`` and ``upper`` where only bounds are identified, and
-            of ``symmetry_cost`` (or its bounds). In case N the error is withheld.
+            of ``symmetry_cost`` (or its bounds). In case N the error is withheld. With prior
+            probability of exact symmetry also of ``error_if_asymmetric``: `error` is that, or zero.
 
         Raises:
             ValueError: If targets are missing, the output action is not orthogonal, or the method

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 
 
+_SHOWN = {"symmetry_cost": "cost", "error_if_asymmetric": "error, if\nasymmetric"}
+
+
 def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
     """Draw the error (or what is known to hold it) and the symmetry cost, a panel for each unit.
 
@@ -22,7 +25,7 @@ def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
         The Matplotlib figure.
     """
     draws = result.draws
-    errors = [n for n in ("error", "lower", "upper") if n in draws]
+    errors = [n for n in ("error", "error_if_asymmetric", "lower", "upper") if n in draws]
     costs = [
         n for n in ("symmetry_cost", "symmetry_cost_lower", "symmetry_cost_upper") if n in draws
     ]
@@ -39,7 +42,7 @@ def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
         for place, name in enumerate(reversed(names)):
             color = {"lower": ORANGE, "upper": GREY}.get(name.rsplit("_", 1)[-1], BLUE)
             interval_bar(ax, float(place), draws[name], color)
-        shown = [n.removeprefix("symmetry_cost_").replace("symmetry_cost", "cost") for n in names]
+        shown = [_SHOWN.get(n, n.removeprefix("symmetry_cost_")) for n in names]
         ax.set_yticks(range(len(names)), list(reversed(shown)))
         ax.set_ylim(-0.7, len(names) - 0.3)
         if min(draws[n].min() for n in names) >= 0:
