@@ -25,6 +25,7 @@ _WHERE = {
     "LocalEquivarianceError": "equiprob.equivariance.local_error",
     "ModelEquivarianceError": "equiprob.equivariance.model_error",
     "OrbitTable": "equiprob.orbits.table",
+    "Output": "equiprob.orbits.output",
     "Stabilizer": "equiprob.equivariance.stabilizer",
     "SymmetryLevel": "equiprob.levels.symmetry_level",
     "align": "equiprob.equivariance.alignment",
@@ -34,6 +35,7 @@ _WHERE = {
     "cross_fit": "equiprob.equivariance.cross_fit",
     "evaluate_orbits": "equiprob.orbits.evaluate",
     "load": "equiprob.posterior.tree",
+    "padded": "equiprob.orbits.padding",
     "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {

@@ -24,6 +24,8 @@ from equiprob.levels import paths as paths
 from equiprob.levels.paths import AbstractPath as AbstractPath
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
+from equiprob.orbits.output import Output as Output
+from equiprob.orbits.padding import padded as padded
 from equiprob.orbits.table import OrbitTable as OrbitTable
 from equiprob.posterior import posteriors as posteriors
 from equiprob.posterior.diagnostics import Diagnostic as Diagnostic
@@ -46,6 +48,7 @@ __all__ = [
     "LocalEquivarianceError",
     "ModelEquivarianceError",
     "OrbitTable",
+    "Output",
     "Stabilizer",
     "SymmetryLevel",
     "align",
@@ -57,6 +60,7 @@ __all__ = [
     "evaluate_orbits",
     "load",
     "methods",
+    "padded",
     "paths",
     "plots",
     "posteriors",

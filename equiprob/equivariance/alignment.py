@@ -111,7 +111,7 @@ def align(
         draws=draws,
         dims=dims,
         coords=coords,
-        units=dict.fromkeys(draws, "output units") | {"ratio": ""},
+        units=dict.fromkeys(draws, model_error.units["error"]) | {"ratio": ""},
         diagnostics=worst_first(found),
         facts={
             "transform": model_error.facts["transform"],

@@ -30,16 +30,8 @@ from equiprob.transforms.rows import move_rows
 _DISTORTION = 1e-3
 """Relative change of an output's size above which an output action is not orthogonal."""
 
-_UNITS = {
-    "error": "output units",
-    "error_if_asymmetric": "output units",
-    "lower": "output units",
-    "upper": "output units",
-    "profile": "output units",
-    "symmetry_cost": "risk",
-    "symmetry_cost_lower": "risk",
-    "symmetry_cost_upper": "risk",
-}
+_ERRORS: tuple[str, ...] = ("error", "error_if_asymmetric", "lower", "upper", "profile")
+_COSTS: tuple[str, ...] = ("symmetry_cost", "symmetry_cost_lower", "symmetry_cost_upper")
 
 _WHY = {
     Case.HAAR: "the law of the inputs is invariant and the transformations' is the group's own",
@@ -177,13 +169,13 @@ class DataEquivarianceError(AbstractEstimator):
             found.add(Diagnostic.LAW_NOT_INVARIANT)
         evidence = self.method.evidence(orbits, case, n_draws=self.n_draws, seed=self.weight_seed)
         table = orbits.finite
-        order = [*_UNITS]
+        order = [*_ERRORS, *_COSTS]
         names = sorted(evidence.draws, key=order.index)
         return DataEquivarianceErrorResult(
             draws={name: evidence.draws[name] for name in names},
             dims=evidence.dims,
             coords=evidence.coords,
-            units=_UNITS,
+            units=dict.fromkeys(_ERRORS, table.only.unit) | dict.fromkeys(_COSTS, "risk"),
             diagnostics=worst_first(found | evidence.found),
             facts={
                 "transform": str(table.transform),

@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import (
     ENOUGH_FOR_FAILURES,
@@ -40,15 +41,7 @@ its own roundings, layer by layer. Set by measurement on exactly invariant netwo
 FLOAT64_FACTOR = 4.0
 """The same where the floor is the difference to a pass in float64, which holds all roundings."""
 
-_UNITS = {
-    "error": "output units",
-    "relative_error": "share",
-    "worst_error": "output units",
-    "risk": "risk",
-    "asymmetry_share": "share of risk",
-    "profile": "output units",
-    "error_by_part": "output units",
-}
+_UNITS = {"relative_error": "share", "risk": "risk", "asymmetry_share": "share of risk"}
 
 _CONSTANT = 1e-12
 """Variation over rows, relative to the output's size, below which there is none to compare with."""
@@ -74,7 +67,7 @@ class ModelEquivarianceErrorResult(AbstractResult):
     def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
         """Return the table of `AbstractResult.summary`, with the error per component added."""
         table = super().summary(ci_prob, ci_kind)
-        k = int(self.facts["n_components"])
+        k = float(self.facts["n_components"])
         if k > 1:
             per_component = table.loc[["error"]].rename(index={"error": "error_per_component"})
             numbers = ["estimate", "ci_low", "ci_high", "mc_error"]
@@ -84,6 +77,12 @@ class ModelEquivarianceErrorResult(AbstractResult):
             table = pd.concat([table.iloc[:1], per_component, table.iloc[1:]])
             table.index.name = "quantity"
         return table
+
+    @property
+    def _unit(self) -> str:
+        """The unit of the error as it follows a number; nothing where none was declared."""
+        unit = self.units["error"]
+        return "" if unit == OUTPUT_UNITS else f" {unit}"
 
     def worst_rows(self, n: int = 5) -> NDArray[np.int64]:
         """Return the positions of the `n` rows with the largest error, worst first."""
@@ -96,8 +95,8 @@ class ModelEquivarianceErrorResult(AbstractResult):
         low, high = credible_interval(error, 0.9)
         text = (
             f"Over {self.facts['transform']}, the model's output changes by "
-            f"{np.median(error):.3g} (root mean square; 90% credible interval {low:.3g} to "
-            f"{high:.3g})"
+            f"{np.median(error):.3g}{self._unit} (root mean square; 90% credible interval "
+            f"{low:.3g} to {high:.3g})"
         )
         if "relative_error" in self.draws:
             text += f", {100 * np.median(self.draws['relative_error']):.3g} % of its own variation"
@@ -214,7 +213,7 @@ class ModelEquivarianceError(AbstractEstimator):
             draws={name: draws[name] for name in order if name in draws},
             dims=dims,
             coords=coords,
-            units=_UNITS,
+            units=dict.fromkeys(draws, stats.unit) | _UNITS,
             diagnostics=worst_first(found),
             facts={
                 "transform": str(table.transform),
@@ -229,7 +228,7 @@ class ModelEquivarianceError(AbstractEstimator):
                 "n_transforms": table.design.n_transforms,
                 "design": table.design.kind,
                 **sampler,
-                "n_components": int(np.prod(stats.output_shape)),
+                "n_components": stats.n_components,
                 "float_floor": stats.float_floor,
                 "floor_method": table.floor_method,
                 "noise": float(np.sqrt(stats.noise_sq.mean())),
@@ -400,11 +399,21 @@ def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDA
 
 
 def fixed_part_of_mean(table: OrbitTable, values: Draws) -> Draws:
-    """Return the mean of outputs ``(row, k)``, projected onto what all transformations leave."""
-    centre, alone = values.mean(axis=0), table.transform.of_output(table.outputs[0])
-    if alone.keeps_output:
-        return centre
-    return fixed_part(alone, centre.reshape(table.only.output_shape)).ravel()
+    """Return the mean of outputs ``(row, k)``, projected onto what all transformations leave.
+
+    Weighted components (see `RowStatistics`) have the mean of the rows in which they are data, and
+    it is returned with each row's weights.
+    """
+    weight = table.only.weight
+    if weight is None:
+        centre = values.mean(axis=0)
+    else:
+        mass = (weight**2).sum(axis=0)
+        centre = (weight * values).sum(axis=0) / np.where(mass > 0, mass, 1.0)
+    alone = table.transform.of_output(table.outputs[0])
+    if not alone.keeps_output:
+        centre = fixed_part(alone, centre.reshape(table.only.output_shape)).ravel()
+    return centre if weight is None else weight * centre
 
 
 def _place_in_law(magnitude: Draws, transform: AbstractTransform) -> Draws:

@@ -149,6 +149,7 @@ class Stabilizer(AbstractEstimator):
                 "transform": str(table.transform),
                 "what": what,
                 "tolerance": self.tolerance,
+                "unit": table.only.unit,
                 "credibility": self.credibility,
                 "largest_magnitude": float(sorted_magnitude[reached[-1]]) if len(reached) else 0.0,
                 "subgroup": subgroup,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
 from equiprob.orbits.backends import AbstractBackend, JaxBackend, Noise, choose_backend
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids, content_ids, label_ids
+from equiprob.orbits.output import Measure, Output, measures, without_padding
 from equiprob.orbits.outputs import (
     are_labels,
     check_probabilities,
@@ -60,6 +61,7 @@ def evaluate_orbits(
     row_ids: ArrayLike | None = None,
     keep: str | Sequence[float] = "auto",
     noise_repeats: int = 1,
+    outputs: Output | Mapping[str, Output] | None = None,
     backend: str = "auto",
     progress: bool | None = None,
     executor: Any = None,
@@ -94,6 +96,8 @@ def evaluate_orbits(
             at least 2: the noise between calls is taken off the error. The model may take keys,
             ``predict(batch, keys)`` with a JAX key for each row, and then does not depend on the
             batch size; otherwise its randomness is its own. Without `y`.
+        outputs: Units, padding and counts of the output, ``ep.Output(unit="eV")``, or a dict of
+            such for some of several outputs.
         backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
         progress: Show a progress bar; when left out, where the pass takes more than a few seconds.
         executor: Reserved.
@@ -135,7 +139,7 @@ def evaluate_orbits(
             "the mean of several calls as predict"
         )
     x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
-    y = checked_targets(y, n)
+    y = checked_targets(without_padding(y, outputs), n)
     ids = ids_of_rows(row_ids, x_host, y, n)
     units = ids if groups is None else units_of_rows(groups, n)
     table = evaluate_rows(
@@ -149,6 +153,7 @@ def evaluate_orbits(
         size=size,
         noise=noise,
         keep=keep,
+        declared=outputs,
         backend=backend,
         progress=progress,
     )
@@ -169,6 +174,7 @@ def evaluate_rows(
     keep: str | Sequence[float],
     backend: str,
     progress: bool | None,
+    declared: Output | Mapping[str, Output] | None = None,
 ) -> OrbitTable:
     """Make the pass over rows whose ids are known (see `evaluate_orbits`, which checks inputs)."""
     n = len(ids)
@@ -177,6 +183,7 @@ def evaluate_rows(
         engine = choose_backend(predict, transform, first, backend, noise)
     outputs = named_outputs(engine.output, size)
     given = named_targets(y, outputs)
+    kept = measures(declared, {name: (n, *s.shape[1:]) for name, s in outputs.items()})
     targets = {name: encoded(given[name], shape) for name, shape in outputs.items()}
     bins = MagnitudeBins.of(*transform.magnitude_law())
     ranges, keep_raw = _check_keep(keep, n * plan.n_transforms, outputs)
@@ -189,6 +196,7 @@ def evaluate_rows(
             ids,
             plan,
             transform,
+            list(kept.values()),
             slice(start, stop),
             size if engine.pads else None,
             probe=start == 0 and noise is None,
@@ -204,18 +212,24 @@ def evaluate_rows(
         ]
         with naming_rows(start, stop):
             for block in blocks:
-                for accumulator, leaf in zip(accumulators, block, strict=True):
-                    accumulator.add(_flat(leaf, rows=stop - start, leading=2))
+                each = zip(accumulators, block, kept.values(), strict=True)
+                for accumulator, leaf, measure in each:
+                    flat = _flat(leaf, rows=stop - start, leading=2)
+                    accumulator.add(measure.kept(flat, slice(start, stop)))
         for (name, shape), accumulator, floor in zip(
             outputs.items(), accumulators, floors, strict=True
         ):
-            target = targets[name]
-            rows_of_target = None if target is None else target[start:stop]
-            parts[name].append(accumulator.finish(rows_of_target, tuple(shape.shape[1:]), floor))
+            target, measure, rows = targets[name], kept[name], slice(start, stop)
+            y_kept = None if target is None else measure.kept(target[rows], rows)
+            found = accumulator.finish(y_kept, tuple(shape.shape[1:]), floor)
+            weight = None if measure.weight is None else measure.weight[rows]
+            parts[name].append(
+                replace(found, weight=weight, unit=measure.unit, n_components=measure.n_components)
+            )
 
     statistics = {name: RowStatistics.concatenate(chunks) for name, chunks in parts.items()}
     statistics, floor_method = _with_floors(
-        statistics, engine, predict, transform, x_host, ids, plan
+        statistics, engine, predict, transform, x_host, ids, plan, list(kept.values())
     )
     return OrbitTable(
         statistics=statistics,
@@ -240,6 +254,7 @@ def _chunk(
     ids: Ids,
     plan: Design,
     transform: AbstractTransform,
+    kept: list[Measure],
     rows: slice,
     pad_to: int | None,
     *,
@@ -259,7 +274,8 @@ def _chunk(
     parameters = plan.parameters(transform, ids[index])
     with naming_rows(rows.start, rows.stop):
         raw, blocks = engine.evaluate(part, parameters, probe=probe, ids=ids[index])
-    passes = [_flat(leaf, rows=n, leading=2) for leaf in raw]
+    pairs = zip(raw, kept, strict=True)
+    passes = [measure.kept(_flat(leaf, rows=n, leading=2), rows) for leaf, measure in pairs]
     floors = [_floor(p, leaf.dtype) if probe else 0.0 for p, leaf in zip(passes, raw, strict=True)]
     calls = [p[:1] if probe else p for p in passes]
     return calls, blocks, parameters[:n], floors
@@ -273,6 +289,7 @@ def _with_floors(
     x: Any,
     ids: Ids,
     plan: Design,
+    kept: list[Measure],
 ) -> tuple[dict[str, RowStatistics], FloorMethod]:
     """Replace the rounding floors by those of a float64 pass, where that is possible and needed."""
     probed = np.argsort(ids)[:PROBED_ROWS]
@@ -286,7 +303,8 @@ def _with_floors(
     if not (isinstance(engine, JaxBackend) and in_question and is_low_precision(x)):
         return statistics, "perturbation"
     parameters = plan.parameters(transform, ids[probed])[:, :PROBED_TRANSFORMS]
-    measured = float64_floors(predict, transform, rows, parameters, floors)
+    factors = [None if m.factor is None else m.factor[probed] for m in kept]
+    measured = float64_floors(predict, transform, rows, parameters, floors, factors)
     if measured is None:
         return statistics, "perturbation"
     named = zip(statistics.items(), measured, strict=True)

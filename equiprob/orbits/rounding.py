@@ -37,6 +37,7 @@ def float64_floors(
     x: Any,
     parameters: Parameters,
     input_floors: list[float],
+    factors: list[NDArray[np.float64] | None],
 ) -> list[float] | None:
     """Return the rms rounding error of the displacements of each output; None without such a pass.
 
@@ -46,6 +47,7 @@ def float64_floors(
         x: A few rows, as the model sees them.
         parameters: ``(row, transformation, n_parameters)``.
         input_floors: The change of each output under one rounding of the input.
+        factors: What each output ``(row, k)`` is multiplied by (0 for padding), or None.
     """
     low = _displacements(predict, transform, _cast(x, None), parameters)
     try:
@@ -56,8 +58,12 @@ def float64_floors(
     if any(leaf.dtype != np.float64 for leaf in high):
         return None
     floors = []
-    for one, other, least in zip(low, high, input_floors, strict=True):
+    for one, other, least, factor in zip(low, high, input_floors, factors, strict=True):
         difference = (one.astype(np.float64) - other).reshape(len(one), -1)
+        if factor is not None:
+            each = np.repeat(factor, parameters.shape[1], axis=0)
+            zeros = np.zeros(difference.shape)
+            difference = np.multiply(difference, each, where=each != 0, out=zeros)
         floor = float(np.sqrt((difference**2).sum(axis=1).mean()))
         if not np.isfinite(floor) or floor < _LEAST * least:
             return None

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from equiprob.orbits.allocation import Allocation, VarianceParts, allocate, variance_parts
 from equiprob.orbits.designs import Design
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.transforms.base import AbstractTransform, Parameters
 
 Rows = NDArray[np.float64]
@@ -52,6 +53,10 @@ class RowStatistics:
         output_shape: The shape of one output.
         float_floor: What rounding makes of a displacement, root mean square: see
             `OrbitTable.floor_method`.
+        weight: The root of each component's weight in squared norms, ``(row, k)``, which all
+            outputs above have been multiplied by (0: padding), or None for 1 everywhere.
+        unit: The unit of the output.
+        n_components: How many components of weight 1 an output has.
     """
 
     base: Rows
@@ -71,6 +76,9 @@ class RowStatistics:
     noise_sq: Rows
     output_shape: tuple[int, ...]
     float_floor: float
+    weight: Rows | None = None
+    unit: str = OUTPUT_UNITS
+    n_components: float = 1.0
 
     @classmethod
     def concatenate(cls, chunks: list[RowStatistics]) -> RowStatistics:

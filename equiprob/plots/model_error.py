@@ -65,7 +65,7 @@ def plot_model_error(
     if unit == "deg":
         degree_ticks(ax, float(np.max(sizes)))
     ax.set_xlabel(with_unit(label, unit))
-    ax.set_ylabel("equivariance error (output units, rms)")
+    ax.set_ylabel(f"equivariance error ({result.units['error']}, rms)")
     if given:
         ax.legend(frameon=False, fontsize=8, loc="best")
     else:

@@ -40,7 +40,7 @@ def plot_stabilizer(result: StabilizerResult) -> Any:
     band(right, result.coords["tolerance"], result.draws["measure"], BLUE, "share inside")
     right.axvline(float(facts["tolerance"]), color=ORANGE, linewidth=1.2, label="stated tolerance")
     right.set_ylim(-0.03, 1.03)
-    right.set_xlabel("tolerance (output units, rms)")
+    right.set_xlabel(f"tolerance ({facts['unit']}, rms)")
     right.set_ylabel("share of the transformations inside")
     right.set_title(BAND_NOTE, fontsize=8)
     legend_below(figure, right, columns=2)

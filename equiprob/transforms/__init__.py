@@ -7,6 +7,7 @@ from equiprob.transforms.conjugated import conjugated
 from equiprob.transforms.euclidean3d import euclidean3d
 from equiprob.transforms.finite import cyclic, dihedral, finite
 from equiprob.transforms.from_functions import from_functions
+from equiprob.transforms.irreps import irreps
 from equiprob.transforms.lorentz import lorentz
 from equiprob.transforms.mixture import mixture
 from equiprob.transforms.permutations import permutations
@@ -28,6 +29,7 @@ __all__ = [
     "euclidean3d",
     "finite",
     "from_functions",
+    "irreps",
     "lorentz",
     "mixture",
     "permutations",

@@ -27,18 +27,17 @@ _PSI = 1.533751168755204
 """The root of ``psi^4 = psi + 4``, a constant of the super-Fibonacci spiral."""
 
 
-def _in_float64(function: Callable[..., Any]) -> Callable[..., Array]:
+def in_float64(function: Callable[..., Any]) -> Callable[..., Array]:
     """Compile a function of arrays ``(element, size)``; call it on any leading axes in float64."""
     compiled = jax.jit(function)
 
     def call(*arrays: Any) -> Array:
-        arrays = np.broadcast_arrays(*arrays) if len(arrays) > 1 else arrays
-        leading = arrays[0].shape[:-1]
+        leading = np.broadcast_shapes(*(a.shape[:-1] for a in arrays))
         n = int(np.prod(leading))
         padded = 1 << max(n - 1, 0).bit_length()  # few shapes, so that little is compiled
         flat = [np.zeros((padded, a.shape[-1])) for a in arrays]
         for rows, array in zip(flat, arrays, strict=True):
-            rows[:n] = array.reshape(n, -1)
+            rows[:n] = np.broadcast_to(array, (*leading, array.shape[-1])).reshape(n, -1)
         with jax.enable_x64(True):
             result = np.asarray(compiled(*flat))
         return result[:n].reshape(*leading, *result.shape[1:])
@@ -52,10 +51,10 @@ def _lie() -> dict[str, Callable[..., Array]]:
     from jaxlie import SO3
 
     return {
-        "matrix": _in_float64(lambda v: SO3.exp(v).as_matrix()),
-        "product": _in_float64(lambda v, w: (SO3.exp(v) @ SO3.exp(w)).log()),
-        "log": _in_float64(lambda m: SO3.from_matrix(m.reshape(-1, 3, 3)).log()),
-        "log_of_quaternion": _in_float64(lambda q: SO3(q).log()),
+        "matrix": in_float64(lambda v: SO3.exp(v).as_matrix()),
+        "product": in_float64(lambda v, w: (SO3.exp(v) @ SO3.exp(w)).log()),
+        "log": in_float64(lambda m: SO3.from_matrix(m.reshape(-1, 3, 3)).log()),
+        "log_of_quaternion": in_float64(lambda q: SO3(q).log()),
     }
 
 

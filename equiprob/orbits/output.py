@@ -1,0 +1,157 @@
+"""What is known of an output: its unit, which entries are padding, what it is divided by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+OUTPUT_UNITS = "output units"
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Output:
+    """Declares the unit of an output, its padding, and whether it is counted per atom.
+
+    Args:
+        unit: The unit of the numbers that are reported, such as ``"meV/atom"``.
+        scale: What the model's numbers (and targets) are multiplied by to be in that unit.
+        mask: Which items of an output ``(row, item, ...)`` are data, ``(row, item)``; the others
+            are padding, and enter nothing.
+        per: ``"item"``: errors are root mean squares over the items of a row (the force error of an
+            atom). Or counts ``(row,)`` that the output of each row is divided by (an energy by its
+            number of atoms). When left out, squares are summed over items.
+
+    Raises:
+        ValueError: If the scale or the counts are not positive, the mask is not of booleans, or a
+            row has no item.
+    """
+
+    unit: str = OUTPUT_UNITS
+    scale: float = 1.0
+    mask: ArrayLike | None = None
+    per: Any = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"scale must be a positive number, got {self.scale!r}")
+        if self.mask is not None:
+            mask = np.asarray(self.mask)
+            if mask.dtype != bool or mask.ndim != 2:
+                raise ValueError(
+                    f"mask must be booleans (row, item), got {mask.dtype} of shape {mask.shape}"
+                )
+            if not mask.any(axis=1).all():
+                raise ValueError(f"row {int(np.argmin(mask.any(axis=1)))} of mask has no item")
+        if isinstance(self.per, str) and self.per != "item":
+            raise ValueError(f"per must be 'item' or counts (row,), got {self.per!r}")
+        if self.per is not None and not isinstance(self.per, str):
+            counts = np.asarray(self.per, dtype=np.float64)
+            if counts.ndim != 1 or not (np.isfinite(counts) & (counts > 0)).all():
+                raise ValueError(f"per must be positive counts (row,), got {self.per!r}")
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """How the numbers of an output are turned into those that are kept, flattened ``(row, k)``.
+
+    Args:
+        unit: The unit of what is kept.
+        factor: What the model's numbers are multiplied by, or None; 0 is padding.
+        weight: The root of each component's weight in a squared norm, or None for 1 everywhere.
+        n_components: How many components of weight 1 an output has.
+    """
+
+    unit: str
+    factor: Array | None
+    weight: Array | None
+    n_components: float
+
+    @classmethod
+    def of(cls, output: Output, shape: tuple[int, ...], name: str) -> Measure:
+        """Return the measure of an output of the given shape, rows first.
+
+        Raises:
+            ValueError: If the mask or the counts do not fit the shape.
+        """
+        n, items = shape[0], shape[1:]
+        if output.mask is None and output.per is None and output.scale == 1.0:
+            return cls(output.unit, None, None, float(np.prod(items)))
+        factor = np.full((n, *items), output.scale)
+        weight = None if output.mask is None and not isinstance(output.per, str) else np.ones(shape)
+        if output.mask is not None:
+            mask = np.asarray(output.mask)
+            if shape[:2] != mask.shape:
+                raise ValueError(
+                    f"the mask of {name!r} has shape {mask.shape}, but the output has {shape}; "
+                    f"it must hold a boolean for each row and item"
+                )
+            weight = np.broadcast_to(mask.reshape(n, -1, *[1] * (len(items) - 1)), shape) * 1.0
+        if isinstance(output.per, str):
+            if not items:
+                raise ValueError(f"{name!r} has no items: pass per= counts (row,) instead")
+            assert weight is not None
+            count = weight.reshape(*shape[:2], -1)[..., 0].sum(axis=1)
+            weight = weight / np.sqrt(count).reshape(n, *[1] * len(items))
+        elif output.per is not None:
+            counts = np.asarray(output.per, dtype=np.float64)
+            if counts.shape != (n,):
+                raise ValueError(f"per of {name!r} must hold {n} counts, got shape {counts.shape}")
+            factor = factor / counts.reshape(n, *[1] * len(items))
+        if weight is not None:
+            weight = weight.reshape(n, -1)
+        flat = factor.reshape(n, -1)
+        components = flat.shape[1] if weight is None else float((weight**2).sum(axis=1).mean())
+        return cls(output.unit, flat if weight is None else flat * weight, weight, components)
+
+    def kept(self, values: Array, rows: slice) -> Array:
+        """Return values ``(..., row, k)`` of some rows as they are kept, padding as 0."""
+        if self.factor is None:
+            return values
+        factor = self.factor[rows]
+        return np.multiply(values, factor, where=factor != 0, out=np.zeros(values.shape))
+
+
+def measures(declared: Any, shapes: Mapping[Any, tuple[int, ...]]) -> dict[Any, Measure]:
+    """Return the measure of each output, given its shape ``(row, ...)``.
+
+    Raises:
+        ValueError: If outputs are declared that are not there, or do not fit.
+        TypeError: If the declaration is neither an `Output` nor a dict of them.
+    """
+    if isinstance(declared, Output):
+        if len(shapes) > 1:
+            raise ValueError(f"pass outputs as a dict: the model has the outputs {list(shapes)}")
+        declared = {name: declared for name in shapes}
+    declared = declared or {}
+    if not isinstance(declared, Mapping) or any(
+        not isinstance(o, Output) for o in declared.values()
+    ):
+        raise TypeError(f"outputs must be ep.Output or a dict of such, got {declared!r}")
+    unknown = [name for name in declared if name not in shapes]
+    if unknown:
+        raise ValueError(f"outputs names {unknown}, but the model has {list(shapes)}")
+    return {n: Measure.of(declared.get(n, Output()), shape, str(n)) for n, shape in shapes.items()}
+
+
+def without_padding(y: Any, declared: Any) -> Any:
+    """Return targets with 0 in place of padding, which need not be finite."""
+
+    def one(values: Any, output: Any) -> Any:
+        if not isinstance(output, Output) or output.mask is None:
+            return values
+        array, mask = np.asarray(values), np.asarray(output.mask)
+        if array.shape[:2] != mask.shape:
+            return values  # refused where the shapes are compared
+        return np.where(mask.reshape(*mask.shape, *[1] * (array.ndim - 2)), array, 0.0)
+
+    if isinstance(y, Mapping) and isinstance(declared, Mapping):
+        return {name: one(values, declared.get(name)) for name, values in y.items()}
+    return y if y is None or isinstance(y, Mapping) else one(y, declared)
