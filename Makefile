@@ -11,17 +11,20 @@ UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --group && command 
 # Pinned versions, checked against their hashes; -b: the build backend's too.
 INSTALL = $(UV) pip install --python .venv -c constraints.txt -b constraints.txt
 
-.PHONY: help demo test check docs notebooks calibrate bench constraints clean
+.PHONY: help demo test test-torch check docs notebooks calibrate bench constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
 
 demo: .venv/.core ## run the demo
 	.venv/bin/python -m equiprob demo
 
 test: .venv/.test ## run the tests; PYTEST_ARGS="-n 2" for two at a time
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-torch: .venv/.test .venv/.torch ## install PyTorch (5 GB) and run its tests
+	.venv/bin/python -m pytest tests/test_torch.py $(PYTEST_ARGS)
 
 check: .venv/.check ## formatting, lint and types
 	.venv/bin/ruff format --check

@@ -39,6 +39,7 @@ _WHERE = {
     "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {
+    "adapters": "equiprob.adapters",
     "bounds": "equiprob.bounds",
     "methods": "equiprob.equivariance.methods",
     "paths": "equiprob.levels.paths",

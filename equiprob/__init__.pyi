@@ -1,3 +1,4 @@
+from equiprob import adapters as adapters
 from equiprob import bounds as bounds
 from equiprob import plots as plots
 from equiprob import testing as testing
@@ -51,6 +52,7 @@ __all__ = [
     "Output",
     "Stabilizer",
     "SymmetryLevel",
+    "adapters",
     "align",
     "bounds",
     "check_action",

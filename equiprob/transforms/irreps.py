@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import AbstractLeafAction, Element
+from equiprob.transforms.extras import require
 from equiprob.transforms.rotation_group import in_float64, rotation_vectors
 
 
@@ -25,12 +26,7 @@ def _representation(irreps: str) -> tuple[int, Callable[..., NDArray[np.float64]
         ImportError: Without e3nn-jax.
         ValueError: If `irreps` cannot be read.
     """
-    try:
-        import e3nn_jax  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ImportError(
-            "irreps are those of e3nn-jax, which is not installed; pip install 'equiprob[e3nn]'"
-        ) from error
+    e3nn_jax = require("e3nn_jax", extra="e3nn")
     try:
         parsed = e3nn_jax.Irreps(irreps)
     except Exception as error:

@@ -1,0 +1,109 @@
+"""ONNX files, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms.extras import require
+
+_DTYPES = {
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class OnnxPredictor:
+    """An ONNX model as a callable; made by `from_onnx`.
+
+    Args:
+        session: ONNX Runtime's session.
+        outputs: Names of the outputs that are returned.
+    """
+
+    session: Any
+    outputs: tuple[str, ...]
+
+    def __call__(self, x: Any) -> Any:
+        """Return the output for a batch of rows, or a dict of outputs."""
+        feed = self._feed(x)
+        size = self._fixed_size
+        n = len(next(iter(feed.values())))
+        parts = [self._run(feed, slice(i, i + (size or n))) for i in range(0, n, size or n)]
+        joined = [np.concatenate(each)[:n] for each in zip(*parts, strict=True)]
+        return joined[0] if len(self.outputs) == 1 else dict(zip(self.outputs, joined, strict=True))
+
+    def _run(self, feed: dict[str, NDArray[Any]], rows: slice) -> list[NDArray[Any]]:
+        """Run some rows; a file exported for a fixed number of rows gets its last ones again."""
+        part = {name: values[rows] for name, values in feed.items()}
+        missing = (rows.stop - rows.start) - len(next(iter(part.values())))
+        if missing:
+            part = {k: np.concatenate([v, np.repeat(v[-1:], missing, 0)]) for k, v in part.items()}
+        return self.session.run(list(self.outputs), part)
+
+    @property
+    def _fixed_size(self) -> int | None:
+        """The number of rows that the file was exported for, if it is fixed."""
+        first = self.session.get_inputs()[0].shape[0]
+        return first if isinstance(first, int) else None
+
+    def _feed(self, x: Any) -> dict[str, NDArray[Any]]:
+        """Return the arrays that the model's inputs are fed, in their dtypes."""
+        inputs = self.session.get_inputs()
+        names = [i.name for i in inputs]
+        if not isinstance(x, Mapping):
+            if len(names) > 1:
+                raise ValueError(f"the model has the inputs {names}: pass x as a dict of them")
+            x = {names[0]: x}
+        if set(x) != set(names):
+            raise ValueError(f"the model has the inputs {names}, and x the leaves {list(x)}")
+        return {i.name: np.asarray(x[i.name]).astype(_dtype(i), copy=False) for i in inputs}
+
+
+def _dtype(described: Any) -> Any:
+    if described.type not in _DTYPES:
+        raise ValueError(
+            f"input {described.name!r} is a {described.type}; expected {list(_DTYPES)}"
+        )
+    return _DTYPES[described.type]
+
+
+def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> OnnxPredictor:
+    """Make a callable of an ONNX model.
+
+    Args:
+        model: The path of a file, or its bytes, or an ``onnxruntime.InferenceSession`` of your own
+            (for another device). Files and bytes run on the CPU.
+        outputs: The outputs to return, by name; all when left out. One is returned as an array,
+            several as a dict.
+
+    Returns:
+        The callable. A dict input has the names of the model's inputs; numbers are cast to the
+        model's dtypes.
+
+    Raises:
+        ImportError: Without the extra ``onnx``.
+        ValueError: If the model has no such output.
+    """
+    runtime = require("onnxruntime", extra="onnx")
+    session = model
+    if isinstance(model, bytes | str | PathLike):
+        source = model if isinstance(model, bytes) else fspath(model)
+        session = runtime.InferenceSession(source, providers=["CPUExecutionProvider"])
+    there = [output.name for output in session.get_outputs()]
+    chosen = there if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
+    unknown = [name for name in chosen if name not in there]
+    if unknown or not chosen:
+        raise ValueError(f"outputs asks for {unknown or 'nothing'}, but the model has {there}")
+    return OnnxPredictor(session, tuple(chosen))

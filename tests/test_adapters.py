@@ -1,0 +1,204 @@
+"""Models of other packages as callables: the same model gives the same table through each."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import equiprob as ep
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(40, 3)).astype(np.float32)
+WEIGHTS = [rng.normal(size=shape).astype(np.float32) / 2 for shape in ((3, 8), (8,), (8, 2))]
+TURN = ep.transforms.rotations3d(acts_on="vectors")
+
+
+def network(x):
+    first, bias, last = WEIGHTS
+    return jnp.tanh(x @ first + bias) @ last
+
+
+def table_of(predict, x=X, transform=TURN, **arguments):
+    return ep.evaluate_orbits(predict, x, transform, n_transforms=4, **arguments)
+
+
+def assert_same_table(one, other):
+    for name in ("base", "displacement", "pair_sq"):
+        values, expected = (getattr(table.only, name) for table in (one, other))
+        np.testing.assert_allclose(values, expected, rtol=2e-4, atol=2e-6, err_msg=name)
+
+
+def differ(one, other):
+    """Whether two tables differ by more than rounding."""
+    try:
+        assert_same_table(one, other)
+    except AssertionError:
+        return True
+    return False
+
+
+def test_the_comparison_of_tables_has_power():
+    assert differ(table_of(network), table_of(lambda x: network(x) * (1 + 1e-3)))
+
+
+# ---- ONNX ---------------------------------------------------------------------------------------
+
+
+def onnx_network(rows="row", *, names=("output",)):
+    """Return the bytes of a file of the network, a copy of its output under each name."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = [
+        numpy_helper.from_array(w, n) for w, n in zip(WEIGHTS, ("w1", "bias", "w2"), strict=True)
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "w1"], ["h1"]),
+        helper.make_node("Add", ["h1", "bias"], ["h2"]),
+        helper.make_node("Tanh", ["h2"], ["h3"]),
+        helper.make_node("MatMul", ["h3", "w2"], ["h4"]),
+        *(helper.make_node("Identity", ["h4"], [name]) for name in names),
+    ]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [info("x", TensorProto.FLOAT, [rows, 3])],
+        [info(name, TensorProto.FLOAT, [rows, 2]) for name in names],
+        constants,
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def test_a_model_gives_the_same_table_through_jax_and_onnx(tmp_path):
+    reference = table_of(network)
+    path = tmp_path / "network.onnx"
+    path.write_bytes(onnx_network())
+    table = table_of(ep.adapters.from_onnx(path))
+    assert (reference.backend, table.backend) == ("jax", "python")
+    assert_same_table(table, reference)
+    # Numbers are cast to the file's dtype, and its one input may be named.
+    assert_same_table(table_of(ep.adapters.from_onnx(str(path)), X.astype(np.float64)), reference)
+    named = ep.transforms.rotations3d(acts_on={"x": "vectors"})
+    assert_same_table(table_of(ep.adapters.from_onnx(path), {"x": X}, named), reference)
+
+
+def test_a_file_for_a_fixed_number_of_rows_is_run_in_pieces():
+    fixed = ep.adapters.from_onnx(onnx_network(rows=7))
+    np.testing.assert_allclose(fixed(X), network(X), rtol=1e-5, atol=1e-6)
+    assert_same_table(table_of(fixed), table_of(network))
+
+
+def test_outputs_of_a_file_are_chosen_by_name():
+    both = onnx_network(names=("a", "b"))
+    assert list(ep.adapters.from_onnx(both)(X)) == ["a", "b"]
+    assert ep.adapters.from_onnx(both, outputs="b")(X).shape == (40, 2)
+    with pytest.raises(ValueError, match=r"asks for \['c'\], but the model has \['a', 'b'\]"):
+        ep.adapters.from_onnx(both, outputs=["a", "c"])
+    with pytest.raises(ValueError, match=r"inputs \['x'\], and x the leaves \['z'\]"):
+        ep.adapters.from_onnx(both)({"z": X})
+
+
+# ---- scikit-learn -------------------------------------------------------------------------------
+
+
+def test_sklearn_estimators_and_pipelines():
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    labels = (X[:, 0] > 0).astype(int)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, labels)
+    predict = ep.adapters.from_sklearn(classifier)
+    np.testing.assert_array_equal(predict(X), classifier.predict_proba(X))
+    table = table_of(predict, y=labels)
+    assert table.backend == "python"
+    assert table.only.y.shape == (40, 2)
+    # Rows of any shape are flattened.
+    images = X.reshape(40, 1, 3)
+    np.testing.assert_array_equal(predict(images), predict(X))
+    ridge = Ridge().fit(X, X[:, 1])
+    np.testing.assert_allclose(ep.adapters.from_sklearn(ridge)(X), ridge.predict(X))
+    margin = ep.adapters.from_sklearn(classifier, method="decision_function")
+    assert margin(X).shape == (40,)
+
+
+def test_what_sklearn_cannot_do_is_said():
+    from sklearn.exceptions import NotFittedError
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.svm import LinearSVC
+
+    labels = (X[:, 0] > 0).astype(int)
+    with pytest.raises(NotFittedError):
+        ep.adapters.from_sklearn(Ridge())
+    with pytest.raises(ValueError, match="labels have no distance"):
+        ep.adapters.from_sklearn(LogisticRegression().fit(X, labels), method="predict")
+    with pytest.raises(ValueError, match=r"LinearSVC has no predict_proba; pass one of .*decision"):
+        ep.adapters.from_sklearn(LinearSVC().fit(X, labels))
+    with pytest.raises(ValueError, match="method must be one of"):
+        ep.adapters.from_sklearn(Ridge().fit(X, labels), method="transform")
+    with pytest.raises(TypeError, match="got a dict with the leaves"):
+        ep.adapters.from_sklearn(Ridge().fit(X, labels))({"a": X})
+
+
+# ---- Equinox and Flax ---------------------------------------------------------------------------
+
+
+def test_equinox_modules_are_put_into_inference_mode():
+    equinox = pytest.importorskip("equinox")
+
+    class Network(equinox.Module):
+        dropout: equinox.nn.Dropout = equinox.nn.Dropout(0.9)
+
+        def __call__(self, x):
+            return self.dropout(network(x))
+
+    predict = ep.adapters.from_equinox(Network())
+    table = table_of(predict)
+    assert table.backend == "jax"
+    assert_same_table(table, table_of(network))
+    batched = ep.adapters.from_equinox(Network(), takes_batches=True)
+    assert_same_table(table_of(batched), table_of(network))
+    with pytest.raises(TypeError, match="module must be callable"):
+        ep.adapters.from_equinox(3)
+
+
+def test_flax_modules_are_put_into_evaluation_mode_and_left_alone():
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Network(nnx.Module):
+        def __init__(self):
+            self.last = nnx.Param(jnp.asarray(WEIGHTS[2]))
+            self.dropout = nnx.Dropout(0.9, rngs=nnx.Rngs(0))
+
+        def __call__(self, x):
+            first, bias, _ = WEIGHTS
+            return self.dropout(jnp.tanh(x @ first + bias) @ self.last[...])
+
+    module = Network()
+    table = table_of(ep.adapters.from_flax(module))
+    assert table.backend == "jax"
+    assert_same_table(table, table_of(network))
+    assert not module.dropout.deterministic
+    with pytest.raises(TypeError, match=r"must be a flax\.nnx\.Module"):
+        ep.adapters.from_flax(network)
+
+
+# ---- packages that are missing ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("adapter", "package", "extra"),
+    [
+        ("from_onnx", "onnxruntime", "onnx"),
+        ("from_equinox", "equinox", "equinox"),
+        ("from_flax", "flax.nnx", "flax"),
+        ("from_torch", "torch", "torch"),
+    ],
+)
+def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch, adapter, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=rf"{package} is not installed; .*equiprob\[{extra}\]"):
+        getattr(ep.adapters, adapter)(jax.nn.relu)
