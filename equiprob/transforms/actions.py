@@ -104,6 +104,23 @@ class Points(AbstractLeafAction):
 
 @final
 @dataclass(frozen=True)
+class Columns(AbstractLeafAction):
+    """The last axis but one is a vector, such as a cell with its lattice vectors in columns."""
+
+    needs = (("matrix",), ("scale",), ("shift",))
+
+    @override
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        return jnp.swapaxes(Vectors().apply(element, jnp.swapaxes(leaf, -1, -2)), -1, -2)
+
+    @override
+    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+        wrong = "it has one axis" if len(shape) < 2 else Vectors().misfit(shape[:-1], element)
+        return f"columns must be vectors: {wrong}" if wrong else None
+
+
+@final
+@dataclass(frozen=True)
 class Tensors2(AbstractLeafAction):
     """The last two axes are a tensor of order 2, such as a stress: ``T`` becomes ``g T g^T``."""
 
@@ -111,8 +128,7 @@ class Tensors2(AbstractLeafAction):
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
-        by_columns = Vectors().apply(element, leaf)
-        return jnp.swapaxes(Vectors().apply(element, jnp.swapaxes(by_columns, -1, -2)), -1, -2)
+        return Columns().apply(element, Vectors().apply(element, leaf))
 
     @override
     def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
@@ -258,6 +274,7 @@ NAMED_ACTIONS: dict[str, AbstractLeafAction] = {
     "invariant": Invariant(),
     "vectors": Vectors(),
     "points": Points(),
+    "columns": Columns(),
     "tensors2": Tensors2(),
     "permuted": Permuted(),
     "image": Image(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform, Parameters, leaf_names
+from equiprob.transforms.fitting import ModelFit, suggestions
 from equiprob.transforms.rows import LeafActions, move_rows
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 256
 """Rows beyond these are not looked at: an action is the same on every row."""
+
+_FOR_MODEL = 4
+"""Transformations for which a model is called."""
 
 _ROUNDINGS = 1e3
 """Multiples of the float precision up to which two results are equal up to rounding."""
@@ -36,7 +40,9 @@ class ActionCheck:
             (of ``g^-1 g x = x``, the interpolation floor) and `composition_error` (of
             ``(g h) x = g (h x)``), each a root mean square over rows and transformations in units
             of the leaf's spread, NaN where there is no inverse or composition; the `finding` in
-            words, and whether it is `ok`.
+            words, and whether it is `ok`. With a model there is a row for each output, with its
+            `model_error` (the change of the output relative to its spread), and `fits` names
+            declarations that fit a leaf better.
         transform: The transform, in words.
         n_rows: Rows looked at.
         n_transforms: Transformations drawn.
@@ -65,17 +71,29 @@ class ActionCheck:
 
 
 def check_action(
-    transform: AbstractTransform, x: Any, y: Any = None, *, seed: int = 0, n_transforms: int = 8
+    transform: AbstractTransform,
+    x: Any,
+    y: Any = None,
+    *,
+    predict: Callable[[Any], Any] | None = None,
+    seed: int = 0,
+    n_transforms: int = 8,
 ) -> ActionCheck:
     """Check how a transform acts on inputs and targets, and what interpolation costs.
+
+    With `predict`, check the declarations against a model that is meant to be equivariant, too: a
+    leaf under another declaration of which the model changes ten times less is declared wrongly.
 
     Args:
         transform: The transform.
         x: The inputs: an array or pytree of arrays, rows first. The first 256 rows are used.
         y: Targets shaped like the output of the model, likewise. Class labels (an array of
             integers) are not transformed and left out.
+        predict: A model that is meant to be equivariant, such as one that is so by construction.
+            It is called on the first 64 rows, and once for each transformation and each other
+            declaration of an input leaf.
         seed: Seed of the transformations.
-        n_transforms: How many transformations to draw.
+        n_transforms: How many transformations to draw (4 of them for the model).
 
     Returns:
         The check: a `table` with a row for each leaf, `status` (``"ok"`` or what is wrong), and a
@@ -102,13 +120,52 @@ def check_action(
 
     x = _first_rows("x", x)
     rows = _by_leaf(check, "x", transform.input_actions(x), x)
+    model = {} if predict is None else _by_model(transform, predict, x, draws[:_FOR_MODEL], rows)
     if not isinstance(y, Mapping | None):
         y = np.asarray(y)
     y = _first_rows("y", y)
     if y is not None and not (isinstance(y, np.ndarray) and y.dtype.kind in "iub"):
         rows |= _by_leaf(check, "y", transform.output_actions(y), y)
+    rows |= model
     table = pd.DataFrame.from_dict(rows, orient="index")
     return ActionCheck(table, str(transform), len(jax.tree.leaves(x)[0]), int(n_transforms))
+
+
+def _by_model(
+    transform: AbstractTransform,
+    predict: Callable[[Any], Any],
+    x: Any,
+    parameters: Parameters,
+    rows: dict[str, dict[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """Return a row of the table for each output, and mark leaves declared wrongly in `rows`."""
+    fit = ModelFit.of(transform, predict, x, parameters)
+    best, found = suggestions(fit)
+    outputs = {}
+    named = zip(leaf_names(fit.base), jax.tree.leaves(fit.base), strict=True)
+    for k, (name, leaf) in enumerate(named):
+        outputs["predict" + name] = {
+            "action": type(fit.outputs[k].action).__name__.lower(),
+            "row_shape": leaf.shape[1:],
+            "dtype": str(leaf.dtype),
+            **dict.fromkeys(("identity_error", "round_trip_error", "composition_error"), np.nan),
+            "model_error": float(fit.errors[k]),
+            "finding": _model_finding(fit.errors[k], best.errors[k], fit.rounding),
+            "ok": True,
+        }
+    for (side, place), suggestion in found.items():
+        row = list((rows if side == "inputs" else outputs).values())[place]
+        row |= {"finding": str(suggestion), "fits": " or ".join(suggestion.labels), "ok": False}
+    return outputs
+
+
+def _model_finding(error: float, best: float, rounding: float) -> str:
+    """Say how far an output is from the declared symmetry, and from the best that was found."""
+    if error <= rounding:
+        return "the model is equivariant up to rounding"
+    if best <= rounding:
+        return f"the model changes by {error:.2g} of its spread, due to another leaf"
+    return f"the model changes by {error:.2g} of its spread; no other declaration explains it"
 
 
 def _first_rows(what: str, tree: Any) -> Any:
