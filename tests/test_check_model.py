@@ -124,6 +124,13 @@ def test_several_mistakes_are_found_together():
     ]
 
 
+def test_that_nothing_moves_is_no_explanation():
+    turn = ep.transforms.rotations3d(acts_on="points", output_action="invariant")
+    found = ep.check_action(turn, X["at"], predict=lambda x: np.asarray(x).sum(axis=1))
+    assert found.table.loc["x", "ok"]
+    assert found.table.loc["predict", "fits"] == "'vectors' or 'points'"
+
+
 def test_a_model_that_is_not_equivariant_is_not_blamed_on_a_declaration():
     found = check(predict=lambda x: model(x, field=1.0))
     assert found.status == "ok"

@@ -181,6 +181,8 @@ class ModelFit:
                 found = []
                 for choice in alternatives(self.transform, choices[place], leaf, side):
                     changed = (*choices[:place], choice, *choices[place + 1 :])
+                    if side == "inputs" and all(isinstance(c.action, Invariant) for c in changed):
+                        continue  # where nothing moves, everything fits
                     other = replace(self, **{side: changed})
                     if side == "outputs":  # the model is not called again
                         other.__dict__["moved_outputs"] = self.moved_outputs
