@@ -135,6 +135,26 @@ def test_in_case_n_the_error_is_withheld_and_the_cost_is_not(task, table, symmet
     assert low < task.error < high
 
 
+def test_what_the_free_predictor_lacks_travels_with_the_cost(symmetric_table, table):
+    """Ten neighbours of a hundred rows lack more than a little asymmetry costs."""
+    found = {}
+    for n, held, free in ((100, None, None), (1500, symmetric_table, table)):
+        small = disc_task(n, amplitude=0.8 if free else 0.3, noise=0.2 if free else 0.3, seed=0)
+        pair = ep.methods.TrainedPair(
+            symmetric=held or fitted(radial, small), noise_variance=small.noise_variance
+        )
+        result = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(
+            free or fitted(NEAREST, small)
+        )
+        found[n] = Diagnostic.PAIR_LACKS in result.diagnostics
+        low = np.quantile(result.draws["symmetry_cost"], 0.01)
+        high = np.quantile(result.draws["symmetry_cost_upper"], 0.99)
+        assert low <= small.symmetry_cost <= high
+        assert "at most" in str(result)
+        assert result.facts["best_step"] < 1.2
+    assert found == {100: True, 1500: False}
+
+
 def test_the_check_is_run_once_when_nothing_is_said(table):
     result = symmetrized(table, law=None)
     assert result.case is ep.methods.Case.HAAR

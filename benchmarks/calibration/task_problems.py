@@ -124,12 +124,15 @@ def bounds(simulate: Simulator, noise_known: bool, n: int, seed: int) -> Iterato
         yield Outcome(f"{side}, {task.named}", draws[side], task.error, side=side)
 
 
-def trained_pair(n: int, seed: int) -> Iterator[Outcome]:
-    task = numbers(normal, 1, n, seed)
-    method = ep.methods.TrainedPair(symmetric=cross_fitted(task, radial))
+def trained_pair(mode: int, n: int, seed: int) -> Iterator[Outcome]:
+    task = numbers(normal, mode, n, seed)
+    symmetric = cross_fitted(task, radial)
+    method = ep.methods.TrainedPair(symmetric=symmetric, noise_variance=task.noise_variance)
     estimator = ep.DataEquivarianceError(method=method, n_draws=N_DRAWS)
-    draws = estimator.fit(cross_fitted(task), law=HAAR).draws
-    yield Outcome(f"symmetry_cost, {task.named}", draws["symmetry_cost"], task.error**2 / 2)
+    draws, cost = estimator.fit(cross_fitted(task), law=HAAR).draws, task.error**2 / 2
+    yield Outcome(f"symmetry_cost, cost {cost:.2g}", draws["symmetry_cost"], cost)
+    for side, name in (("lower", "symmetry_cost"), ("upper", "symmetry_cost_upper")):
+        yield Outcome(f"{side}, cost {cost:.2g} ({name})", draws[name], cost, side=side)
 
 
 def evaluated(task: Task) -> ep.OrbitTable:
@@ -209,7 +212,8 @@ MANY, FEW = (100, 400, 1600), (100,)
 TASK_PROBLEMS: dict[str, tuple[Problem, tuple[int, ...]]] = {
     **{f"Symmetrization, {k}": (partial(bounds, s, True), MANY) for k, s in SIMULATORS.items()},
     "Symmetrization, numbers, noise unknown": (partial(bounds, SIMULATORS["numbers"], False), MANY),
-    "TrainedPair, numbers": (trained_pair, MANY),
+    "TrainedPair, numbers": (partial(trained_pair, 1), MANY),
+    "TrainedPair, numbers, third angular mode": (partial(trained_pair, 3), MANY),
     "Oracle, numbers": (oracle, MANY),
     **{f"GaussianProcess, {k}": (partial(process, SIMULATORS[k]), FEW) for k in _BY_PROCESS},
     "GaussianProcess, half of the tasks symmetric": (spike, FEW),

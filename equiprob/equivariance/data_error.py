@@ -88,7 +88,7 @@ class DataEquivarianceErrorResult(AbstractResult):
             low, high = credible_interval(cost, 0.9)
             text += (
                 f" The best exactly symmetric predictor has {np.median(cost):.3g} more risk than "
-                f"the best predictor ({low:.3g} to {high:.3g})."
+                f"the best predictor ({low:.3g} to {high:.3g}{self._cost_bound})."
             )
         elif self.case is Case.NEITHER and "symmetry_cost_upper" in self.draws:
             high = np.quantile(self.draws["symmetry_cost_upper"], 0.95)
@@ -103,6 +103,14 @@ class DataEquivarianceErrorResult(AbstractResult):
                 text += f"; if it does not hold, the task changes by {low:.3g} to {high:.3g} (90%)"
             text += "."
         return text + self.cautions
+
+    @property
+    def _cost_bound(self) -> str:
+        """The upper bound on the symmetry cost beside its estimate, in words."""
+        if "symmetry_cost_upper" not in self.draws:
+            return ""
+        high = np.quantile(self.draws["symmetry_cost_upper"], 0.95)
+        return f"; at most {high:.3g} with probability 95%"
 
     def plot(self, **kwargs: Any) -> Any:
         """Draw the posterior of the error, or of its two bounds, and of the symmetry cost."""

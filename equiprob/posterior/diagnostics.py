@@ -100,6 +100,11 @@ class Diagnostic(enum.Enum):
         "the symmetric predictor is an average over a range of transformations, which is not "
         "exactly equivariant: exact symmetry may cost more"
     )
+    PAIR_LACKS = (
+        "the free predictor lacks a good part of what symmetry could cost, and the symmetry cost "
+        "is too small by that: take it as a statement from below; noise_variance or repeats give "
+        "one from above"
+    )
     BOUNDS_CROSS = (
         "the lower bound exceeds the upper one: the stated noise is too large, or the law of the "
         "inputs is not invariant"

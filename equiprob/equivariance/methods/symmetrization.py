@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any, final, override
 
 import numpy as np
-from numpy.typing import NDArray
 
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.model_error import fixed_part_of_mean, rounding_limit
@@ -70,13 +69,7 @@ class Symmetrization(AbstractMethod):
 
     def __post_init__(self) -> None:
         """Check the noise."""
-        value = self.noise_variance
-        if value is not None and not (np.isfinite(value) and value >= 0):
-            raise ValueError(
-                f"noise_variance must be a variance (0 for a simulator) or None, got {value}"
-            )
-        if value is not None and self.repeats is not None:
-            raise ValueError("pass noise_variance or repeats, not both")
+        check_noise(self.noise_variance, self.repeats)
 
     @override
     def evidence(self, orbits: OrbitTable, case: Case, *, n_draws: int, seed: int) -> Evidence:
@@ -86,7 +79,7 @@ class Symmetrization(AbstractMethod):
             raise ValueError("the data error compares with targets: pass y= to evaluate_orbits")
         found: set[Diagnostic] = set()
         means = RowMeans(table.unit_ids, n_draws, seed)
-        noise = self._noise(orbits, found)
+        noise = noise_of_rows(orbits, self.noise_variance, self.repeats, found)
         facts = {"noise_variance": float(noise.mean()), "n_predictors": 1 + len(self.others)}
         loss = self._symmetric_risk(table)
         excess = np.maximum(means.mean(loss - noise), 0.0)
@@ -111,26 +104,6 @@ class Symmetrization(AbstractMethod):
         if case is Case.HAAR:
             draws |= {"symmetry_cost_lower": lower**2 / 2, "symmetry_cost_upper": excess}
         return Evidence(draws=draws, facts=facts, found=found)
-
-    def _noise(self, orbits: OrbitTable, found: set[Diagnostic]) -> NDArray[np.float64]:
-        """Return the noise variance of each finite row."""
-        if self.repeats is None:
-            if self.noise_variance is None:
-                found.add(Diagnostic.NOISE_UNKNOWN)
-            return np.full(len(orbits.finite), self.noise_variance or 0.0)
-        repeats = np.asarray(self.repeats, dtype=np.float64)
-        k = orbits.only.base.shape[1]
-        if repeats.ndim < 2 or len(repeats) != len(orbits) or repeats.shape[1] < 2:
-            raise ValueError(
-                f"repeats must be (row, repeat, ...) with {len(orbits)} rows and at least 2 "
-                f"repeats, got shape {repeats.shape}"
-            )
-        flat = repeats.reshape(*repeats.shape[:2], -1)
-        if flat.shape[2] != k or not np.isfinite(flat).all():
-            raise ValueError(
-                f"repeats must be finite targets of {k} components, got shape {repeats.shape}"
-            )
-        return flat.var(axis=1, ddof=1).sum(axis=1)[orbits.valid]
 
     def _lower(
         self, table: OrbitTable, case: Case, means: RowMeans, found: set[Diagnostic]
@@ -198,6 +171,39 @@ class Symmetrization(AbstractMethod):
             if risk is not None:
                 risks.append(risk)
         return min(risks, key=lambda r: float(r.mean()))
+
+
+def check_noise(noise_variance: float | None, repeats: Any) -> None:
+    """Raise unless at most one of them is given, and the first is a variance."""
+    if noise_variance is not None and not (np.isfinite(noise_variance) and noise_variance >= 0):
+        raise ValueError(
+            f"noise_variance must be a variance (0 for a simulator) or None, got {noise_variance}"
+        )
+    if noise_variance is not None and repeats is not None:
+        raise ValueError("pass noise_variance or repeats, not both")
+
+
+def noise_of_rows(
+    orbits: OrbitTable, noise_variance: float | None, repeats: Any, found: set[Diagnostic]
+) -> Rows:
+    """Return the noise variance of each finite row; 0, and a note, where it is not known."""
+    if repeats is None:
+        if noise_variance is None:
+            found.add(Diagnostic.NOISE_UNKNOWN)
+        return np.full(len(orbits.finite), noise_variance or 0.0)
+    repeats = np.asarray(repeats, dtype=np.float64)
+    k = orbits.only.base.shape[1]
+    if repeats.ndim < 2 or len(repeats) != len(orbits) or repeats.shape[1] < 2:
+        raise ValueError(
+            f"repeats must be (row, repeat, ...) with {len(orbits)} rows and at least 2 repeats, "
+            f"got shape {repeats.shape}"
+        )
+    flat = repeats.reshape(*repeats.shape[:2], -1)
+    if flat.shape[2] != k or not np.isfinite(flat).all():
+        raise ValueError(
+            f"repeats must be finite targets of {k} components, got shape {repeats.shape}"
+        )
+    return flat.var(axis=1, ddof=1).sum(axis=1)[orbits.valid]
 
 
 def symmetric_risk(table: OrbitTable) -> Rows | None:

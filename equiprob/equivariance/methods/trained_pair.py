@@ -3,22 +3,39 @@
 Where the law of the inputs is not invariant, which is most real data, the data error is not
 identified: nobody saw the truth at the moved inputs. What stays identified is the symmetry cost
 ``A = min |h - f*|^2`` over all equivariant h, on this law of the inputs: how much more risk the
-best symmetric predictor has than the best one.
+best symmetric predictor has than the best one. With h and f the symmetric and the free predictor,
+h* and f* the best ones, and sigma^2 the noise,
+
+    R(h) - R(f)  =  A + |h - h*|^2 - |f - f*|^2,        A  <=  R(h) - sigma^2
+
+so that the difference is a statement from below where the free predictor lacks more than the
+symmetric one, which has less to learn.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import final, override
+from typing import Any, final, override
 
 import numpy as np
 
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
-from equiprob.equivariance.methods.symmetrization import aligned, averaged_risk, symmetric_risk
+from equiprob.equivariance.methods.symmetrization import (
+    aligned,
+    averaged_risk,
+    check_noise,
+    noise_of_rows,
+    symmetric_risk,
+)
+from equiprob.equivariance.model_error import rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
+
+_SHORT_STEP = 0.75
+"""Length of the best step towards the free predictor below which what it lacks is more than a tenth
+of what its direction could save."""
 
 
 @final
@@ -35,6 +52,9 @@ class TrainedPair(AbstractMethod):
         split: Judge the two predictors on different halves of the rows. On the same rows the
             interval is narrower, and too narrow where the cost is zero: the difference then has no
             variance of the usual order.
+        noise_variance: Variance of the targets around their mean given x, for the upper bound: as
+            in `Symmetrization`.
+        repeats: Further targets at the same inputs, as in `Symmetrization`.
 
     Assumptions:
         Both predictors were trained alike, on other rows, and are close to the best of their kind:
@@ -47,6 +67,12 @@ class TrainedPair(AbstractMethod):
 
     symmetric: OrbitTable = field(repr=False)
     split: bool = True
+    noise_variance: float | None = None
+    repeats: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the noise."""
+        check_noise(self.noise_variance, self.repeats)
 
     @property
     @override
@@ -76,12 +102,20 @@ class TrainedPair(AbstractMethod):
         # Where the symmetric predictor is the better one, it is the best unconstrained one, too.
         cost = np.maximum(self._difference(table, constrained, free, n_draws, seed), 0.0)
         draws = {"symmetry_cost": cost}
+        step = _best_step(table, symmetric)
+        if step < _SHORT_STEP:
+            found.add(Diagnostic.PAIR_LACKS)
+        if self.noise_variance is not None or self.repeats is not None:
+            noise = noise_of_rows(orbits, self.noise_variance, self.repeats, found)
+            means = RowMeans(table.unit_ids, n_draws, seed)
+            draws["symmetry_cost_upper"] = np.maximum(means.mean(constrained - noise), 0.0)
         if case is Case.HAAR:
             draws["error"] = np.sqrt(2 * cost)
         facts = {
             "risk_symmetric": float(constrained.mean()),
             "risk_unconstrained": float(free.mean()),
             "split": self.split,
+            "best_step": step,
         }
         return Evidence(draws=draws, facts=facts, found=found)
 
@@ -96,3 +130,20 @@ class TrainedPair(AbstractMethod):
             for h, values in ((0, constrained), (1, free))
         )
         return one - other
+
+
+def _best_step(table: OrbitTable, symmetric: OrbitTable) -> float:
+    """Return how far to go from the symmetric predictor to the free one, and save most.
+
+    1 would be all the way; the more the free one lacks, such as for noise, the shorter.
+    """
+    free, held = table.only, symmetric.only
+    assert free.y is not None, "checked by the caller"
+    residual, apart = free.y - held.base, free.base - held.base
+    gained, squared = (residual * apart).sum(), (apart**2).sum()
+    if held.pair_sq.mean() > rounding_limit(symmetric) ** 2:  # its average takes its place
+        moved, moved_sq = symmetric.mean_displacement, symmetric.mean_displacement_sq
+        assert moved_sq is not None, "the average was judged before"
+        gained += moved_sq.sum() - (moved * (residual + apart)).sum()
+        squared += moved_sq.sum() - 2 * (moved * apart).sum()
+    return float(gained / squared) if squared > 0 else 0.0
