@@ -77,6 +77,33 @@ def test_cases_i_and_n_use_their_own_constants():
         assert np.allclose(gap.draws[name], data.draws["error"] ** 2 / 4)
 
 
+def test_kappa_is_used_where_it_is_finite_and_carried_where_it_is_not():
+    generator = np.random.default_rng(0)
+    phi = generator.uniform(-np.pi, np.pi, 4000)
+    leaning = phi[generator.random(4000) < (1 + 0.6 * np.cos(phi)) / 1.6]
+    for angle, finite in ((leaning, True), (phi[:1000] / 8, False)):
+        radius = np.sqrt(generator.random(len(angle)))
+        x = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        law = ep.InvarianceCheck(n_draws=500).fit(x, TASK.transform)
+        assert np.isfinite(law.kappa) == finite
+        table = ep.evaluate_orbits(
+            model(0.0), x, TASK.transform, y=TASK.f_star(x), n_transforms=4, backend="python"
+        )
+        error = ep.ModelEquivarianceError(n_draws=500).fit(table)
+        oracle = ep.methods.Oracle(f_star=TASK.f_star, backend="python")
+        data = ep.DataEquivarianceError(method=oracle, n_draws=500).fit(table, law=law)
+        gap = ep.ApproximationGap().fit(error, data)
+        assert (Diagnostic.KAPPA_INFINITE in gap.diagnostics) == (not finite)
+        assert (Diagnostic.KAPPA_ESTIMATED in gap.diagnostics) == finite
+        assert ("gap" in gap.draws) == finite
+        if finite:
+            constant = (1 + np.sqrt(law.kappa)) ** 2
+            assert np.allclose(gap.draws["gap"] * constant, data.draws["error"] ** 2)
+            assert gap.draws["gap"].max() < np.mean((model(0.0)(x) - TASK.f_star(x)) ** 2)
+        else:
+            assert "not observed" in gap.verdict
+
+
 def test_in_case_n_an_exact_model_pays_the_symmetry_cost_and_others_are_refused():
     symmetric = orbits_of(0.0)
     pair = ep.methods.TrainedPair(symmetric=symmetric)

@@ -203,7 +203,7 @@ def test_oracle_and_measured_pairs_find_the_truth(task, table):
         ep.DataEquivarianceError(method=bad).fit(table)
 
 
-def test_a_predictor_trained_on_these_rows_is_carried(task):
+def test_a_predictor_trained_on_these_rows_is_carried(task, symmetric_table):
     model = KNeighborsRegressor(1).fit(task.x, task.y)
     seen = ep.evaluate_orbits(
         model.predict, task.x, task.transform, y=task.y, n_transforms=4, backend="python"
@@ -211,6 +211,12 @@ def test_a_predictor_trained_on_these_rows_is_carried(task):
     for noise in (None, task.noise**2):
         result = symmetrized(seen, noise_variance=noise)
         assert Diagnostic.TRAINED_ON_ROWS in result.diagnostics
+        pair = ep.methods.TrainedPair(symmetric=symmetric_table, noise_variance=noise)
+        result = ep.DataEquivarianceError(method=pair, n_draws=500).fit(seen, law=HAAR)
+        assert Diagnostic.TRAINED_ON_ROWS in result.diagnostics
+        few = ep.methods.TrainedPair(symmetric=symmetric_table.rows(seen.row_ids[:5]))
+        with pytest.raises(ValueError, match="at least 6 independent rows"):
+            ep.DataEquivarianceError(method=few).fit(seen.rows(seen.row_ids[:5]), law=HAAR)
 
 
 def test_what_cannot_be_fitted_is_refused(task, table):
@@ -232,6 +238,8 @@ def test_what_cannot_be_fitted_is_refused(task, table):
     )
     with pytest.raises(ValueError, match="changes the size"):
         symmetrized(stretched)
+    relative = ep.ModelEquivarianceError(n_draws=100).fit(stretched).draws["relative_error"]
+    assert np.isfinite(relative).all()
 
 
 def test_labels_are_judged_by_the_brier_score():

@@ -37,6 +37,8 @@ class ApproximationGapResult(AbstractResult):
     @property
     def verdict(self) -> str:
         """What to make of it, in one sentence."""
+        if "gap" not in self.draws:
+            return "The model's risk at moved inputs was not observed: there is no share to judge"
         if "gap_share" not in self.draws:
             return "Without the model's risk there is no share to judge: pass y= to evaluate_orbits"
         limit = self.facts["negligible_share"]
@@ -118,7 +120,8 @@ class ApproximationGap(AbstractEstimator):
 
         Returns:
             Draws of ``gap`` (excess risk at least; in case N, where the truth could be asked,
-            ``gap_mixture``: averaged over inputs and moved inputs), ``gap_share`` of the model's
+            ``gap_mixture``: averaged over inputs and moved inputs, and ``gap`` only where a check
+            of the law found a finite kappa), ``gap_share`` of the model's
             risk, and in case H ``waste``, the exact excess risk of the model's asymmetric part (or
             ``waste_lower`` and ``waste_upper``).
 
@@ -144,9 +147,14 @@ class ApproximationGap(AbstractEstimator):
             if case is Case.HAAR:
                 draws["gap"] = distance**2 / 2
                 draws |= _waste(model_error, lower, upper)
+            elif case is Case.INVARIANT:
+                draws["gap"] = distance**2 / 4
             else:
-                name = "gap" if case is Case.INVARIANT else "gap_mixture"
-                draws[name] = distance**2 / 4
+                draws["gap_mixture"] = distance**2 / 4
+                kappa = data_error.facts.get("kappa")
+                if kappa is not None and np.isfinite(kappa):
+                    draws["gap"] = distance**2 / (1 + np.sqrt(kappa)) ** 2
+                    found.add(Diagnostic.KAPPA_ESTIMATED)
         elif model_error.is_exact and "symmetry_cost" in data_error.draws:
             draws["gap"] = np.maximum(data_error.draws["symmetry_cost"][order], 0.0)
         else:

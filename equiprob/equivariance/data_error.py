@@ -175,6 +175,9 @@ class DataEquivarianceError(AbstractEstimator):
             found.add(Diagnostic.INDICATIVE)
         if case is Case.NEITHER and self.method.depends_on_law:
             found.add(Diagnostic.LAW_NOT_INVARIANT)
+        kappa = law.kappa if isinstance(law, InvarianceCheckResult) else None
+        if case is Case.NEITHER and kappa is not None and np.isinf(kappa):
+            found.add(Diagnostic.KAPPA_INFINITE)
         evidence = self.method.evidence(orbits, case, n_draws=self.n_draws, seed=self.weight_seed)
         table = orbits.finite
         order = [*_ERRORS, *_COSTS]
@@ -193,6 +196,7 @@ class DataEquivarianceError(AbstractEstimator):
                 "n_rows": len(table),
                 "weight_seed": self.weight_seed,
                 "auc": None if not isinstance(law, InvarianceCheckResult) else law.facts["auc"],
+                "kappa": kappa,
                 "magnitude_label": table.transform.magnitude_label,
                 "magnitude_unit": table.transform.magnitude_unit,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],

@@ -393,8 +393,11 @@ def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDA
         return fixed[0]
     basis = np.eye(output.size).reshape(-1, *output.shape)
     power = averaged(basis).reshape(output.size, output.size)
-    for _ in range(20):  # the 2^20-th power: a range of a degree converges, too
-        power = power @ power
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(20):  # the 2^20-th power: a range of a degree converges, too
+            power = power @ power
+    if not np.isfinite(power).all():  # the action enlarges outputs: zero is what it leaves for sure
+        return np.zeros_like(output)
     return (output.ravel() @ power).reshape(output.shape)
 
 
@@ -457,7 +460,8 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
     # from it, along the outputs that can be a centre.
     size_sq = means.mean(spread)
     moved = (means.plain(base - centre) ** 2).sum(axis=1) if invariant else 0.0
-    kept = np.maximum(1 - moved / size_sq, np.finfo(float).tiny)
+    with np.errstate(divide="ignore", over="ignore"):
+        kept = np.maximum(1 - moved / size_sq, np.finfo(float).tiny)
     if table.design.kind == "crossed":  # the error has a random effect that no row contrast has
         return error / np.sqrt(size_sq * kept)
     return _root(means.ratio(stats.pair_sq, spread)) / np.sqrt(kept)

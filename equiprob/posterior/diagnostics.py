@@ -37,6 +37,10 @@ class Diagnostic(enum.Enum):
         "the data error is withheld: the law of the inputs is not known to be invariant, and the "
         "truth at moved inputs is then not identified; the symmetry cost is"
     )
+    KAPPA_INFINITE = (
+        "kappa is infinite: some transformed inputs lie where there are no others, and what the "
+        "model does there says nothing of its risk on the inputs themselves"
+    )
     NOISE_UNKNOWN = (
         "the noise of the targets is not known: the upper bound takes all of the risk for "
         "asymmetry; pass noise_variance or repeats"
@@ -59,6 +63,10 @@ class Diagnostic(enum.Enum):
     DISJOINT_BLOCKS = (
         "rows were taken in disjoint blocks: a larger block_rows makes the bound smaller and takes "
         "more memory"
+    )
+    KAPPA_ESTIMATED = (
+        "indicative: the bound rests on kappa as a classifier sees it, and no sample bounds the "
+        "largest ratio of densities"
     )
     INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"

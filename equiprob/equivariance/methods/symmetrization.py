@@ -92,11 +92,8 @@ class Symmetrization(AbstractMethod):
             lower = widened_for_cross_fitting(lower)
         lower = np.maximum(lower, 0.0)
         upper = np.sqrt((2.0 if case is Case.HAAR else 4.0) * excess)
-        risk = means.mean(((stats.y - stats.base) ** 2).sum(axis=1))
         known = self.noise_variance is not None or self.repeats is not None
-        spread = float(np.var(stats.y, axis=0).sum())
-        perfect = not known and risk.mean() <= _PERFECT * spread
-        if perfect or (known and np.mean(risk < noise.mean()) > _TRAINED):
+        if is_trained_on(table, means, noise if known else None):
             found.add(Diagnostic.TRAINED_ON_ROWS)
         if np.mean(lower > upper) > 0.5:
             found.add(Diagnostic.BOUNDS_CROSS)
@@ -204,6 +201,22 @@ def noise_of_rows(
             f"repeats must be finite targets of {k} components, got shape {repeats.shape}"
         )
     return flat.var(axis=1, ddof=1).sum(axis=1)[orbits.valid]
+
+
+def is_trained_on(table: OrbitTable, means: RowMeans, noise: Rows | None) -> bool:
+    """Whether the risk is lower than any predictor's on rows new to it.
+
+    Args:
+        table: Of the predictor, with targets.
+        means: Of the table's rows.
+        noise: Noise variance of each row; None where it is not known.
+    """
+    stats = table.only
+    assert stats.y is not None, "methods check that there are targets"
+    risk = means.mean(((stats.y - stats.base) ** 2).sum(axis=1))
+    if noise is not None:
+        return bool(np.mean(risk < noise.mean()) > _TRAINED)
+    return bool(risk.mean() <= _PERFECT * float(np.var(stats.y, axis=0).sum()))
 
 
 def symmetric_risk(table: OrbitTable) -> Rows | None:

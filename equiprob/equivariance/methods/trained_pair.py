@@ -24,6 +24,7 @@ from equiprob.equivariance.methods.symmetrization import (
     aligned,
     averaged_risk,
     check_noise,
+    is_trained_on,
     noise_of_rows,
     symmetric_risk,
 )
@@ -36,6 +37,9 @@ from equiprob.posterior.weights import folds
 _SHORT_STEP = 0.75
 """Length of the best step towards the free predictor below which what it lacks is more than a tenth
 of what its direction could save."""
+
+_FEWEST = 6
+"""Independent rows: a half of fewer than three knows nothing of its spread."""
 
 
 @final
@@ -105,10 +109,12 @@ class TrainedPair(AbstractMethod):
         step = _best_step(table, symmetric)
         if step < _SHORT_STEP:
             found.add(Diagnostic.PAIR_LACKS)
+        means, noise = RowMeans(table.unit_ids, n_draws, seed), None
         if self.noise_variance is not None or self.repeats is not None:
             noise = noise_of_rows(orbits, self.noise_variance, self.repeats, found)
-            means = RowMeans(table.unit_ids, n_draws, seed)
             draws["symmetry_cost_upper"] = np.maximum(means.mean(constrained - noise), 0.0)
+        if any(is_trained_on(each, means, noise) for each in (table, symmetric)):
+            found.add(Diagnostic.TRAINED_ON_ROWS)
         if case is Case.HAAR:
             draws["error"] = np.sqrt(2 * cost)
         facts = {
@@ -125,6 +131,11 @@ class TrainedPair(AbstractMethod):
         if not self.split:
             return RowMeans(table.unit_ids, n_draws, seed).mean(constrained - free)
         half = folds(table.unit_ids, 2)
+        if len(np.unique(table.unit_ids)) < _FEWEST:
+            raise ValueError(
+                f"the two predictors are judged on different halves of the rows: at least "
+                f"{_FEWEST} independent rows are needed, got {len(np.unique(table.unit_ids))}"
+            )
         one, other = (
             RowMeans(table.unit_ids[half == h], n_draws, seed).mean(values[half == h])
             for h, values in ((0, constrained), (1, free))
