@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import linprog
 
 import equiprob as ep
+from equiprob.bounds.all_pairs import PairDistance, Targets
 from equiprob.bounds.halves import Blocks, GroundCost, mean_cost
-from equiprob.bounds.orbit_distance import OrbitDistance, Targets
 from equiprob.bounds.transport_forms import deviation
 from equiprob.posterior.diagnostics import Diagnostic
 
@@ -56,7 +56,7 @@ def still(d):
 
 def one_split(x, transform, lipschitz, defect, cap=1.0):
     """Return the cost of one split and its halves."""
-    distance = OrbitDistance(transform=transform)
+    distance = PairDistance(transform=transform)
     rows = [np.array([i]) for i in range(len(x))]
     blocks = Blocks.of(rows, 1, np.random.default_rng(1))
     order = blocks.rows_of(0)
@@ -180,7 +180,7 @@ def test_a_continuous_law_is_refined_between_its_elements():
     circle = ep.transforms.rotations2d(acts_on="vectors")
     exact = np.abs(np.linalg.norm(x, axis=1)[:, None] - np.linalg.norm(x, axis=1))
     coarse, fine = (
-        OrbitDistance(transform=circle, n_elements=24, n_neighbours=k).nearest(x, Targets(), 1.0)
+        PairDistance(transform=circle, n_elements=24, n_neighbours=k).nearest(x, Targets(), 1.0)
         for k in (0, 12)
     )
     assert (coarse.inputs >= exact - 1e-7).all()

@@ -10,11 +10,13 @@ _WHERE = {
     "AbstractBound": "equiprob.bounds.base",
     "AbstractLoss": "equiprob.bounds.losses",
     "BoundedLoss": "equiprob.bounds.losses",
+    "Covering": "equiprob.bounds.covering",
     "GapCurve": "equiprob.bounds.base",
     "GapEvidence": "equiprob.bounds.base",
     "GapProblem": "equiprob.bounds.base",
     "Holdout": "equiprob.bounds.holdout",
     "PredictorClass": "equiprob.bounds.predictor_class",
+    "RKHS": "equiprob.bounds.rkhs",
     "SquaredError": "equiprob.bounds.losses",
     "Transport": "equiprob.bounds.transport",
 }

@@ -2,17 +2,21 @@ from equiprob.bounds.base import AbstractBound as AbstractBound
 from equiprob.bounds.base import GapCurve as GapCurve
 from equiprob.bounds.base import GapEvidence as GapEvidence
 from equiprob.bounds.base import GapProblem as GapProblem
+from equiprob.bounds.covering import Covering as Covering
 from equiprob.bounds.holdout import Holdout as Holdout
 from equiprob.bounds.losses import AbstractLoss as AbstractLoss
 from equiprob.bounds.losses import BoundedLoss as BoundedLoss
 from equiprob.bounds.losses import SquaredError as SquaredError
 from equiprob.bounds.predictor_class import PredictorClass as PredictorClass
+from equiprob.bounds.rkhs import RKHS as RKHS
 from equiprob.bounds.transport import Transport as Transport
 
 __all__ = [
+    "RKHS",
     "AbstractBound",
     "AbstractLoss",
     "BoundedLoss",
+    "Covering",
     "GapCurve",
     "GapEvidence",
     "GapProblem",

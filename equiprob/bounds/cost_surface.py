@@ -16,8 +16,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.all_pairs import PairDistance, Pairs, Targets
 from equiprob.bounds.halves import Blocks, GroundCost, Index, Value, mean_cost
-from equiprob.bounds.orbit_distance import OrbitDistance, Pairs, Targets
 from equiprob.posterior.row_means import RowMeans
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ class Ground:
 
     x: Any
     targets: Targets
-    distance: OrbitDistance
+    distance: PairDistance
     slope: float
     cap: float
     most_rows: int

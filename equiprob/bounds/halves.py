@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.bounds.orbit_distance import Pairs
+from equiprob.bounds.all_pairs import Pairs
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.base import GapProblem
-from equiprob.bounds.losses import check_positive
+from equiprob.bounds.losses import check_positive, holds_labels
+from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.laws import sampler
 
 Array = NDArray[np.float64]
@@ -95,3 +96,25 @@ def lipschitz_of(
         )
     draws = problem.geometry_draws("lipschitz", "a bound whose lipschitz constant is not stated")
     return draws, f"predictors are {np.median(draws):.3g}-Lipschitz (the largest slope seen)"
+
+
+def range_of(predictors: PredictorClass, table: OrbitTable) -> tuple[float, str]:
+    """Return the length of the interval that the class's outputs lie in, and where it comes from.
+
+    Raises:
+        ValueError: If it is not stated and outputs do not vary.
+    """
+    if predictors.output_range is not None:
+        return (
+            predictors.output_range,
+            f"outputs span at most {predictors.output_range:.3g} (stated)",
+        )
+    if holds_labels(table):
+        return 1.0, "outputs are probabilities"
+    seen = float(np.ptp(table.only.base, axis=0).max())
+    if seen <= 0:
+        raise ValueError(
+            "outputs do not vary, so that their range cannot be seen: pass predictors="
+            "ep.bounds.PredictorClass(output_range=...)"
+        )
+    return seen, f"outputs span at most {seen:.3g} (the largest seen)"

@@ -20,10 +20,10 @@ from typing import Any, final, get_args, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.all_pairs import PairDistance
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.cost_surface import CostSurface, Ground, nodes
 from equiprob.bounds.losses import AbstractLoss, LossConstants, SquaredError
-from equiprob.bounds.orbit_distance import OrbitDistance
 from equiprob.bounds.predictor_class import PredictorClass, drawn, lipschitz_of
 from equiprob.bounds.transport_forms import (
     Form,
@@ -99,7 +99,7 @@ class Transport(AbstractBound):
             raise ValueError(f"halves need at least 4 independent rows, got {problem.n}")
         table, found = problem.sample, set[Diagnostic]()
         constants = self.loss.constants(table)
-        distance = OrbitDistance(
+        distance = PairDistance(
             transform=table.transform,
             embed=self.metric,
             n_elements=self.n_elements,
@@ -137,7 +137,7 @@ class Transport(AbstractBound):
         )
 
     def _defect(
-        self, problem: GapProblem, distance: OrbitDistance, found: set[Diagnostic]
+        self, problem: GapProblem, distance: PairDistance, found: set[Diagnostic]
     ) -> tuple[Array | None, str]:
         """Return draws of the class's defect, or None where the model's average stands for it."""
         stated, table = self.predictors.defect, problem.sample
@@ -166,7 +166,7 @@ class Transport(AbstractBound):
         self,
         form: Form,
         problem: GapProblem,
-        distance: OrbitDistance,
+        distance: PairDistance,
         lipschitz: Array,
         defect: Array | None,
         constants: LossConstants,

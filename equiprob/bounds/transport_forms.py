@@ -20,12 +20,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.all_pairs import Targets
 from equiprob.bounds.base import GapCurve, GapProblem
 from equiprob.bounds.cost_surface import CostSurface
 from equiprob.bounds.losses import AbstractLoss, LossConstants, holds_labels
-from equiprob.bounds.orbit_distance import Targets
 from equiprob.bounds.power_law import FEWEST_SIZES, fit_power_law
-from equiprob.bounds.predictor_class import PredictorClass
+from equiprob.bounds.predictor_class import PredictorClass, range_of
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.row_means import RowMeans
 
@@ -95,15 +95,7 @@ def forms_of(
         )
     if asked == "joint" or not can_contract:
         return [joint]
-    seen = float(np.ptp(stats.base))
-    reach, words = (
-        (predictors.output_range, "stated")
-        if predictors.output_range
-        else (
-            seen,
-            "as seen",
-        )
-    )
+    reach, words = range_of(predictors, table)
     contraction = Form(
         "contraction",
         Targets(),
@@ -111,7 +103,7 @@ def forms_of(
         constants.slope * reach,
         constants.slope * reach,
         lambda rows: constants.slope * np.linalg.norm(rows.mean_displacement, axis=1),
-        f"outputs lie in an interval of length {reach:.3g} ({words})",
+        words,
     )
     return [contraction] if asked == "contraction" else [joint, contraction]
 

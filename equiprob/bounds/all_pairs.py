@@ -80,7 +80,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OrbitDistance:
+class PairDistance:
     """Distances between rows and between their orbits.
 
     Args:
@@ -113,13 +113,7 @@ class OrbitDistance:
 
     def elements(self) -> Parameters:
         """Return the parameters ``(element, n_parameters)`` over which the minimum runs."""
-        finite = self.transform.enumeration()
-        if finite is not None:
-            return finite.parameters
-        if not self.transform.n_uniforms:
-            return self.transform.sample_many(np.random.default_rng(0), self.n_elements)
-        points = hammersley(self.n_elements, self.transform.n_uniforms, centred=True)
-        return self.transform.parameters(points)
+        return law_nodes(self.transform, self.n_elements)[0]
 
     def keeps_distances(self, x: Any) -> bool:
         """Whether the transformations keep distances, as far as some rows and elements show."""
@@ -214,6 +208,17 @@ class OrbitDistance:
         elements = self.transform.leaf_elements(actions, parameters, dtypes)
         moved = jax.tree.map(np.asarray, move_rows(actions, elements, x))
         return np.linalg.norm(self.rows(moved) - points, axis=1)
+
+
+def law_nodes(transform: AbstractTransform, n: int) -> tuple[Parameters, Array]:
+    """Return parameters and weights that stand for a law: exact for finite ones, else `n` of it."""
+    finite = transform.enumeration()
+    if finite is not None:
+        return finite.parameters, finite.weights
+    if transform.n_uniforms:
+        points = hammersley(n, transform.n_uniforms, centred=True)
+        return transform.parameters(points), np.full(n, 1 / n)
+    return transform.sample_many(np.random.default_rng(0), n), np.full(n, 1 / n)
 
 
 def in_float64(x: Any) -> Any:
