@@ -64,7 +64,7 @@ def one_split(x, transform, lipschitz, defect, cap=1.0):
     plain, orbit = distance.plain(x, none), distance.nearest(x, none, 1.0)
     ground = GroundCost(plain, orbit, 1.0, cap, order)
     (value,) = mean_cost(blocks, lambda _: ground, [(lipschitz, defect)], n_splits=1, seed=[2])
-    split = next(iter(blocks.splits(1, np.random.default_rng([2]))))
+    split = next(iter(blocks.splits(0, 1, np.random.default_rng([2]))))
     return value.value, [order[half] for half in split.rows]
 
 

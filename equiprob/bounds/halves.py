@@ -13,10 +13,12 @@ References:
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -29,6 +31,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 _MOST_PIVOTS = 10_000_000
+_MOST_THREADS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +108,10 @@ class Split:
     """Two halves of the units of one block, as positions in the block's distances.
 
     Args:
-        block: Number of the block.
         rows: The rows of the two halves.
         mass: The mass of each of these rows; each half's is 1.
     """
 
-    block: int
     rows: tuple[Index, Index]
     mass: tuple[Array, Array]
 
@@ -144,23 +145,20 @@ class Blocks:
         """Return the rows of a block's units."""
         return np.concatenate([self.rows[u] for u in self.members[block]])
 
-    def splits(self, n_splits: int, generator: np.random.Generator) -> Iterator[Split]:
-        """Yield random halves of every block: pairs anew, and each pair flipped."""
-        for block, members in enumerate(self.members):
-            starts = [0, *accumulate(len(self.rows[u]) for u in members)]
-            for _ in range(n_splits):
-                pairs = generator.permutation(len(members)).reshape(-1, 2)
-                flip = generator.random(len(pairs)) < 0.5
-                pairs[flip] = pairs[flip, ::-1]
-                halves = [
-                    [np.arange(starts[u], starts[u + 1]) for u in h.tolist()] for h in pairs.T
-                ]
-                mass = [np.concatenate([np.full(len(r), 1 / len(r)) for r in h]) for h in halves]
-                yield Split(
-                    block,
-                    (np.concatenate(halves[0]), np.concatenate(halves[1])),
-                    (mass[0] / len(pairs), mass[1] / len(pairs)),
-                )
+    def splits(self, block: int, n_splits: int, generator: np.random.Generator) -> Iterator[Split]:
+        """Yield random halves of a block: pairs anew, and each pair flipped."""
+        members = self.members[block]
+        starts = [0, *accumulate(len(self.rows[u]) for u in members)]
+        for _ in range(n_splits):
+            pairs = generator.permutation(len(members)).reshape(-1, 2)
+            flip = generator.random(len(pairs)) < 0.5
+            pairs[flip] = pairs[flip, ::-1]
+            halves = [[np.arange(starts[u], starts[u + 1]) for u in h.tolist()] for h in pairs.T]
+            mass = [np.concatenate([np.full(len(r), 1 / len(r)) for r in h]) for h in halves]
+            yield Split(
+                (np.concatenate(halves[0]), np.concatenate(halves[1])),
+                (mass[0] / len(pairs), mass[1] / len(pairs)),
+            )
 
 
 def mean_cost(
@@ -183,21 +181,28 @@ def mean_cost(
     n_units = 2 * blocks.n_pairs
     totals = [np.zeros(4) for _ in points]
     units = [np.zeros(len(blocks.rows)) for _ in points]
-    held: tuple[int, GroundCost] | None = None
-    for split in blocks.splits(n_splits, np.random.default_rng(seed)):
-        if held is None or held[0] != split.block:
-            held = split.block, ground(split.block)
-        members = blocks.members[split.block]
-        share = len(members) / n_units / n_splits
-        unit = np.repeat(members, [len(blocks.rows[u]) for u in members])
-        for k, (lipschitz, defect) in enumerate(points):
-            value, plane, by_row = _solve(held[1], split, lipschitz, defect)
-            totals[k] += share * np.array([value, *plane])
-            np.add.at(units[k], unit, n_units * share * by_row)
+    generator = np.random.default_rng(seed)
+    _network_simplex()  # imported once, before there are threads
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        for block, members in enumerate(blocks.members):
+            share = len(members) / n_units / n_splits
+            unit = np.repeat(members, [len(blocks.rows[u]) for u in members])
+            solve = partial(_solve_all, ground(block), points)
+            for solved in pool.map(solve, blocks.splits(block, n_splits, generator)):
+                for k, (value, plane, by_row) in enumerate(solved):
+                    totals[k] += share * np.array([value, *plane])
+                    np.add.at(units[k], unit, n_units * share * by_row)
     left_out = np.setdiff1d(np.arange(len(blocks.rows)), np.concatenate(blocks.members))
     for total, contribution in zip(totals, units, strict=True):
         contribution[left_out] = total[0]
     return [Value(float(t[0]), t[1:], p) for t, p in zip(totals, units, strict=True)]
+
+
+def _solve_all(
+    ground: GroundCost, points: Sequence[tuple[float, float | None]], split: Split
+) -> list[tuple[float, tuple[float, float, float], Array]]:
+    """Solve one split at all points."""
+    return [_solve(ground, split, lipschitz, defect) for lipschitz, defect in points]
 
 
 def _solve(

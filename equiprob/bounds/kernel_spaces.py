@@ -192,7 +192,8 @@ def _acting(vector: Array, rows: Array) -> float:
         return float(np.linalg.norm(vector)) if np.abs(rows).max() > 0 else 0.0
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     spanned = directions[sizes > 1e-10 * max(sizes[0], np.finfo(float).tiny)]
-    return float(np.linalg.norm(spanned @ vector))
+    norm = float(np.linalg.norm(spanned @ vector))
+    return norm if norm > np.sqrt(_ROUNDING) * np.linalg.norm(vector) else 0.0
 
 
 def _checked(coefficients: Any, rows: int, k: int, what: str) -> Array:

@@ -6,13 +6,20 @@ parts, the Rademacher complexity is at most
     R_n  <=  ( b_sym sqrt(tr K_sym) + b_perp sqrt(tr K_perp) ) / n
     tr K_sym  =  sum_i E_g k(x_i, g.x_i) tr rho(g)
 
-the second for a kernel that is invariant under the group. It bounds predictors, not the algorithm:
-radii that are read off a trained model are paid for by a union bound over a grid.
+the second for a kernel that is invariant under the group. Twice that, times the loss's slope,
+bounds the expected gap; with means over rows in place of expectations (Hoeffding's inequality, the
+diagonal being at most D) and McDiarmid's inequality for the gap, with probability 1 - delta
+
+    gap  <=  2 slope (1 / sqrt n) sum_parts b sqrt( min(D, tr K / n + D sqrt(log(4/delta) / (2n))) )
+             + M sqrt(log(2/delta) / (2n))
+
+It bounds predictors, not the algorithm: radii that are read off a trained model are paid for by a
+union bound over a grid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final, override
 
@@ -29,6 +36,7 @@ from equiprob.posterior.diagnostics import Diagnostic
 Array = NDArray[np.float64]
 
 _GRID = 2 ** (1 / 8)
+_CONSTANT = 1e-6
 _HORIZON = (-3, 6)
 
 
@@ -42,13 +50,16 @@ class RKHS(AbstractBound):
             both arguments, which must be the Haar law of a group.
         features: ``features(x) -> (row, p)`` in its place, for the kernel of their products; any
             law of transformations. Features must not be learned from these rows.
-        radii: ``(b_sym, b_perp)``, the norms of the model's symmetric part and of the rest.
-        coefficients: The model itself, from which the radii follow: ``(train row, k)`` for a
-            kernel, ``f(x) = sum_j k(x, x_j) a_j``, or ``(p, k)`` for features, ``f = phi W``.
+        radii: ``(b_sym, b_perp)``, a promise: the largest norms in the class of the symmetric part
+            and of the rest.
+        coefficients: The trained model itself, from which the radii are read: ``(train row, k)``
+            for a kernel, ``f(x) = sum_j k(x, x_j) a_j``, or ``(p, k)`` for features, ``f = phi W``.
+            They are rounded up to a grid of ratio 2^(1/8), whose j-th value takes the share
+            ``6 / (pi j)^2`` of delta, for each of the two.
         loss: The loss whose gap is bounded; its range is a promise about the class.
-        smallest_radius: Where the grid of radii begins, in output units over those of the kernel's
-            root. Radii are rounded up to a grid of ratio 2^(1/8), whose j-th value takes the share
-            ``6 / (pi j)^2`` of delta.
+        smallest_radius: Where the grid begins, after zero.
+        largest_diagonal: The largest ``k(x, x)`` (or ``|phi(x)|^2``) times the number of outputs.
+            When left out, the largest seen: as good as stated where all are equal.
         n_elements: Transformations that stand for a law that is not finite.
 
     Assumptions:
@@ -66,6 +77,7 @@ class RKHS(AbstractBound):
     coefficients: Any = field(default=None, repr=False)
     loss: AbstractLoss = field(default_factory=SquaredError)
     smallest_radius: float = 1e-3
+    largest_diagonal: float | None = None
     n_elements: int = 64
 
     def __post_init__(self) -> None:
@@ -81,55 +93,59 @@ class RKHS(AbstractBound):
     def evaluate(self, problem: GapProblem) -> GapEvidence:
         table, found = problem.sample, set[Diagnostic]()
         constants = self.loss.constants(table)
-        if not constants.is_promised:
-            found.add(Diagnostic.CONSTANT_SEEN)
         space = self._space(table)
         traces = space.traces()
-        own = Radii(*self.radii) if self.radii is not None else space.radii(self.coefficients)
-        (sym, j_sym), (perp, j_perp) = (self._rounded_up(radius) for radius in own)
-        share = problem.delta * (6 / np.pi**2) ** 2 / (j_sym * j_perp) ** 2
-        k = table.only.base.shape[1]
-        factor = 2 * constants.slope * (1.0 if k == 1 else np.sqrt(2))
-
-        def complexity(mean: Callable[[Array], Any]) -> Any:
-            roots = (np.sqrt(np.maximum(mean(part), 0.0)) for part in (traces.sym, traces.perp))
-            of_sym, of_perp = roots
-            return factor * (sym * of_sym + perp * of_perp) / np.sqrt(problem.n)
-
-        here = complexity(lambda values: problem.units.means(values).mean())
-        expected = complexity(lambda values: problem.mean(table, values))
-        whole = np.sqrt(problem.mean(table, traces.whole) / problem.n)
-        without = factor * np.hypot(sym, perp) * whole
-
-        spread = 3 * constants.range * np.sqrt(np.log(2 / share) / 2)
+        if self.radii is not None:
+            radii, delta, how = Radii(*self.radii), problem.delta, "stated"
+        else:
+            (sym, j), (perp, k) = (self._rounded_up(b) for b in space.radii(self.coefficients))
+            radii, how = Radii(sym, perp), "of this model, on a grid"
+            delta = problem.delta * (6 / np.pi**2) ** 2 / (j * k) ** 2
+        diagonal, is_known = self._largest_diagonal(traces.whole)
+        if not (constants.is_promised and is_known):
+            found.add(Diagnostic.CONSTANT_SEEN)
+        components = table.only.base.shape[1]
+        factor = 2 * constants.slope * (1.0 if components == 1 else np.sqrt(2))
+        value = _Complexity(factor, radii, diagonal, constants.range, delta)
+        sample = [problem.units.means(part).mean() for part in traces]
+        population = [np.maximum(problem.mean(table, part), 0.0) for part in traces]
+        expected, without = (
+            value.expected(population, problem.n),
+            value.whole(population, problem.n),
+        )
         n = problem.n * np.exp2(np.arange(*_HORIZON, dtype=np.float64))
         falls = np.sqrt(problem.n / n)
+        bound = value.expected(sample, problem.n) + value.excess(sample, problem.n)
         return GapEvidence(
-            draws={
-                "bound": np.full(problem.n_draws, here + spread / np.sqrt(problem.n)),
-                "expected_bound": expected,
-            },
+            draws={"bound": np.full(problem.n_draws, bound), "expected_bound": expected},
             without=without,
             rate=np.full(problem.n_draws, 0.5),
             curve=GapCurve(
                 n=n,
                 expected=expected[:, None] * falls,
                 without=without[:, None] * falls,
-                penalty=spread / np.sqrt(n),
+                penalty=value.excess(sample, n),
             ),
             loss_range=constants.range,
             assumptions=(
                 constants.words,
-                f"the symmetric part has norm at most {sym:.3g} and the rest at most {perp:.3g} "
-                f"(of a grid)",
+                f"norms are at most {radii.sym:.3g} in the symmetric part and {radii.perp:.3g} in "
+                f"the rest ({how})",
             ),
             facts={
-                "radius_sym": own.sym,
-                "radius_perp": own.perp,
-                "trace_share_sym": float(traces.sym.sum() / traces.whole.sum()),
+                "radius_sym": radii.sym,
+                "radius_perp": radii.perp,
+                "trace_share_sym": float(sample[1] / sample[0]),
             },
             found=found,
         )
+
+    def _largest_diagonal(self, whole: Array) -> tuple[float, bool]:
+        """Return the largest diagonal of the kernel times outputs, and whether that is known."""
+        if self.largest_diagonal is not None:
+            return self.largest_diagonal, True
+        largest = float(whole.max())
+        return largest, bool(np.ptp(whole) <= _CONSTANT * largest)
 
     def _space(self, table: OrbitTable) -> KernelSpace | FeatureSpace:
         parameters, weights = law_nodes(table.transform, self.n_elements)
@@ -148,3 +164,39 @@ class RKHS(AbstractBound):
             return 0.0, 1
         steps = max(int(np.ceil(np.log(radius / self.smallest_radius) / np.log(_GRID))), 0)
         return self.smallest_radius * _GRID**steps, steps + 2
+
+
+@dataclass(frozen=True, eq=False)
+class _Complexity:
+    """The bound as a function of the mean diagonals of the whole kernel and of its parts.
+
+    Args:
+        factor: Twice the loss's slope (and sqrt(2) for vector outputs).
+        radii: Of the two parts.
+        diagonal: The largest diagonal.
+        loss_range: The largest loss.
+        delta: What may fail.
+    """
+
+    factor: float
+    radii: Radii
+    diagonal: float
+    loss_range: float
+    delta: float
+
+    def expected(self, means: Sequence[Any], n: Array | float) -> Any:
+        """Return the bound on the expected gap; means are of (whole, sym, perp)."""
+        _, *parts = means
+        roots = sum(b * np.sqrt(mean) for b, mean in zip(self.radii, parts, strict=True))
+        return self.factor * roots / np.sqrt(n)
+
+    def whole(self, means: Sequence[Any], n: float) -> Any:
+        """Return the same without the split: one radius for the whole kernel."""
+        return self.factor * np.hypot(*self.radii) * np.sqrt(means[0] / n)
+
+    def excess(self, means: Sequence[float], n: Array | float) -> Any:
+        """Return by how much the bound of high probability exceeds that on the expected gap."""
+        slack = self.diagonal * np.sqrt(np.log(4 / self.delta) / (2 * np.asarray(n)))
+        upper = [np.minimum(mean + slack, self.diagonal) for mean in means]
+        spread = self.loss_range * np.sqrt(np.log(2 / self.delta) / (2 * np.asarray(n)))
+        return self.expected(upper, n) - self.expected(means, n) + spread
