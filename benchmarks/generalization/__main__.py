@@ -12,58 +12,10 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from pathlib import Path
-from typing import Any
 
-import equiprob as ep
 from benchmarks.generalization.page import write_page
-from benchmarks.generalization.trained_models import TASKS
-from benchmarks.generalization.trained_models import study as trained
-from benchmarks.generalization.worst_of_class import LAWS
-from benchmarks.generalization.worst_of_class import study as worst
-
-RUNS = Path("calibration-runs")
-SAMPLES_IN_A_PART = 50
-SEEDS = {100: 20, 300: 12, 1000: 5, 5000: 1}
-MODELS = ("kernel ridge", "network")
-
-Part = tuple[Any, ...]
-
-
-def parts(samples: int) -> Iterator[Part]:
-    """Return the parts of the study, such that all kinds are there before any has many."""
-    for first in range(0, samples, SAMPLES_IN_A_PART):
-        for law in LAWS:
-            yield "worst", law, first
-    for n, seeds in SEEDS.items():
-        for seed in range(seeds):
-            for model in MODELS:
-                for task in TASKS:
-                    yield "trained", task, model, n, seed
-
-
-def run(part: Part, path: Path) -> None:
-    """Simulate a part and write its records; the file appears whole or not at all."""
-    if part[0] == "worst":
-        _, law, first = part
-        records = [r | {"law": law} for r in worst(law, range(first, first + SAMPLES_IN_A_PART))]
-    else:
-        records = trained(*part[1:])
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    partial.write_text(json.dumps(records))
-    partial.replace(path)
-
-
-def sources() -> str:
-    """Return a digest of the code: results of other code are not taken over."""
-    files = [
-        *sorted((Path(ep.__file__).parent / "bounds").rglob("*.py")),
-        *(Path(__file__).parent / name for name in ("trained_models.py", "worst_of_class.py")),
-    ]
-    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:12]
+from benchmarks.generalization.runs import RUNS, parts, run, sources
 
 
 def main() -> None:
