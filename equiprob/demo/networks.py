@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.testing.adam import adam
 from equiprob.transforms.actions import Image
 
 Predict = Callable[[Any], Any]
@@ -130,26 +131,15 @@ def _fit(
         p = _dense(parameters, batch)
         return -jnp.log(p[jnp.arange(len(targets)), targets] + 1e-7).mean()
 
-    def step(state: Any, t: jax.Array) -> tuple[Any, None]:
-        parameters, first, second = state
+    def gradient(parameters: Any, t: jax.Array) -> Any:
         pick, turn = jax.random.split(jax.random.fold_in(key, t))
         rows = jax.random.choice(pick, len(images), (_BATCH,), replace=False)
         batch = images[rows]
         if augmented:
             batch = _turned(turn, batch, max_radians)
-        gradient = jax.grad(loss)(parameters, batch, labels[rows])
-        first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradient)
-        second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, second, gradient)
-        rate = _LEARNING_RATE * 0.5 * (1 + jnp.cos(jnp.pi * t / n_steps))
-        rate = rate * jnp.sqrt(1 - 0.999 ** (t + 1)) / (1 - 0.9 ** (t + 1))
-        parameters = jax.tree.map(
-            lambda p, m, v: p - rate * m / (jnp.sqrt(v) + 1e-8), parameters, first, second
-        )
-        return (parameters, first, second), None
+        return jax.grad(loss)(parameters, batch, labels[rows])
 
-    start = _initial(jax.random.fold_in(key, 2**31))
-    zeros = jax.tree.map(jnp.zeros_like, start)
-    return jax.lax.scan(step, (start, zeros, zeros), jnp.arange(n_steps))[0][0]
+    return adam(gradient, _initial(jax.random.fold_in(key, 2**31)), n_steps, _LEARNING_RATE)
 
 
 def train(
