@@ -84,12 +84,10 @@ def equivariant_energy(parameters: Any, positions: jax.Array, charges: jax.Array
     e3nn = require("e3nn_jax", extra="e3nn")
     vectors, distance = pair_distances(positions)
     others = 1.0 - jnp.eye(len(positions), dtype=positions.dtype)
-    near = jnp.exp(-((distance[..., None] - _CENTRES.astype(np.float32)) ** 2))
-    steep = (_SCALE / distance[..., None]) ** np.array([6, 12])
-    near = jnp.concatenate([near, steep], axis=-1) * others[..., None]
+    near = jnp.exp(-((distance[..., None] - _CENTRES.astype(np.float32)) ** 2)) * others[..., None]
     pair = jnp.concatenate([near, near * (charges[:, None] * charges)[..., None]], axis=-1)
     weights = (pair @ parameters["radial"]).reshape(*distance.shape, _CHANNELS, 3)
-    scalars = [jnp.einsum("ijc->ic", weights[..., 0])]
+    scalars = []
     for degree, parity in enumerate("eoe"):
         # Of an atom and itself the direction is none, and the weight 0.
         directions = vectors + jnp.eye(len(positions), dtype=positions.dtype)[..., None]
@@ -97,19 +95,17 @@ def equivariant_energy(parameters: Any, positions: jax.Array, charges: jax.Array
         summed = jnp.einsum("ijc,ijm->icm", weights[..., degree], harmonic.array)
         feature = e3nn.IrrepsArray(f"{_CHANNELS}x{degree}{parity}", summed.reshape(len(summed), -1))
         scalars.append(e3nn.tensor_product(feature, feature, filter_ir_out=["0e"]).array)
-    straight = scalars[0] @ parameters["straight"]
-    return straight.sum() + _dense(parameters["readout"], jnp.concatenate(scalars, axis=-1)).sum()
+    return _dense(parameters["readout"], jnp.concatenate(scalars, axis=-1)).sum()
 
 
 def _started(kind: str, key: jax.Array) -> tuple[Energy, Any]:
     if kind == "plain":
         return plain_energy, _layers(key, (7, 64, 64, 1))
     radial, readout = jax.random.split(key)
-    size = 2 * (len(_CENTRES) + 2)
+    size = 2 * len(_CENTRES)
     return equivariant_energy, {
         "radial": jax.random.normal(radial, (size, 3 * _CHANNELS)) / np.sqrt(size),
-        "straight": jnp.zeros(_CHANNELS),
-        "readout": _layers(readout, (_CHANNELS + 3 * _CHANNELS**2, 32, 1)),
+        "readout": _layers(readout, (3 * _CHANNELS**2, 32, 1)),
     }
 
 
