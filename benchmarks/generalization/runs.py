@@ -14,7 +14,7 @@ from benchmarks.generalization import trained_models, worst_of_class
 
 RUNS = Path("calibration-runs")
 SAMPLES_IN_A_PART = 50
-SEEDS = {100: 20, 300: 12, 1000: 5, 5000: 1}
+SEEDS = {100: 12, 300: 8, 1000: 4, 5000: 1}
 MODELS = ("kernel ridge", "network")
 
 Part = tuple[Any, ...]

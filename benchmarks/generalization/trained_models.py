@@ -231,10 +231,16 @@ def study(task_name: str, model: str, n: int, seed: int) -> list[dict[str, Any]]
         gap = np.abs(predict(new_x) - new_y).mean() - LOSS.of_rows(train).mean()
         bounds = {
             "transport": ep.bounds.Transport(
-                predictors=promise(model, level), loss=LOSS, n_splits=splits
+                predictors=promise(model, level),
+                loss=LOSS,
+                targets="contraction",
+                n_splits=splits,
             ),
             "transport, average defect": ep.bounds.Transport(
-                predictors=promise(model, level, measured=True), loss=LOSS, n_splits=splits
+                predictors=promise(model, level, measured=True),
+                loss=LOSS,
+                targets="contraction",
+                n_splits=splits,
             ),
         }
         if model == "kernel ridge":

@@ -130,13 +130,20 @@ class GeneralizationGapResult(AbstractResult):
                 f"(90% credible interval {low:.3g} to {high:.3g}) for {facts['n']} training rows, "
                 f"by {facts['kind']}." + self.cautions
             )
-        text = (
-            f"With confidence {1 - facts['delta']:.3g} over samples of {facts['n']} independent "
-            f"rows, no predictor of the class has a generalization gap above "
-            f"{_number(self.draws['bound'])}; the expected largest gap is at most "
-            f"{_number(self.draws['expected_bound'])} (losses reach {facts['loss_range']:.3g}). "
-            f"By {facts['kind']}, for {facts['transform']}, where {'; '.join(self.assumptions)}."
+        which = (
+            "the generalization gap of this model is at most"
+            if facts.get("of_this_model")
+            else "no predictor of the class has a generalization gap above"
         )
+        text = f"With confidence {1 - facts['delta']:.3g} over samples of {facts['n']} independent "
+        text += f"rows, {which} {_number(self.draws['bound'])}"
+        if "expected_bound" in self.draws:
+            mean = _number(self.draws["expected_bound"])
+            text += f"; on average over samples the largest one is at most {mean}"
+        if facts["loss_range"] is not None:
+            text += f" (losses reach {facts['loss_range']:.3g})"
+        text += f". By {facts['kind']}, for {facts['transform']}, where "
+        text += f"{'; '.join(self.assumptions)}."
         if "gain" in self.draws:
             text += (
                 f" The symmetry multiplies the bound on the expected gap by "

@@ -132,6 +132,7 @@ class Transport(AbstractBound):
                 "n_splits": self.n_splits,
                 "n_blocks": -(-len(table) // self.block_rows),
                 "targets": value.name,
+                "of_this_model": defect is None,
             },
             found=found,
         )
