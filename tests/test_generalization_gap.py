@@ -304,6 +304,8 @@ def test_average_defect_in_place_of_a_promise():
     assert added.std() > 0
     assert measured.facts["n"] == 150
     assert "measured" in " ".join(measured.assumptions)
+    assert "gap of this model is at most" in str(measured)
+    assert "no predictor of the class" in str(exact)
     alone = fit(held_out, B.Transport(predictors=promised(defect=None), **options))
     assert Diagnostic.DEFECT_OF_THESE_ROWS in alone.diagnostics
     # For other losses every displacement has to be kept.
@@ -407,6 +409,65 @@ def test_forecasts_hold_beyond_their_data_and_are_quick():
     assert low > 0.6 * high
     with pytest.raises(ValueError, match="at least 1"):
         result.forecast([0.0])
+
+
+def test_bounds_hold_for_the_worst_function_of_the_class():
+    """Laws uniform on 300 points: the worst gap is a transport problem between law and sample.
+
+    (10) fails with probability 0.05 at most: more than 9 of 40 has probability 2e-5. The twin takes
+    the class for exactly symmetric, and is below the mean worst gap.
+    """
+    from ot import emd2
+
+    points, c4 = ball(300, 2, seed=5), ep.transforms.cyclic(4, acts_on="vectors")
+    lipschitz, defect, n = 2.0, 0.6, 40
+    distance = PairDistance(transform=c4)
+    plain = lipschitz * distance.plain(points, Targets()).inputs
+    moved = lipschitz * distance.nearest(points, Targets(), 1.0).inputs + defect
+    costs = np.minimum(np.minimum(plain, moved), 1.0)
+    worst, bounds, expected, twin = [], [], [], []
+    for seed in range(40):
+        rows = np.random.default_rng(seed).integers(0, 300, n)
+        mass = np.full(300, 1 / 300), np.full(n, 1 / n)
+        worst.append(emd2(*mass, np.ascontiguousarray(costs[:, rows])))
+        orbits = table(points[rows], c4)
+        for eps, values in ((defect, expected), (0.0, twin)):
+            promise = promised(lipschitz=lipschitz, defect=eps)
+            bound = B.Transport(predictors=promise, loss=UNIT, n_splits=4)
+            result = fit(orbits, bound, n_draws=20)
+            values.append(np.median(result.draws["expected_bound"]))
+            if eps:
+                bounds.append(result.draws["bound"][0])
+    assert (np.array(worst) > bounds).sum() <= 9
+    error = np.std(np.array(worst) - expected) / np.sqrt(40)
+    assert np.mean(worst) < np.mean(expected) + 5 * error
+    assert not np.mean(worst) < np.mean(twin) + 5 * error
+
+
+def test_figures_name_their_axes_and_curves():
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    mpl.use("Agg")
+    result = fit(table(ball(100, 3), FLIPS))
+    observed = {"n": [50, 100, 200], "gap": [0.05, 0.02, -0.01]}
+    for shown in (result, result.forecast([100, 200, 400])):
+        figure = shown.plot(observed=observed)
+        ax = figure.axes[0]
+        assert ax.get_xlabel() == "independent rows"
+        assert ax.get_ylabel() == "generalization gap (risk)"
+        words = " ".join(line.get_label() for line in ax.get_lines())
+        for part in ("without the symmetry", "with it", "confidence 95 %", "observed gap"):
+            assert part in words
+        assert "1 observed gaps below 0" in words
+    figure, ax = plt.subplots()
+    assert result.plot(ax=ax) is figure
+    small = fit(table(ball(20, 3), FLIPS))  # too few rows for a curve
+    assert Diagnostic.NO_FORECAST in small.diagnostics
+    assert small.plot().axes[0].get_xlabel() == "generalization gap (risk)"
+    with pytest.raises(ValueError, match="no forecast"):
+        small.forecast(100)
+    plt.close("all")
 
 
 # ---- hold-out ----------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Transport(AbstractBound):
             smaller of the two where there are both, each at half of delta.
         n_splits: Random splits into halves.
         block_rows: Rows in a block; larger samples are taken in disjoint blocks of about equal
-            size. Memory is about ten matrices of ``block_rows**2`` numbers: 1.3 GB at 4000.
+            size. Memory is about seven matrices of ``block_rows**2`` numbers: 0.9 GB at 4000.
         n_elements: Transformations that stand for a law that is not finite.
         n_neighbours: Nearest rows of each row for which the best such transformation is refined.
 
