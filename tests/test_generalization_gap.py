@@ -397,13 +397,13 @@ def test_slopes_are_those_of_the_dimension(d):
 def test_forecasts_hold_beyond_their_data_and_are_quick():
     import time
 
-    orbits = table(ball(400, 3), FLIPS)
-    result = fit(orbits, n_draws=4000)
+    bound = B.Transport(predictors=promised(), loss=UNIT, n_splits=6)
+    result = fit(table(ball(400, 3), FLIPS), bound, n_draws=4000)
     start = time.process_time()
     forecast = result.forecast(np.geomspace(50, 1e6, 50))
     assert time.process_time() - start < 1
     assert "not a bound" in str(forecast)
-    ahead = np.median(fit(table(ball(1600, 3, seed=4), FLIPS)).draws["expected_bound"])
+    ahead = np.median(fit(table(ball(1600, 3, seed=4), FLIPS), bound).draws["expected_bound"])
     low, high = result.forecast(1600).interval(0.99).loc["expected_bound[1600]"]
     assert low < ahead < high
     assert low > 0.6 * high
@@ -419,9 +419,9 @@ def test_bounds_hold_for_the_worst_function_of_the_class():
     """
     from ot import emd2
 
-    points, c4 = ball(300, 2, seed=5), ep.transforms.cyclic(4, acts_on="vectors")
-    lipschitz, defect, n = 2.0, 0.6, 40
-    distance = PairDistance(transform=c4)
+    points, c8 = ball(300, 2, seed=5), ep.transforms.cyclic(8, acts_on="vectors")
+    lipschitz, defect, n = 1.0, 0.2, 40
+    distance = PairDistance(transform=c8)
     plain = lipschitz * distance.plain(points, Targets()).inputs
     moved = lipschitz * distance.nearest(points, Targets(), 1.0).inputs + defect
     costs = np.minimum(np.minimum(plain, moved), 1.0)
@@ -430,7 +430,7 @@ def test_bounds_hold_for_the_worst_function_of_the_class():
         rows = np.random.default_rng(seed).integers(0, 300, n)
         mass = np.full(300, 1 / 300), np.full(n, 1 / n)
         worst.append(emd2(*mass, np.ascontiguousarray(costs[:, rows])))
-        orbits = table(points[rows], c4)
+        orbits = table(points[rows], c8)
         for eps, values in ((defect, expected), (0.0, twin)):
             promise = promised(lipschitz=lipschitz, defect=eps)
             bound = B.Transport(predictors=promise, loss=UNIT, n_splits=4)
