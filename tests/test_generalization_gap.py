@@ -560,7 +560,7 @@ def test_your_own_bound_is_one_class():
             return B.GapEvidence(
                 draws={"bound": np.full(problem.n_draws, width)},
                 loss_range=constants.range,
-                assumptions=("one predictor was fixed beforehand",),
+                assumptions=(B.Assumption("one predictor was fixed beforehand"),),
             )
 
     result = fit(table(ball(50, 3), FLIPS), Hoeffding())

@@ -9,6 +9,7 @@ from typing import Any
 _WHERE = {
     "AbstractBound": "equiprob.bounds.base",
     "AbstractLoss": "equiprob.bounds.losses",
+    "Assumption": "equiprob.bounds.assumptions",
     "BoundedLoss": "equiprob.bounds.losses",
     "Covering": "equiprob.bounds.covering",
     "GapCurve": "equiprob.bounds.base",

@@ -1,3 +1,4 @@
+from equiprob.bounds.assumptions import Assumption as Assumption
 from equiprob.bounds.base import AbstractBound as AbstractBound
 from equiprob.bounds.base import GapCurve as GapCurve
 from equiprob.bounds.base import GapEvidence as GapEvidence
@@ -15,6 +16,7 @@ __all__ = [
     "RKHS",
     "AbstractBound",
     "AbstractLoss",
+    "Assumption",
     "BoundedLoss",
     "Covering",
     "GapCurve",

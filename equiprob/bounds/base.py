@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.assumptions import Assumption
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic
@@ -131,7 +132,7 @@ class GapEvidence:
         rate: Draws of the exponent at which that falls with the number of rows, a positive number.
         curve: The bound at other numbers of rows.
         loss_range: The largest loss; a bound above it is vacuous.
-        assumptions: What has to be true for the bound to hold, a sentence each.
+        assumptions: What has to be true for the bound to hold.
         facts: As in `AbstractResult`.
         found: Diagnostics.
     """
@@ -141,7 +142,7 @@ class GapEvidence:
     rate: Array | None = None
     curve: GapCurve | None = None
     loss_range: float | None = None
-    assumptions: tuple[str, ...] = ()
+    assumptions: tuple[Assumption, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     found: set[Diagnostic] = field(default_factory=set)
 

@@ -18,10 +18,10 @@ from typing import final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.assumptions import Assumption
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.losses import AbstractLoss, SquaredError
 from equiprob.bounds.predictor_class import PredictorClass, drawn, lipschitz_of, range_of
-from equiprob.posterior.diagnostics import Diagnostic
 
 Array = NDArray[np.float64]
 
@@ -63,21 +63,13 @@ class Covering(AbstractBound):
                 "covering numbers know no average defect: pass predictors=ep.bounds.PredictorClass("
                 "defect=...), 0 for exactly equivariant architectures"
             )
-        table, found = problem.sample, set[Diagnostic]()
+        table = problem.sample
         constants = self.loss.constants(table)
-        lipschitz, its_words = lipschitz_of(self.predictors, problem, own_metric=False)
+        lipschitz, steepness = lipschitz_of(self.predictors, problem, own_metric=False)
         defect = drawn(self.predictors.defect, problem, "defect")
-        reach, reach_words = range_of(self.predictors, table)
+        reach, span = range_of(self.predictors, table)
         k = table.only.base.shape[1]
         factor = 2 * constants.slope * (1.0 if k == 1 else np.sqrt(2) * k)
-        words = (
-            constants.words,
-            its_words,
-            f"outputs move by at most {np.median(defect):.3g} under the transformations (stated)",
-            reach_words,
-        )
-        if any("seen" in sentence for sentence in words):
-            found.add(Diagnostic.CONSTANT_SEEN)
         raw = _LogCover.of(problem, "log_cover", "dimension")
         orbit = _LogCover.of(problem, "orbit_log_cover", "orbit_dimension")
         t = np.geomspace(_SMALLEST * reach / 2, reach / 2, _POINTS)
@@ -92,9 +84,13 @@ class Covering(AbstractBound):
             draws={"bound": with_it + penalty, "expected_bound": with_it},
             without=without,
             loss_range=constants.range,
-            assumptions=words,
+            assumptions=(
+                constants.assumption,
+                steepness,
+                Assumption(f"outputs move by at most {np.median(defect):.3g}"),
+                span,
+            ),
             facts={"connected": self.connected},
-            found=found,
         )
 
     def _entropy(

@@ -234,6 +234,8 @@ class GeneralizationGap(AbstractEstimator):
         left_out = [t for t in given if t is not None and len(t.nonfinite_rows)]
         if left_out:
             found.add(Diagnostic.NONFINITE_OUTPUTS)
+        if not all(assumption.is_promised for assumption in evidence.assumptions):
+            found.add(Diagnostic.CONSTANT_SEEN)
         largest = evidence.loss_range
         if largest is not None and np.median(draws.get("bound", 0.0)) >= largest:
             found.add(Diagnostic.VACUOUS)
@@ -252,7 +254,7 @@ class GeneralizationGap(AbstractEstimator):
                 "n": problem.n,
                 "delta": self.delta,
                 "loss_range": largest,
-                "assumptions": list(evidence.assumptions),
+                "assumptions": [str(assumption) for assumption in evidence.assumptions],
                 "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for t in left_out for r in t.nonfinite_rows],
                 **evidence.facts,

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.orbits.table import OrbitTable
 
 Array = NDArray[np.float64]
@@ -26,15 +27,12 @@ class LossConstants(NamedTuple):
     Args:
         range: Losses lie in [0, range].
         slope: Lipschitz constant in the prediction, and in the target.
-        words: Where they come from.
-        is_promised: Whether they are stated or follow from the kind of output; otherwise they are
-            the largest that a sample shows, which a supremum may exceed.
+        assumption: Where they come from.
     """
 
     range: float
     slope: float
-    words: str
-    is_promised: bool
+    assumption: Assumption
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,18 +88,21 @@ class SquaredError(AbstractLoss):
 
     @override
     def constants(self, table: OrbitTable) -> LossConstants:
-        largest, words = self.largest_residual, "stated"
-        if largest is None and holds_labels(table):
-            largest, words = float(np.sqrt(2)), "a Brier score"
-        elif largest is None:
-            largest, words = float(np.sqrt(self.of_rows(table).max())), "the largest seen"
+        largest = self.largest_residual
+        if largest is not None:
+            assumption = Assumption(f"losses are at most {largest**2:.3g}")
+        elif holds_labels(table):
+            largest = float(np.sqrt(2))
+            assumption = Assumption("losses are at most 2", "Brier scores")
+        else:
+            largest = float(np.sqrt(self.of_rows(table).max()))
+            assumption = seen(f"losses are at most {largest**2:.3g}")
             if largest == 0:
                 raise ValueError(
                     "every residual is zero, so that the range of the loss cannot be seen; pass "
                     "loss=ep.bounds.SquaredError(largest_residual=...)"
                 )
-        words = f"losses are at most {largest**2:.3g} ({words})"
-        return LossConstants(largest**2, 2 * largest, words, "seen" not in words)
+        return LossConstants(largest**2, 2 * largest, assumption)
 
     @override
     def values(self, prediction: Array, target: Array) -> Array:
@@ -137,8 +138,8 @@ class BoundedLoss(AbstractLoss):
 
     @override
     def constants(self, table: OrbitTable) -> LossConstants:
-        words = f"losses are at most {self.range:.3g} and change by {self.slope:.3g} (stated)"
-        return LossConstants(self.range, self.slope, words, True)
+        statement = f"losses are at most {self.range:.3g} and {self.slope:.3g}-Lipschitz"
+        return LossConstants(self.range, self.slope, Assumption(statement))
 
     @override
     def values(self, prediction: Array, target: Array) -> Array:

@@ -12,6 +12,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import GapProblem
 from equiprob.bounds.losses import check_positive, holds_labels
 from equiprob.orbits.table import OrbitTable
@@ -78,7 +79,7 @@ def drawn(value: Any, problem: GapProblem, name: str) -> Array:
 
 def lipschitz_of(
     predictors: PredictorClass, problem: GapProblem, own_metric: bool
-) -> tuple[Array, str]:
+) -> tuple[Array, Assumption]:
     """Return draws of the class's Lipschitz constant, and where they come from.
 
     Raises:
@@ -88,33 +89,31 @@ def lipschitz_of(
     stated = predictors.lipschitz
     if stated is not None:
         draws = drawn(stated, problem, "lipschitz")
-        return draws, f"predictors are {np.median(draws):.3g}-Lipschitz (stated)"
+        return draws, Assumption(f"predictors are {np.median(draws):.3g}-Lipschitz")
     if own_metric:
         raise ValueError(
             "slopes of the geometry are per distance of the inputs, not of your metric: pass "
             "predictors=ep.bounds.PredictorClass(lipschitz=...)"
         )
     draws = problem.geometry_draws("lipschitz", "a bound whose lipschitz constant is not stated")
-    return draws, f"predictors are {np.median(draws):.3g}-Lipschitz (the largest slope seen)"
+    return draws, seen(f"predictors are {np.median(draws):.3g}-Lipschitz")
 
 
-def range_of(predictors: PredictorClass, table: OrbitTable) -> tuple[float, str]:
+def range_of(predictors: PredictorClass, table: OrbitTable) -> tuple[float, Assumption]:
     """Return the length of the interval that the class's outputs lie in, and where it comes from.
 
     Raises:
         ValueError: If it is not stated and outputs do not vary.
     """
     if predictors.output_range is not None:
-        return (
-            predictors.output_range,
-            f"outputs span at most {predictors.output_range:.3g} (stated)",
-        )
+        stated = predictors.output_range
+        return stated, Assumption(f"outputs span at most {stated:.3g}")
     if holds_labels(table):
-        return 1.0, "outputs are probabilities"
-    seen = float(np.ptp(table.only.base, axis=0).max())
-    if seen <= 0:
+        return 1.0, Assumption("outputs lie in [0, 1]", "probabilities")
+    largest = float(np.ptp(table.only.base, axis=0).max())
+    if largest <= 0:
         raise ValueError(
             "outputs do not vary, so that their range cannot be seen: pass predictors="
             "ep.bounds.PredictorClass(output_range=...)"
         )
-    return seen, f"outputs span at most {seen:.3g} (the largest seen)"
+    return largest, seen(f"outputs span at most {largest:.3g}")

@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.all_pairs import in_float64, law_nodes
+from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapCurve, GapEvidence, GapProblem
 from equiprob.bounds.kernel_spaces import FeatureSpace, KernelSpace, Radii, output_matrices
 from equiprob.bounds.losses import AbstractLoss, SquaredError
 from equiprob.orbits.table import OrbitTable
-from equiprob.posterior.diagnostics import Diagnostic
 
 Array = NDArray[np.float64]
 
@@ -91,7 +91,7 @@ class RKHS(AbstractBound):
 
     @override
     def evaluate(self, problem: GapProblem) -> GapEvidence:
-        table, found = problem.sample, set[Diagnostic]()
+        table = problem.sample
         constants = self.loss.constants(table)
         space = self._space(table)
         traces = space.traces()
@@ -101,9 +101,7 @@ class RKHS(AbstractBound):
             (sym, j), (perp, k) = (self._rounded_up(b) for b in space.radii(self.coefficients))
             radii, how = Radii(sym, perp), "of this model, on a grid"
             delta = problem.delta * (6 / np.pi**2) ** 2 / (j * k) ** 2
-        diagonal, is_known = self._largest_diagonal(traces.whole)
-        if not (constants.is_promised and is_known):
-            found.add(Diagnostic.CONSTANT_SEEN)
+        diagonal, bounded = self._largest_diagonal(traces.whole)
         components = table.only.base.shape[1]
         factor = 2 * constants.slope * (1.0 if components == 1 else np.sqrt(2))
         value = _Complexity(factor, radii, diagonal, constants.range, delta)
@@ -128,24 +126,29 @@ class RKHS(AbstractBound):
             ),
             loss_range=constants.range,
             assumptions=(
-                constants.words,
-                f"norms are at most {radii.sym:.3g} in the symmetric part and {radii.perp:.3g} in "
-                f"the rest ({how})",
+                constants.assumption,
+                bounded,
+                Assumption(
+                    f"norms are at most {radii.sym:.3g} in the symmetric part and "
+                    f"{radii.perp:.3g} in the rest",
+                    how,
+                ),
             ),
             facts={
                 "radius_sym": radii.sym,
                 "radius_perp": radii.perp,
                 "trace_share_sym": float(sample[1] / sample[0]),
             },
-            found=found,
         )
 
-    def _largest_diagonal(self, whole: Array) -> tuple[float, bool]:
-        """Return the largest diagonal of the kernel times outputs, and whether that is known."""
-        if self.largest_diagonal is not None:
-            return self.largest_diagonal, True
-        largest = float(whole.max())
-        return largest, bool(np.ptp(whole) <= _CONSTANT * largest)
+    def _largest_diagonal(self, whole: Array) -> tuple[float, Assumption]:
+        """Return the largest diagonal of the kernel times outputs, and where it comes from."""
+        stated = self.largest_diagonal
+        largest = float(whole.max()) if stated is None else stated
+        statement = f"the kernel's diagonal is at most {largest:.3g}"
+        if stated is None and np.ptp(whole) <= _CONSTANT * largest:
+            return largest, Assumption(statement, "equal in all rows")
+        return largest, seen(statement) if stated is None else Assumption(statement)
 
     def _space(self, table: OrbitTable) -> KernelSpace | FeatureSpace:
         parameters, weights = law_nodes(table.transform, self.n_elements)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.all_pairs import PairDistance
+from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.cost_surface import CostSurface, Ground, nodes
 from equiprob.bounds.losses import AbstractLoss, LossConstants, SquaredError
@@ -65,8 +66,9 @@ class Transport(AbstractBound):
 
     Assumptions:
         Rows (or groups) are independent draws from one law. The class, the metric and the loss are
-        fixed before the sample is seen. What is uncertain of L and of the defect makes draws of the
-        bound's value: credible intervals are of that value, delta is the bound's own confidence.
+        fixed before the sample is seen. The loss does not change when prediction and target turn
+        together. What is uncertain of L and of the defect makes draws of the bound's value:
+        credible intervals are of that value, delta is the bound's own confidence.
 
     References:
         MATH 6: (8) to (10'); Petrache & Trivedi, NeurIPS 2023 (partial and approximate symmetry);
@@ -105,12 +107,9 @@ class Transport(AbstractBound):
             n_elements=self.n_elements,
             n_neighbours=self.n_neighbours,
         )
-        lipschitz, its_words = lipschitz_of(self.predictors, problem, self.metric is not None)
-        defect, defect_words = self._defect(problem, distance, found)
+        lipschitz, steepness = lipschitz_of(self.predictors, problem, self.metric is not None)
+        defect, symmetry = self._defect(problem, distance, found)
         forms = forms_of(table, self.loss, constants, self.predictors, self.targets)
-        words = (constants.words, its_words, defect_words, *(f.words for f in forms if f.words))
-        if any("seen" in sentence for sentence in words):
-            found.add(Diagnostic.CONSTANT_SEEN)
         if len(table) > self.block_rows:
             found.add(Diagnostic.DISJOINT_BLOCKS)
         value = smallest(
@@ -127,7 +126,12 @@ class Transport(AbstractBound):
             rate=value.rate,
             curve=value.curve,
             loss_range=constants.range,
-            assumptions=words,
+            assumptions=(
+                constants.assumption,
+                steepness,
+                symmetry,
+                *(a for form in forms for a in form.assumptions),
+            ),
             facts={
                 "n_splits": self.n_splits,
                 "n_blocks": -(-len(table) // self.block_rows),
@@ -139,18 +143,18 @@ class Transport(AbstractBound):
 
     def _defect(
         self, problem: GapProblem, distance: PairDistance, found: set[Diagnostic]
-    ) -> tuple[Array | None, str]:
+    ) -> tuple[Array | None, Assumption]:
         """Return draws of the class's defect, or None where the model's average stands for it."""
         stated, table = self.predictors.defect, problem.sample
         if stated is not None:
             draws = drawn(stated, problem, "defect")
             size = f"{np.median(draws):.3g}" if draws.any() else "nothing"
-            return draws, f"outputs move by at most {size} under the transformations (stated)"
-        is_group = table.transform.is_haar and table.only.y is not None
-        if is_group and distance.keeps_distances(table.x):
+            return draws, Assumption(f"outputs move by at most {size} under the transformations")
+        averaged = table.only.y is not None and table.design.kind != "crossed"
+        if averaged and table.transform.is_haar and distance.keeps_distances(table.x):
             if problem.train is None:
                 found.add(Diagnostic.DEFECT_OF_THESE_ROWS)
-            return None, "the average defect of this model is added (measured)"
+            return None, Assumption("the average defect of this model is added", "measured")
         if table.only.raw is None:
             raise ValueError(
                 f"the defect of the class under {table.transform} is not known: pass predictors="
@@ -158,10 +162,8 @@ class Transport(AbstractBound):
                 f"the largest that is seen"
             )
         largest = float(np.linalg.norm(table.only.raw, axis=2).max())
-        words = (
-            f"outputs move by at most {largest:.3g} under the transformations (the largest seen)"
-        )
-        return np.full(problem.n_draws, largest), words
+        statement = f"outputs move by at most {largest:.3g} under the transformations"
+        return np.full(problem.n_draws, largest), seen(statement)
 
     def _value(
         self,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.all_pairs import Targets
+from equiprob.bounds.assumptions import Assumption
 from equiprob.bounds.base import GapCurve, GapProblem
 from equiprob.bounds.cost_surface import CostSurface
 from equiprob.bounds.losses import AbstractLoss, LossConstants, holds_labels
@@ -47,7 +48,7 @@ class Form:
         unbalanced: What signs that do not balance add, times ``n / sqrt(2 (n + 1) / pi)``.
         defect_of: A bound on how much each row's loss changes when the model is averaged over its
             orbit, ``(row,)``.
-        words: What it assumes beyond the class and the loss.
+        assumptions: What it takes beyond the class and the loss.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Form:
     cap: float
     unbalanced: float
     defect_of: Callable[[OrbitTable], Array]
-    words: str = ""
+    assumptions: tuple[Assumption, ...] = ()
 
     def signs(self, n: Array | float) -> Array:
         """Return what signs of `n` units add that do not balance."""
@@ -95,7 +96,7 @@ def forms_of(
         )
     if asked == "joint" or not can_contract:
         return [joint]
-    reach, words = range_of(predictors, table)
+    reach, span = range_of(predictors, table)
     contraction = Form(
         "contraction",
         Targets(),
@@ -103,7 +104,7 @@ def forms_of(
         constants.slope * reach,
         constants.slope * reach,
         lambda rows: constants.slope * np.linalg.norm(rows.mean_displacement, axis=1),
-        words,
+        (span,),
     )
     return [contraction] if asked == "contraction" else [joint, contraction]
 
