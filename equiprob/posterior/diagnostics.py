@@ -68,6 +68,11 @@ class Diagnostic(enum.Enum):
         "indicative: the bound rests on kappa as a classifier sees it, and no sample bounds the "
         "largest ratio of densities"
     )
+    NO_ERRORS = (
+        "the runs have no equivariance errors for every candidate: nothing is said of the optimal "
+        "level"
+    )
+    ONE_CANDIDATE = "one candidate: nothing can be said of which is best"
     INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
 
@@ -89,6 +94,18 @@ class Diagnostic(enum.Enum):
         "interval may be too narrow; judge by the risk saved"
     )
     FEW_SEEDS = "fewer than 3 training seeds: the spread between trainings is hardly known"
+    RUNS_LEFT_OUT = "runs without a finite risk were left out (see left_out)"
+    TWO_SIZES = (
+        "two sample sizes: how curves bend rests on the priors; add runs at a third, far from both"
+    )
+    FEW_LEVELS = (
+        "two candidates with errors: the optimal level rests on the priors; add candidates between "
+        "or beyond them"
+    )
+    NOT_CONVERGED = (
+        "the chains did not converge (R-hat above 1.01, or divergent steps): give more warm-up and "
+        "samples, or other priors"
+    )
     ROWS_LEFT_OUT = "rows that not all candidates share were left out"
     FEW_ROWS = (
         "fewer than 30 independent rows: where a few of them dominate, intervals are too narrow"

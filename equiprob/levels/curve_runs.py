@@ -1,0 +1,200 @@
+"""Which training runs is a learning curve fitted to?
+
+A run is one training of one candidate on n rows with one seed, and the risk it came to. Checks are
+made where the runs come in: what cannot be used is refused by row, or left out and named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.posterior.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+_REQUIRED = ("candidate", "n", "seed", "risk")
+_MEASURED = ("risk_se", "error", "error_se")
+
+_EXACTLY_SYMMETRIC = 1e-4
+"""Error, over the largest one, below which a candidate counts as equivariant up to rounding."""
+
+_FEW_SEEDS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Checked runs.
+
+    Args:
+        candidates: Names, in order of appearance.
+        sizes: Distinct sample sizes, ascending, ``(size,)``.
+        seeds: How many distinct seeds there are.
+        candidate: Index of the candidate, ``(run,)``.
+        size: Index of the sample size, ``(run,)``.
+        seed: Index of the seed, ``(run,)``.
+        risk: ``(run,)``, above 0.
+        risk_se: Standard error of each risk, 0 where not given, ``(run,)``.
+        error: Equivariance error of each trained model, NaN where not given, ``(run,)``.
+        error_se: Its standard error, 0 where not given, ``(run,)``.
+        left_out: Index labels of the runs that were left out.
+        has_relative_error: Whether there is a column ``relative_error`` and none ``error``.
+    """
+
+    candidates: tuple[str, ...]
+    sizes: Array
+    seeds: int
+    candidate: NDArray[np.int64]
+    size: NDArray[np.int64]
+    seed: NDArray[np.int64]
+    risk: Array
+    risk_se: Array
+    error: Array
+    error_se: Array
+    left_out: tuple[str, ...]
+    has_relative_error: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Candidates, sizes, seeds."""
+        return len(self.candidates), len(self.sizes), self.seeds
+
+    @property
+    def exact(self) -> NDArray[np.bool_]:
+        """Which candidates are equivariant up to rounding, ``(candidate,)``; needs errors."""
+        top = np.nanmax(self.error)
+        return np.array(
+            [
+                bool(np.nanmax(self.error[self.candidate == k]) <= _EXACTLY_SYMMETRIC * top)
+                for k in range(len(self.candidates))
+            ]
+        )
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether every candidate has an error, and they are not all the same."""
+        for k in range(len(self.candidates)):
+            if not np.isfinite(self.error[self.candidate == k]).any():
+                return False
+        top = np.nanmax(self.error)
+        return top > 0 and len(self.candidates) > 1
+
+    def cell_values(self, values: Array) -> Array:
+        """Return medians ``(candidate, size)`` of run values, NaN where there is no run."""
+        found = np.full(self.shape[:2], np.nan)
+        for k, j in {(int(k), int(j)) for k, j in zip(self.candidate, self.size, strict=True)}:
+            here = values[(self.candidate == k) & (self.size == j)]
+            here = here[np.isfinite(here)]
+            if len(here):
+                found[k, j] = np.median(here)
+        return found
+
+    def diagnostics(self) -> set[Diagnostic]:
+        """Return what the runs alone cannot tell."""
+        found: set[Diagnostic] = set()
+        if self.left_out:
+            found.add(Diagnostic.RUNS_LEFT_OUT)
+        if len(self.candidates) == 1:
+            found.add(Diagnostic.ONE_CANDIDATE)
+        if len(self.sizes) == 2:
+            found.add(Diagnostic.TWO_SIZES)
+        cells = np.unique(np.stack([self.candidate, self.size]), axis=1).shape[1]
+        if len(self.risk) < _FEW_SEEDS * cells:
+            found.add(Diagnostic.FEW_SEEDS)
+        if not self.has_levels:
+            found.add(Diagnostic.NO_ERRORS)
+        elif len(self.candidates) < 3:
+            found.add(Diagnostic.FEW_LEVELS)
+        return found
+
+
+def read_runs(table: pd.DataFrame | Any) -> Runs:
+    """Check a table of runs.
+
+    Args:
+        table: A DataFrame, or anything that ``pandas.DataFrame`` takes, a row for each run:
+            ``candidate``, ``n``, ``seed``, ``risk``, and optionally ``risk_se``, ``error``,
+            ``error_se``. Other columns are ignored. Runs whose risk is not finite (a crashed
+            training) are left out.
+
+    Raises:
+        ValueError: If columns are missing, a run is given twice, a risk is not above 0, a size not
+            a positive number, a standard error negative, or fewer than two sizes are left.
+    """
+    import pandas as pd
+
+    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
+    missing = [c for c in _REQUIRED if c not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"runs need the columns {list(_REQUIRED)}, a row for each training run; "
+            f"{missing} missing from {list(frame.columns)}"
+        )
+    numbers = {
+        name: _numeric(frame, name)
+        for name in ("n", "risk", *_MEASURED)
+        if name in frame.columns
+    }
+    _refuse(frame, ~(numbers["n"] > 0), "n", "must be a positive number of rows")
+    crashed = ~np.isfinite(numbers["risk"])
+    _refuse(
+        frame,
+        ~crashed & (numbers["risk"] <= 0),
+        "risk",
+        "must be above 0 (curves are fitted to logarithms; give the mean loss, not the log "
+        "likelihood or a score)",
+    )
+    for name in _MEASURED:
+        if name in numbers:
+            _refuse(frame, numbers[name] < 0, name, "must not be negative")
+    twice = frame.duplicated(["candidate", "n", "seed"], keep=False).to_numpy() & ~crashed
+    _refuse(frame, twice, "seed", "must differ between runs of one candidate at one n")
+    kept = np.flatnonzero(~crashed)
+    sizes, size = np.unique(numbers["n"][kept], return_inverse=True)
+    if len(sizes) < 2:
+        raise ValueError(
+            f"a learning curve needs runs at 2 sample sizes or more, got n = {sizes.tolist()}"
+            + (f" ({int(crashed.sum())} runs have no finite risk)" if crashed.any() else "")
+        )
+    names = [str(c) for c in frame["candidate"].to_numpy()[kept]]
+    candidates = tuple(dict.fromkeys(names))
+    _, seed = np.unique(frame["seed"].to_numpy()[kept].astype(str), return_inverse=True)
+    nothing = np.full(len(frame), np.nan)
+    error = numbers.get("error", nothing)[kept]
+    return Runs(
+        candidates=candidates,
+        sizes=sizes,
+        seeds=int(seed.max()) + 1,
+        candidate=np.array([candidates.index(name) for name in names]),
+        size=size,
+        seed=seed,
+        risk=numbers["risk"][kept],
+        risk_se=np.nan_to_num(numbers.get("risk_se", nothing)[kept]),
+        error=error,
+        error_se=np.nan_to_num(numbers.get("error_se", nothing)[kept]),
+        left_out=tuple(str(label) for label in frame.index[crashed]),
+        has_relative_error="relative_error" in frame.columns and "error" not in frame.columns,
+    )
+
+
+def _numeric(frame: pd.DataFrame, name: str) -> Array:
+    try:
+        return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the column {name!r} must hold numbers: {error}") from None
+
+
+def _refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], column: str, words: str) -> None:
+    if bad.any():
+        shown = frame.loc[bad, ["candidate", "n", "seed", column]].head(5)
+        rows = "; ".join(
+            ", ".join(f"{name} {row[name]}" for name in dict.fromkeys(shown.columns))
+            for _, row in shown.T.drop_duplicates().T.iterrows()
+        )
+        raise ValueError(f"{column} {words}; {int(bad.sum())} runs do not: {rows}")
