@@ -16,12 +16,14 @@ _WHERE = {
     "ApproximationGap": "equiprob.bounds.approximation_gap",
     "Comparison": "equiprob.decisions.compare",
     "Controls": "equiprob.equivariance.controls",
+    "CurvePriors": "equiprob.levels.curve_priors",
     "DataEquivarianceError": "equiprob.equivariance.data_error",
     "Diagnostic": "equiprob.posterior.diagnostics",
     "GapForecast": "equiprob.bounds.generalization_gap",
     "GeneralizationGap": "equiprob.bounds.generalization_gap",
     "InvarianceCheck": "equiprob.equivariance.invariance_check",
     "InvariantLaw": "equiprob.equivariance.invariance_check",
+    "LearningCurve": "equiprob.levels.learning_curve",
     "LocalEquivarianceError": "equiprob.equivariance.local_error",
     "ModelEquivarianceError": "equiprob.equivariance.model_error",
     "OrbitTable": "equiprob.orbits.table",
@@ -36,6 +38,7 @@ _WHERE = {
     "evaluate_orbits": "equiprob.orbits.evaluate",
     "load": "equiprob.posterior.tree",
     "padded": "equiprob.orbits.padding",
+    "run_learning_curve": "equiprob.levels.run_learning_curve",
     "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {

@@ -22,7 +22,10 @@ from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEqu
 from equiprob.equivariance.stabilizer import Stabilizer as Stabilizer
 from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
+from equiprob.levels.curve_priors import CurvePriors as CurvePriors
+from equiprob.levels.learning_curve import LearningCurve as LearningCurve
 from equiprob.levels.paths import AbstractPath as AbstractPath
+from equiprob.levels.run_learning_curve import run_learning_curve as run_learning_curve
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
 from equiprob.orbits.output import Output as Output
@@ -40,12 +43,14 @@ __all__ = [
     "ApproximationGap",
     "Comparison",
     "Controls",
+    "CurvePriors",
     "DataEquivarianceError",
     "Diagnostic",
     "GapForecast",
     "GeneralizationGap",
     "InvarianceCheck",
     "InvariantLaw",
+    "LearningCurve",
     "LocalEquivarianceError",
     "ModelEquivarianceError",
     "OrbitTable",
@@ -66,6 +71,7 @@ __all__ = [
     "paths",
     "plots",
     "posteriors",
+    "run_learning_curve",
     "testing",
     "transforms",
     "worst_case",

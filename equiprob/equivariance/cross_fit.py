@@ -86,7 +86,7 @@ def cross_fit(
         raise ValueError(f"{len(np.unique(units))} independent rows are too few for {folds} folds")
     plan = make_design(transform, design, n_transforms, check_seed(seed))
     fold = folds_of(units, folds)
-    fit = _trainer(train, targets)
+    fit = trainer(train, targets)
     tables, order = [], []
     for held_out in range(folds):
         rest, judged = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
@@ -135,7 +135,8 @@ def _is_estimator(train: Any) -> bool:
     return hasattr(train, "fit") and hasattr(train, "get_params")
 
 
-def _trainer(train: Any, targets: Any) -> Callable[[Any, Any], Predict]:
+def trainer(train: Any, targets: Any) -> Callable[[Any, Any], Predict]:
+    """Return how to train: ``(x, y) -> predict``, from a scikit-learn estimator or a function."""
     if not _is_estimator(train):
         if not callable(train):
             raise TypeError(

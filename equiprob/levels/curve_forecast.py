@@ -90,7 +90,7 @@ class Forecast:
 
     @cached_property
     def _own_path(self) -> Array:
-        """How far each candidate's curve has fallen, ``(step, draw, candidate)``; it never rises."""
+        """How far each candidate's curve has fallen, ``(step, draw, candidate)``: never up."""
         turns = [("shared_slope", "shared_turn_sd"), ("own_slope", "own_turn_sd")]
         return self._path(self.draws["exponent"], turns, least=0.0)
 

@@ -5,11 +5,11 @@
 with bends ``b`` of all candidates and ``b_k`` of each, whose slopes in log n fade over half a
 decade. Where errors are given, the theory ties floors and costs to them,
 
-    floor_k = sigma^2 + a (e* - e_k)^2 + slack_k,      x_k = (C_sym + C_asym (e_k / e_ref)^2) exp(d_k)
+    floor_k = sigma^2 + a (e* - e_k)^2 + slack_k,    x_k = (C_sym + C_asym (e_k / e_ref)^2) exp(d_k)
 
 and the exponent is common. The sampler moves the risks at the observed sizes themselves, which the
-runs determine; bends, slacks and deviations follow from them, with the Jacobian of that change.
-Sampling them instead would leave a narrow curved ridge, and NUTS takes twenty times the steps.
+runs determine; bends and slacks follow from them, with the Jacobian of that change. Sampling those
+instead would leave a narrow curved ridge, on which NUTS takes far more steps.
 
 References:
     Petrache & Trivedi, NeurIPS 2023; Viering & Loog, "The shape of learning curves: a review",
@@ -39,6 +39,7 @@ _MOST_NODES = 12
 _LEAST_SCALE = 0.02
 _JITTER = 1e-6
 _LEAST_SHARE = 1e-6
+_TYPICAL_EXPONENT = 0.8
 _IMPOSSIBLE = -1e6
 
 
@@ -139,6 +140,9 @@ def curve_data(
     structured = runs.has_levels
     if structured:
         data |= _error_data(runs, each - u[-1])
+        fallen = np.mean(np.exp(level[:, 0]) - np.exp(level[:, -1]))
+        remaining = np.exp(_TYPICAL_EXPONENT * (u[-1] - u[0])) - 1
+        data["cost_unit"] = max(fallen, _LEAST_SCALE * data["least"]) / remaining
     if structured and data_error is not None:
         chosen = np.quantile(data_error, (np.arange(200) + 0.5) / 200)
         width = max(1.06 * float(np.std(chosen)) * 200**-0.2, 1e-3 * data["top_error"])
@@ -157,7 +161,10 @@ def curve_data(
 def _centres(runs: Runs, u: Array) -> tuple[Array, Array]:
     """Return log risks ``(candidate, node)`` about which curves are moved, and by how much."""
     logs = np.log(runs.risk)
-    level, scale = np.empty((len(runs.candidates), len(u))), np.empty((len(runs.candidates), len(u)))
+    level, scale = (
+        np.empty((len(runs.candidates), len(u))),
+        np.empty((len(runs.candidates), len(u))),
+    )
     for k in range(len(runs.candidates)):
         mine = runs.candidate == k
         seen = np.unique(runs.size[mine])
@@ -207,7 +214,8 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
         exponents = exponent * jnp.exp(draw("exponent_spread") * white("exponent_white", k))
     shared_bend = draw("shared_bend")
     shared_slopes = shared_bend * (data["root"] @ white("shared_white", j))
-    draw("shared_turn"), draw("own_turn")  # of the future: no run speaks of them
+    for name in ("shared_turn", "own_turn"):  # of the future: no run speaks of them
+        draw(name)
     free = dist.ImproperUniform(dist.constraints.real_matrix, (), (k, j))
     log_risk = data["level"] + data["scale"] * numpyro.sample("moved", free)
     if shape.structured:
@@ -215,7 +223,7 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
         log_floor = log_risk[:, -1] + jnp.log1p(-share[:, -1])
     else:
         depth = numpyro.sample("depth", dist.LogNormal(0.0, 1.5).expand([k]).to_event(1))
-        log_floor = log_risk.min(axis=1) - depth
+        log_floor = jnp.min(log_risk, axis=1) - depth
         numpyro.factor("depth_is_free", -dist.LogNormal(0.0, 1.5).log_prob(depth).sum())
         share = -jnp.expm1(log_floor[:, None] - log_risk)
         typical, spread = draw("floor"), draw("floor_spread")
@@ -257,9 +265,7 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
         numpyro.deterministic(name, value)
 
 
-def _theory(
-    data: Any, shape: CurveShape, priors: CurvePriors, exponent: Any, log_risk: Any
-) -> Any:
+def _theory(data: Any, shape: CurveShape, priors: CurvePriors, exponent: Any, log_risk: Any) -> Any:
     """Tie floors and costs to errors; return which share of risks more data would remove.
 
     Costs follow from the errors, floors from the risks at the end and the costs, and slacks from
@@ -286,9 +292,12 @@ def _theory(
         truth = numpyro.sample("data_error", priors.of("data_error"))
     expected = noise + shape.weight * top**2 * (truth - errors) ** 2
     costs = [
-        least * numpyro.sample(name, priors.of("sampling_cost")) for name in ("cost_sym", "cost_asym")
+        data["cost_unit"] * numpyro.sample(name, priors.of("sampling_cost"))
+        for name in ("cost_sym", "cost_asym")
     ]
-    deviation = numpyro.sample("cost_deviation", priors.of("cost_deviation").expand([k]).to_event(1))
+    deviation = numpyro.sample(
+        "cost_deviation", priors.of("cost_deviation").expand([k]).to_event(1)
+    )
     cost = (costs[0] + costs[1] * errors**2) * jnp.exp(deviation)
     risk = jnp.exp(log_risk)
     floor = risk[:, -1] - cost
@@ -327,8 +336,8 @@ _STARTS = {
     "tail": 10.0,
     "noise_depth": 0.5,
     "data_error": 0.7,
-    "cost_sym": 0.1,
-    "cost_asym": 0.1,
+    "cost_sym": 1.0,
+    "cost_asym": 1.0,
     "estimation_share": 0.1,
     "error_noise": 0.1,
 }
@@ -364,11 +373,12 @@ def compiled_chains(
 
     @jax.jit
     def run(key: Any, data: Any) -> tuple[Any, Any]:
+        dense: Any = [_OF_THEORY if shape.structured else _OF_FLOORS]
         kernel = NUTS(
             curve_model,
             target_accept_prob=0.8 if shape.structured else 0.95,
             max_tree_depth=9,
-            dense_mass=[_OF_THEORY if shape.structured else _OF_FLOORS],
+            dense_mass=dense,
             init_strategy=init_to_value(values=_start(shape)),
         )
         chains = MCMC(

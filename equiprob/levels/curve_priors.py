@@ -10,7 +10,7 @@ _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "exponent_spread": ("LogNormal", (-1.6, 0.5)),
     "shared_bend": ("HalfNormal", (0.15,)),
     "own_bend": ("LogNormal", (-1.2, 0.5)),
-    "bend_from_theory": ("StudentT", (4.0, 0.0, 0.08)),
+    "bend_from_theory": ("StudentT", (4.0, 0.0, 0.06)),
     "shared_turn": ("LogNormal", (0.03, 0.2)),
     "own_turn": ("LogNormal", (-2.3, 0.3)),
     "floor": ("Normal", (-1.0, 1.0)),
@@ -22,9 +22,9 @@ _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "tail": ("Gamma", (2.0, 0.1)),
     "noise_depth": ("HalfNormal", (1.5,)),
     "data_error": ("HalfNormal", (1.5,)),
-    "slack": ("StudentT", (2.0, 0.0, 0.01)),
-    "sampling_cost": ("LogNormal", (-1.2, 2.0)),
-    "cost_deviation": ("StudentT", (4.0, 0.0, 0.12)),
+    "slack": ("StudentT", (2.0, 0.0, 0.007)),
+    "sampling_cost": ("LogNormal", (0.0, 1.0)),
+    "cost_deviation": ("StudentT", (4.0, 0.0, 0.1)),
     "estimation_share": ("LogNormal", (-2.3, 1.5)),
     "error_noise": ("HalfNormal", (0.2,)),
 }
@@ -46,10 +46,11 @@ class CurvePriors:
         own_bend: The same for each candidate's own, where there are no errors
             [LogNormal(-1.2, 0.5)].
         bend_from_theory: Each candidate's own bends where there are errors, between two sizes far
-            apart [StudentT(4, 0, 0.08)].
+            apart [StudentT(4, 0, 0.06)].
         shared_turn: Standard deviation of shared bends beyond the data, where it is larger than
             within: what happens there cannot be learned from smooth curves [LogNormal(0.03, 0.2)].
-        own_turn: Standard deviation of each candidate's own bends beyond the data [LogNormal(-2.3, 0.3)].
+        own_turn: Standard deviation of each candidate's own bends beyond the data
+            [LogNormal(-2.3, 0.3)].
         floor: Logarithm of the typical floor [Normal(-1, 1)].
         floor_spread: Standard deviation of logarithms of floors about it [LogNormal(-0.35, 0.5)].
         seed_noise: Typical standard deviation, over seeds, of the logarithm of what more data would
@@ -63,10 +64,11 @@ class CurvePriors:
         noise_depth: How far the noise variance lies below the smallest risk, in logarithms, where
             there are errors [HalfNormal(1.5)].
         data_error: The data error e*, where no `data_error` is given [HalfNormal(1.5)].
-        slack: By how much a floor differs from the theory's [StudentT(2, 0, 0.01)].
-        sampling_cost: What the symmetric and the asymmetric part each cost at the end
-            [LogNormal(-1.2, 2)].
-        cost_deviation: Logarithm of a candidate's cost over the theory's [StudentT(4, 0, 0.12)].
+        slack: By how much a floor differs from the theory's [StudentT(2, 0, 0.007)].
+        sampling_cost: What the symmetric and the asymmetric part each cost at the end, over what
+            would be left of the mean observed fall of risks at an exponent of 0.8
+            [LogNormal(0, 1)].
+        cost_deviation: Logarithm of a candidate's cost over the theory's [StudentT(4, 0, 0.1)].
         estimation_share: Share of a measured squared error that is estimation noise, at the end,
             over the rest [LogNormal(-2.3, 1.5)].
         error_noise: Standard deviation over seeds of the logarithm of a measured error

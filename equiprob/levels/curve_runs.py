@@ -83,7 +83,7 @@ class Runs:
             if not np.isfinite(self.error[self.candidate == k]).any():
                 return False
         top = np.nanmax(self.error)
-        return top > 0 and len(self.candidates) > 1
+        return bool(top > 0) and len(self.candidates) > 1
 
     def cell_values(self, values: Array) -> Array:
         """Return medians ``(candidate, size)`` of run values, NaN where there is no run."""
@@ -137,9 +137,7 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
             f"{missing} missing from {list(frame.columns)}"
         )
     numbers = {
-        name: _numeric(frame, name)
-        for name in ("n", "risk", *_MEASURED)
-        if name in frame.columns
+        name: _numeric(frame, name) for name in ("n", "risk", *_MEASURED) if name in frame.columns
     }
     _refuse(frame, ~(numbers["n"] > 0), "n", "must be a positive number of rows")
     crashed = ~np.isfinite(numbers["risk"])

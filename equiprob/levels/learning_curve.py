@@ -31,7 +31,13 @@ _WEIGHTS = {"H": 0.5, "I": 0.25, "N": 0.25}
 
 _MOST_R_HAT = 1.01
 
-_LEVEL_DRAWS = ("data_error", "model_error", "noise", "symmetric_cost", "asymmetric_cost")
+_LEVEL_DRAWS: tuple[str, ...] = (
+    "data_error",
+    "model_error",
+    "noise",
+    "symmetric_cost",
+    "asymmetric_cost",
+)
 
 _CROSSING_GRID = 400
 
@@ -185,7 +191,9 @@ class LearningCurveResult(AbstractResult):
     def __str__(self) -> str:
         """Say what was found at the largest sample size, and at ten times that."""
         last = float(self.n_observed[-1])
-        text = f"{len(self.candidates)} candidates, {self.facts['n_runs']} runs at n up to {last:g}."
+        text = (
+            f"{len(self.candidates)} candidates, {self.facts['n_runs']} runs at n up to {last:g}."
+        )
         if self.facts["is_prior"]:
             text = f"Prior, not posterior: {text[0].lower()}{text[1:]}"
         for n in (last, 10 * last):
@@ -199,8 +207,9 @@ class LearningCurveResult(AbstractResult):
         if "data_error" in self.draws:
             low, high = credible_interval(self.optimal_level(last), 0.9)
             text += (
-                f" The optimal symmetry level at n = {last:g} is an equivariance error of {low:.3g} "
-                f"to {high:.3g}, where the task's own is {np.median(self.draws['data_error']):.3g}."
+                f" The optimal symmetry level at n = {last:g} is an equivariance error of "
+                f"{low:.3g} to {high:.3g}, where the task's own is "
+                f"{np.median(self.draws['data_error']):.3g}."
             )
         return text + self.cautions
 
@@ -248,8 +257,9 @@ class LearningCurve(AbstractEstimator):
         num_chains: Chains.
 
     Assumptions:
-        A run's risk is that on fresh rows; where errors are given, it is a squared error, and errors
-        are root mean squares in the same units. Expected risks do not rise with n beyond the data.
+        A run's risk is that on fresh rows; where errors are given, it is a squared error, and
+        errors are root mean squares in the same units. Expected risks do not rise with n beyond
+        the data.
 
     References:
         Petrache & Trivedi, NeurIPS 2023; Hoffman & Gelman, JMLR 2014; Viering & Loog, IEEE TPAMI
@@ -276,8 +286,8 @@ class LearningCurve(AbstractEstimator):
 
         Args:
             runs: A DataFrame with a row for each training run: ``candidate``, ``n``, ``seed``,
-                ``risk``, and optionally ``risk_se``, ``error``, ``error_se``. Runs whose risk is not
-                finite are left out, and named.
+                ``risk``, and optionally ``risk_se``, ``error``, ``error_se``. Runs whose risk is
+                not finite are left out, and named.
             data_error: What is known of the data error e*, which takes the place of its prior: a
                 result of `DataEquivarianceError`, or draws.
 
@@ -346,8 +356,8 @@ class LearningCurve(AbstractEstimator):
             values = np.asarray(data_error, dtype=np.float64)
             if values.ndim != 1 or len(values) < 2 or not (values >= 0).all():
                 raise ValueError(
-                    f"data_error must be a result of DataEquivarianceError or its draws, at least 2 "
-                    f"numbers of at least 0; got shape {values.shape}"
+                    f"data_error must be a result of DataEquivarianceError or its draws, at least "
+                    f"2 numbers of at least 0; got shape {values.shape}"
                 )
             return values
         draws: Mapping[str, Array] = data_error.draws

@@ -7,6 +7,7 @@ from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
 from equiprob.plots.generalization_gap import plot_gap_forecast, plot_generalization_gap
 from equiprob.plots.invariance_check import plot_invariance_check
+from equiprob.plots.learning_curve import plot_learning_curve, plot_optimal_level
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
 from equiprob.plots.stabilizer import plot_stabilizer
@@ -21,8 +22,10 @@ __all__ = [
     "plot_gap_forecast",
     "plot_generalization_gap",
     "plot_invariance_check",
+    "plot_learning_curve",
     "plot_local_error",
     "plot_model_error",
+    "plot_optimal_level",
     "plot_stabilizer",
     "plot_symmetry_level",
 ]

@@ -16,6 +16,7 @@ from equiprob.testing.plane import (
     label_task,
     linear_task,
 )
+from equiprob.testing.ridge import RidgeTask, ridge_task
 
 __all__ = [
     "ClusterTask",
@@ -27,6 +28,7 @@ __all__ = [
     "LabelTask",
     "LinearTask",
     "cluster_task",
+    "RidgeTask",
     "commuting_part",
     "digits_task",
     "disc_task",
@@ -36,4 +38,5 @@ __all__ = [
     "label_task",
     "linear_task",
     "quarter_turn_network",
+    "ridge_task",
 ]
