@@ -275,7 +275,7 @@ def _theory(data: Any, shape: CurveShape, priors: CurvePriors, exponent: Any, lo
     import numpyro.distributions as dist
 
     top, least, k = data["top_error"], data["least"], shape.candidates
-    noise = least * jnp.exp(-numpyro.sample("noise_depth", priors.of("noise_depth")))
+    noise = least * jnp.exp(-1.0 * numpyro.sample("noise_depth", priors.of("noise_depth")))
     estimation = numpyro.sample("estimation_share", priors.of("estimation_share"))
     free = dist.ImproperUniform(dist.constraints.real_vector, (), (k,))
     shown = data["log_error_centre"] + 0.1 * numpyro.sample("moved_error", free)  # at the end

@@ -1,0 +1,236 @@
+"""Learning curves: known truths, what they say beyond the data, and what they refuse."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpyro.distributions as dist
+import pandas as pd
+import pytest
+
+import equiprob as ep
+from equiprob.levels.curve_forecast import Forecast
+from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.testing import ridge_task
+from tests.refusals import refuses
+
+INERTIA = Path(__file__).parents[2] / "shared" / "data" / "emlp_inertia.csv"
+
+
+def power_laws(sizes=(100, 300, 1000), seeds=3, scatter=0.05, seed=0):
+    """Two candidates whose curves cross at n = 1000 * (4 / 3) ** (1 / 0.4)."""
+    g = np.random.default_rng(seed)
+    rows = [
+        (name, n, s, scale * (n / 1000) ** -alpha * np.exp(scatter * g.normal()))
+        for name, scale, alpha in (("steep", 0.4, 0.9), ("flat", 0.3, 0.5))
+        for n in sizes
+        for s in range(seeds)
+    ]
+    return pd.DataFrame(rows, columns=["candidate", "n", "seed", "risk"])
+
+
+@cache
+def fitted():
+    return ep.LearningCurve().fit(power_laws())
+
+
+@cache
+def ridge():
+    task = ridge_task(2)
+    return task, ep.LearningCurve().fit(task.runs([100, 300, 1000]))
+
+
+def inside(draws, truth, prob=0.9):
+    low, high = np.quantile(draws, [0.5 - prob / 2, 0.5 + prob / 2])
+    return low <= truth <= high
+
+
+def test_curves_of_known_shape_are_found_within_and_beyond_the_data():
+    result = fitted()
+    assert result.candidates == ["steep", "flat"]
+    for n in (100, 550, 1000, 3000):
+        risk = result.risk(n)
+        for name, scale, alpha in (("steep", 0.4, 0.9), ("flat", 0.3, 0.5)):
+            truth = scale * (n / 1000) ** -alpha
+            assert inside(risk[name], truth, 0.98), (name, n)
+            # The twin: a truth half as large again is seen to be wrong, within the data.
+            assert n > 1000 or not inside(risk[name], 1.5 * truth, 0.98)
+
+
+def test_intervals_widen_beyond_the_data_and_risks_never_rise_there():
+    result = fitted()
+    sizes = (1000, 2000, 5000, 20000, 10**6)
+    logs = np.stack([np.log(result.risk(n)["flat"]) for n in sizes])
+    assert (np.diff(logs.std(axis=1)) > 0).all()
+    assert (np.diff(logs, axis=0) <= 1e-12).all()
+
+
+def test_what_is_drawn_beyond_the_data_does_not_depend_on_what_was_asked_before():
+    result = fitted()
+    forecast = Forecast(result.draws, result.coords["n"], 0)
+    assert np.array_equal(forecast.risk(40_000), result.risk(40_000).to_numpy())
+    result.crossover("flat", "steep")
+    assert np.array_equal(forecast.risk(1500), result.risk(1500).to_numpy())
+
+
+def test_runs_scatter_more_than_expectations_and_the_mean_of_many_seeds_less_than_one():
+    result = fitted()
+    expected, one = result.risk(1000), result.risk(1000, predictive=True)
+    many = result.risk(1000, predictive=True, n_seeds=16)
+    spread = [np.log(frame["flat"]).std() for frame in (expected, many, one)]
+    assert spread[0] < spread[1] < spread[2]
+
+
+def test_the_crossover_and_the_exchange_rate_are_those_of_the_curves():
+    result = fitted()
+    crossing = result.crossover("flat", "steep")
+    assert inside(crossing, 1000 * (4 / 3) ** (1 / 0.4), 0.98)
+    assert 0 < np.isinf(crossing).mean() < 0.5  # never, if the steep curve levels off
+    back = result.crossover("steep", "flat")
+    assert np.isinf(back).mean() > 0.5
+    rate = result.exchange_rate("flat", "steep", 300)
+    truth = 1000 * (4 / 3 / (300 / 1000) ** -0.5 * 1.0) ** (1 / 0.9) / 300
+    assert inside(rate, truth, 0.98)
+    assert not inside(rate, 2 * truth, 0.98)
+
+
+def test_probabilities_of_being_best_follow_the_curves():
+    result = fitted()
+    assert result.p_best(100)["flat"] > 0.95
+    assert result.p_best(30_000)["steep"] > 0.6
+    assert result.p_best(500).sum() == pytest.approx(1.0)
+
+
+def test_the_optimal_level_of_a_ridge_task_is_found():
+    task, result = ridge()
+    for n in (1000, 6000):
+        level = result.optimal_level(n)
+        assert inside(level, task.optimal_level(n), 0.98)
+        assert not inside(level, 0.7 * task.optimal_level(n), 0.98)
+        assert (result.measured_level(n) >= level).all()
+    low, high = np.quantile(result.optimal_level(1000), [0.05, 0.95])
+    assert high - low < 0.25 * task.optimal_level(1000)
+
+
+def test_the_truth_of_a_ridge_task_is_that_of_its_formula():
+    task = ridge_task(0, p_sym=3, p_perp=6, asymmetry=0.3)
+    n = 400
+    excess = task.noise**2 / (n - 10)
+    expected = task.noise**2 + excess * np.array([3 * (n - 10) / (n - 4) * (1 + 0.3), 9])
+    # Without the asymmetric part its variance is noise; with all of it, least squares. The mean of
+    # 4000 trainings has a relative error of 1.2 % of the excess: 5 of them.
+    both = task.risk(n, [0.0, 1.0])
+    assert both[1] == pytest.approx(expected[1], abs=5 * 0.012 * excess * 9)
+    assert both[0] - 0.3 == pytest.approx(expected[0], abs=5 * 0.012 * excess * 9)
+    share = 0.3 / (0.3 + 6 * excess)
+    assert task.optimal_share(n) == pytest.approx(share, abs=0.02)
+
+
+def test_a_stated_data_error_takes_the_place_of_its_prior():
+    task, result = ridge()
+    runs = task.runs([100, 300, 1000])
+    told = np.full(500, task.data_error) * (1 + 0.01 * np.random.default_rng(0).normal(size=500))
+    narrowed = ep.LearningCurve().fit(runs, data_error=told)
+    assert narrowed.draws["data_error"].std() < 0.6 * result.draws["data_error"].std()
+    assert inside(narrowed.optimal_level(1000), task.optimal_level(1000), 0.98)
+
+
+def test_priors_can_be_seen_and_changed():
+    runs = power_laws(sizes=(100, 1000), seeds=1)
+    prior = ep.LearningCurve().prior(runs)
+    assert "Prior" in str(prior)
+    # Where the runs are no evidence, exponents are as the prior says: sd 0.4 of logarithms, and
+    # with R-hat below 1.05 and some hundred effective draws the sd is known to 20 %.
+    logs = np.log(prior.draws["common_exponent"])
+    assert logs.std() == pytest.approx(0.4, rel=0.2)
+    steep = ep.CurvePriors(exponent=dist.LogNormal(np.log(2.0), 0.01))
+    changed = ep.LearningCurve(priors=steep).prior(runs)
+    assert np.median(changed.draws["common_exponent"]) == pytest.approx(2.0, rel=0.02)
+
+
+def test_results_can_be_saved_and_loaded(tmp_path):
+    result = fitted()
+    result.save(tmp_path / "curve.nc")
+    loaded = ep.load(tmp_path / "curve.nc")
+    assert np.allclose(loaded.risk(5000), result.risk(5000))
+    assert str(loaded) == str(result)
+    assert {"r_hat", "ess"} <= set(loaded.summary().columns)
+
+
+def test_status_says_what_the_runs_cannot_tell():
+    found = fitted().diagnostics
+    assert Diagnostic.NO_ERRORS in found
+    assert Diagnostic.TWO_SIZES not in found
+    crashed = power_laws(sizes=(100, 1000), seeds=2)
+    crashed.loc[0, "risk"] = np.nan
+    result = ep.LearningCurve(num_warmup=200, num_samples=200).fit(crashed)
+    expected = {Diagnostic.RUNS_LEFT_OUT, Diagnostic.TWO_SIZES, Diagnostic.FEW_SEEDS}
+    assert expected <= set(result.diagnostics)
+    assert result.facts["left_out"] == ["0"]
+    unmixed = ep.LearningCurve(num_warmup=5, num_samples=20).fit(power_laws())
+    assert Diagnostic.NOT_CONVERGED in unmixed.diagnostics
+
+
+def changed(**columns):
+    return power_laws().assign(**columns)
+
+
+@pytest.mark.parametrize(
+    ("runs", "words"),
+    [
+        (power_laws().drop(columns="seed"), ["seed", "missing"]),
+        (power_laws(sizes=(100,)), ["2 sample sizes", "100"]),
+        (changed(risk=-1.0), ["risk", "above 0", "candidate steep"]),
+        (changed(risk=np.nan), ["2 sample sizes", "18 runs have no finite risk"]),
+        (changed(seed=0), ["seed", "differ"]),
+        (changed(n=0), ["n must be a positive"]),
+        (changed(risk_se=-0.1), ["risk_se", "negative"]),
+        (changed(risk="large"), ["risk", "numbers"]),
+    ],
+)
+def test_runs_that_cannot_be_used_are_refused(runs, words):
+    with refuses(*words):
+        ep.LearningCurve().fit(runs)
+
+
+def test_questions_that_cannot_be_answered_are_refused():
+    result = fitted()
+    with refuses("optimal_level", "'error'"):
+        result.optimal_level(1000)
+    with refuses("between", "100"):
+        result.risk(10)
+    with refuses("'medium'", "steep"):
+        result.crossover("steep", "medium")
+    with refuses("twice"):
+        result.crossover("steep", "steep")
+    with refuses("n_seeds"):
+        result.risk(1000, predictive=True, n_seeds=0)
+    with refuses("data_error", "error"):
+        ep.LearningCurve().fit(power_laws(), data_error=np.ones(5))
+    relative = power_laws(seeds=1).assign(relative_error=0.1)
+    short = ep.LearningCurve(num_warmup=50, num_samples=50)
+    with refuses("relative_error"):
+        short.fit(relative).optimal_level(300)
+    with refuses("case"):
+        ep.LearningCurve(case="X")
+    with refuses("exponent", "Distribution", error=TypeError):
+        ep.CurvePriors(exponent=0.5)
+
+
+@pytest.mark.skipif(not INERTIA.exists(), reason="the public table is not there")
+def test_forecasts_of_a_public_table():
+    table = pd.read_csv(INERTIA)
+    result = ep.LearningCurve().fit(table[table.n <= 1000])
+    covered = []
+    for n in (3000, 10_000, 30_000):
+        drawn = result.risk(n, predictive=True)
+        low, high = drawn.quantile(0.05), drawn.quantile(0.95)
+        seen = table[table.n == n].groupby("candidate").risk.mean()
+        covered += [low[k] <= seen[k] <= high[k] for k in result.candidates]
+    assert np.mean(covered) >= 0.8
+    drawn = result.risk(10_000)
+    assert (drawn.quantile(0.95) / drawn.quantile(0.05)).max() < 33
+    best = result.p_best(10_000)
+    assert best["EMLP-O(3)"] + best["EMLP-SO(3)"] > 0.87
+    here = result.risk(1000)
+    assert 0.1 < (here["MLP+Aug"] < here["EMLP-O(3)"]).mean() < 0.9
