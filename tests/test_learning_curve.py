@@ -1,4 +1,7 @@
-"""Learning curves: known truths, what they say beyond the data, and what they refuse."""
+"""Learning curves: known truths, what they say beyond the data, and what they refuse.
+
+Intervals of probability 0.998 miss a truth that the model allows in 1 of 500 cases; seeds are fixed.
+"""
 
 from functools import cache
 from pathlib import Path
@@ -52,9 +55,9 @@ def test_curves_of_known_shape_are_found_within_and_beyond_the_data():
         risk = result.risk(n)
         for name, scale, alpha in (("steep", 0.4, 0.9), ("flat", 0.3, 0.5)):
             truth = scale * (n / 1000) ** -alpha
-            assert inside(risk[name], truth, 0.98), (name, n)
+            assert inside(risk[name], truth, 0.998), (name, n)
             # The twin: a truth half as large again is seen to be wrong, within the data.
-            assert n > 1000 or not inside(risk[name], 1.5 * truth, 0.98)
+            assert n > 1000 or not inside(risk[name], 1.5 * truth, 0.998)
 
 
 def test_intervals_widen_beyond_the_data_and_risks_never_rise_there():
@@ -84,14 +87,14 @@ def test_runs_scatter_more_than_expectations_and_the_mean_of_many_seeds_less_tha
 def test_the_crossover_and_the_exchange_rate_are_those_of_the_curves():
     result = fitted()
     crossing = result.crossover("flat", "steep")
-    assert inside(crossing, 1000 * (4 / 3) ** (1 / 0.4), 0.98)
+    assert inside(crossing, 1000 * (4 / 3) ** (1 / 0.4), 0.998)
     assert 0 < np.isinf(crossing).mean() < 0.5  # never, if the steep curve levels off
     back = result.crossover("steep", "flat")
     assert np.isinf(back).mean() > 0.5
     rate = result.exchange_rate("flat", "steep", 300)
     truth = 1000 * (4 / 3 / (300 / 1000) ** -0.5 * 1.0) ** (1 / 0.9) / 300
-    assert inside(rate, truth, 0.98)
-    assert not inside(rate, 2 * truth, 0.98)
+    assert inside(rate, truth, 0.998)
+    assert not inside(rate, 2 * truth, 0.998)
 
 
 def test_probabilities_of_being_best_follow_the_curves():
@@ -105,8 +108,8 @@ def test_the_optimal_level_of_a_ridge_task_is_found():
     task, result = ridge()
     for n in (1000, 6000):
         level = result.optimal_level(n)
-        assert inside(level, task.optimal_level(n), 0.98)
-        assert not inside(level, 0.7 * task.optimal_level(n), 0.98)
+        assert inside(level, task.optimal_level(n), 0.998)
+        assert not inside(level, 0.7 * task.optimal_level(n), 0.998)
         assert (result.measured_level(n) >= level).all()
     low, high = np.quantile(result.optimal_level(1000), [0.05, 0.95])
     assert high - low < 0.25 * task.optimal_level(1000)
@@ -132,7 +135,7 @@ def test_a_stated_data_error_takes_the_place_of_its_prior():
     told = np.full(500, task.data_error) * (1 + 0.01 * np.random.default_rng(0).normal(size=500))
     narrowed = ep.LearningCurve().fit(runs, data_error=told)
     assert narrowed.draws["data_error"].std() < 0.6 * result.draws["data_error"].std()
-    assert inside(narrowed.optimal_level(1000), task.optimal_level(1000), 0.98)
+    assert inside(narrowed.optimal_level(1000), task.optimal_level(1000), 0.998)
 
 
 def test_priors_can_be_seen_and_changed():
