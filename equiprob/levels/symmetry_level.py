@@ -25,7 +25,7 @@ from equiprob.levels.path_risk import AbstractPathRisk, Tabulated
 from equiprob.levels.paths import AbstractPath, Blend, Shipment
 from equiprob.levels.paths.base import targets
 from equiprob.levels.predictor import AveragedPredictor
-from equiprob.orbits.table import OrbitTable
+from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
@@ -213,13 +213,18 @@ class SymmetryLevel(AbstractEstimator):
         along = risk.tabulate(means, fold)
         elsewhere = _saved_elsewhere(risk, along, fold)
         draws: dict[str, NDArray[np.float64]] = {}
-        shipped, best = risk.unchanged, None
+        shipped, best, saved = risk.unchanged, None, np.zeros(len(table))
         if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
         else:
             shipped = _recommended(risk, along)
             best = _best(means, risk, along)
-            draws |= self._draws(table, means, risk, best, shipped, elsewhere, found)
+            saved = risk.saved_shipped(shipped)
+            if shipped != risk.unchanged and (saved == 0).mean() > _MOSTLY:
+                found.add(Diagnostic.STEP_LOSS)
+                saved = elsewhere
+            draws |= self._draws(table, means, risk, best, found)
+            draws |= _saved(means, risk.saved(shipped), saved, found)
         position = float(risk.positions[shipped])
         ship = self.path.shipment if name == "squared" else self.path.shipment_as_evaluated
         grid = risk.positions if risk.names is None else np.array(risk.names)
@@ -243,12 +248,17 @@ class SymmetryLevel(AbstractEstimator):
                 "unchanged_index": risk.unchanged,
                 **_ends(best, risk),
                 "n_rows": len(table),
+                "n_units": means.n_units,
                 "n_transforms": table.design.n_transforms,
+                "monte_carlo_share": _monte_carlo_share(table, self.path, position, risk, shipped)
+                if name == "squared"
+                else None,
                 "risk": float(risk.loss.mean()),
                 "risk_saved_cross_fitted": float(elsewhere.mean()),
+                "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },
-            rows={"row_id": table.row_ids},
+            rows={"row_id": table.row_ids, "unit_id": table.unit_ids, "saved": saved},
             shipment=ship(table, position),
             transform=table.transform,
         )
@@ -259,11 +269,9 @@ class SymmetryLevel(AbstractEstimator):
         means: RowMeans,
         risk: AbstractPathRisk,
         best: NDArray[np.float64],
-        shipped: int,
-        elsewhere: NDArray[np.float64],
         found: set[Diagnostic],
     ) -> dict[str, NDArray[np.float64]]:
-        """Return draws of what there is to say where positions are different models."""
+        """Return draws of the position and of the error left there."""
         draws = (
             {"position": best}
             if risk.names is None
@@ -274,15 +282,17 @@ class SymmetryLevel(AbstractEstimator):
             draws["level"] = best * np.sqrt(squared)
         elif risk.names is None:  # averages over subgroups are equivariant under them
             found.add(Diagnostic.LEVEL_NEEDS_HAAR)
-        saved, saved_shipped = risk.saved(shipped), risk.saved_shipped(shipped)
-        if shipped != risk.unchanged and (saved == 0).mean() > _MOSTLY:
-            found.add(Diagnostic.STEP_LOSS)
-            draws["risk_saved"] = widened_for_cross_fitting(means.mean(elsewhere))
-            draws["risk_saved_shipped"] = draws["risk_saved"]
-        else:
-            draws["risk_saved"] = means.mean(saved)
-            draws["risk_saved_shipped"] = means.mean(saved_shipped)
         return draws
+
+
+def _saved(
+    means: RowMeans, saved: Rows, shipped: Rows, found: set[Diagnostic]
+) -> dict[str, NDArray[np.float64]]:
+    """Return draws of the saving, in the limit and as shipped."""
+    if Diagnostic.STEP_LOSS in found:
+        draws = widened_for_cross_fitting(means.mean(shipped))
+        return {"risk_saved": draws, "risk_saved_shipped": draws}
+    return {"risk_saved": means.mean(saved), "risk_saved_shipped": means.mean(shipped)}
 
 
 _LOSS_WORDS = {
@@ -347,3 +357,26 @@ def _saved_elsewhere(
         judges = fold == held_out
         saved[judges] = risk.saved(int(chosen))[judges]
     return saved
+
+
+def _monte_carlo_share(
+    table: OrbitTable, path: AbstractPath, position: float, risk: AbstractPathRisk, index: int
+) -> float | None:
+    """Return the share of the saving's variance that more transformations would remove.
+
+    The saving moves with the average displacement d by ``2 <Y - f - d, change of d>``; how much d
+    itself would change is seen between the design's two replicates.
+    """
+    if table.design.kind == "full":
+        return 0.0
+    replicates = path.replicates(table, position)
+    if replicates is None:
+        return None
+    residual = targets(table) - table.only.base - table.design.average(replicates)
+    first, second = table.design.replicates
+    apart = 2 * (residual * (replicates[:, 0] - replicates[:, 1])).sum(axis=1)
+    noise = float((apart**2).sum()) * first * second / table.design.n_transforms**2
+    _, unit = np.unique(table.unit_ids, return_inverse=True)
+    saved = risk.saved(index)
+    total = float((np.bincount(unit, saved - saved.mean()) ** 2).sum())
+    return min(noise / total, 1.0) if total > 0 else 0.0
