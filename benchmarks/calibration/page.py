@@ -37,15 +37,15 @@ def tabulate(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return table.reset_index()
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: pd.DataFrame, sizes: Sequence[int] = SIZES) -> str:
     """Return Markdown tables of coverage at nominal 0.9, by quantity."""
     lines = []
     for quantity, part in table.groupby("quantity", sort=False):
-        lines += [f"\n### `{quantity}`\n", f"| | {' | '.join(f'n = {n}' for n in SIZES)} |"]
-        lines.append("|---" * (len(SIZES) + 1) + "|")
+        lines += [f"\n### `{quantity}`\n", f"| | {' | '.join(f'n = {n}' for n in sizes)} |"]
+        lines.append("|---" * (len(sizes) + 1) + "|")
         for problem, rows in part.groupby("problem", sort=False):
             by_n = rows.set_index("n")
-            cells = [_cell(by_n.loc[n]) if n in by_n.index else "" for n in SIZES]
+            cells = [_cell(by_n.loc[n]) if n in by_n.index else "" for n in sizes]
             lines.append(f"| {problem} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -73,8 +73,8 @@ def reading(table: pd.DataFrame) -> str:
     """Say what covers too little and what too much."""
     limit = np.where(table["n"] < 100, SHORT_FEW, SHORT)
     lines = [
-        _listed(f"Below {SHORT} (below {SHORT_FEW} under 100 rows)", table[table[0.9] < limit]),
-        _listed(
+        listed(f"Below {SHORT} (below {SHORT_FEW} under 100 rows)", table[table[0.9] < limit]),
+        listed(
             f"Above {LONG}, from 128 rows on, where intervals are wider than they need be",
             table[(table[0.9] > LONG) & (table["n"] >= 128) & ~table["quantity"].isin(_AT_AN_END)],
         ),
@@ -82,7 +82,7 @@ def reading(table: pd.DataFrame) -> str:
     return "\n\n".join(lines)
 
 
-def _listed(head: str, part: pd.DataFrame) -> str:
+def listed(head: str, part: pd.DataFrame) -> str:
     if part.empty:
         return f"{head}: nothing."
     lines = [f"{head}:\n"]

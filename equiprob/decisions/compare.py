@@ -316,8 +316,8 @@ def _scores(
 def _contrasted(means: RowMeans, values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return joint draws ``(draw, candidate)`` of the means of ``(row, candidate)``.
 
-    Their differences are fitted to the differences of rows. The candidate with the least mean has its own posterior, the others that of the difference to it
-    on top: decisions are about differences.
+    Their differences are fitted to the differences of rows: the candidate with the least mean has
+    its own posterior, the others that of the difference to it on top.
     """
     reference = int(values.mean(axis=0).argmin())
     contrasts = values - values[:, [reference]]
