@@ -51,7 +51,8 @@ def plot_decision(decision: Decision) -> Any:
     left.set_xlabel("probability of being best")
     unit = decision.units["loss"]
     right.set_xlim(left=min(0.0, right.get_xlim()[0]))
-    right.set_xlabel(f"{with_unit('regret', unit)}\n{BAR_NOTE}\nstroke: expected regret")
+    right.set_xlabel(with_unit("regret", unit))
+    figure.supxlabel(f"{BAR_NOTE}\nstroke: expected regret", fontsize=8)
     for ax in (left, right):
         ax.set_yticks([])
         ax.set_ylim(len(names) - 0.5, -0.75)
@@ -100,16 +101,15 @@ def plot_information(decision: Decision, *, ax: Any = None) -> Any:
         color=ORANGE,
     )
     axes[0].set_xlim(0, perfect * 1.04 if perfect > 0 else 1.0)
-    axes[0].set_xlabel(f"expected fall of the loss ({unit})")
+    axes[0].set_xlabel(f"expected fall\nof the loss ({unit})")
     if len(axes) > 1:
         axes[1].barh(
             np.flatnonzero(priced), table["value_per_cost"][priced], color=BLUE, height=0.35
         )
         if unit == "cost":  # both in one unit: above one it pays
             axes[1].axvline(1.0, color=GREY, linestyle=":", linewidth=1.4)
-        axes[1].set_xlabel(
-            "value per unit of its cost" + (" (pays above 1)" if unit == "cost" else "")
-        )
+        pays = "\n(pays above 1)" if unit == "cost" else ""
+        axes[1].set_xlabel(f"value per unit\nof its cost{pays}")
     for each in axes:
         each.set_yticks([])
         each.set_ylim(len(table) - 0.5, -0.95)
@@ -157,11 +157,10 @@ def plot_regret(
     ax.set_xscale("log")
     ax.set_xlim(min(sizes), max(sizes))
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("training rows")
+    ax.set_xlabel("training rows\nline: expectation; band: 90 % credible interval")
     ax.set_ylabel("regret (risk above the best candidate's)")
-    ax.plot([], [], " ", label="line: expectation; band: 90 % credible interval")
     if figure is not None:
-        legend_below(figure, ax, columns=4)
+        legend_below(figure, ax, columns=3)
     else:
         ax.legend(frameon=False, fontsize=8)
     return ax.figure
