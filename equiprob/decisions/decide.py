@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.decisions.choice import Choice
+from equiprob.decisions.choice import Choice, Draws
 from equiprob.decisions.compare import Comparison
 from equiprob.decisions.costs import Costs, by_candidate
 from equiprob.decisions.information import AbstractInformation, Rows, Run, Seeds, Transformations
@@ -172,52 +172,81 @@ def decide(
         Those of `result`. The loss is linear in the risk: an expectation is all that counts.
     """
     prospect = _prospect(result, horizon)
-    names = list(prospect.candidates)
-    scale, besides, words = _loss(costs, names, prospect.words)
-    tolerance = prospect.rope * scale if rope is None else rope
-    if not np.isfinite(tolerance) or tolerance < 0:
-        raise ValueError(f"rope must be a difference in loss of at least 0, got {rope}")
-    choice = Choice(
-        names,
-        scale * prospect.risk + besides,
-        float(tolerance),
-        scale * prospect.expected + besides,
-    )
+    stakes = _Stakes.of(prospect, costs)
+    choice = stakes.choice(prospect, rope)
+    names, order = list(prospect.candidates), choice.order
     if reference is None:
-        reference = names[choice.order[0]]
+        reference = names[order[0]]
     elif reference not in names:
         raise ValueError(f"reference must be one of the candidates {names}, got {reference!r}")
-    wanted = _standard(prospect) if information is None else tuple(information)
-    learned = [
-        {
-            "name": str(each),
-            "value": choice.value_of(scale * each.expected(prospect) + besides),
-            "cost": each.cost,
-        }
-        for each in wanted
-    ]
-    order = choice.order
+    wanted = _standard(prospect) if information is None else information
     draws = {"loss": choice.loss, "expected_loss": choice.at_stake, "regret": choice.regret}
-    unit = "cost" if isinstance(costs, Costs) else "risk"
     return Decision(
         draws={name: values[:, order] for name, values in draws.items()},
         dims=dict.fromkeys(draws, ("candidate",)),
         coords={"candidate": np.array(names)[order]},
-        units=dict.fromkeys(draws, unit),
+        units=dict.fromkeys(draws, stakes.unit),
         diagnostics=worst_first(prospect.found),
         facts={
-            "loss_words": words,
+            "loss_words": stakes.words,
             "where": prospect.where,
-            "rope": float(tolerance),
+            "rope": choice.rope,
             "reference": reference,
             "horizon": prospect.horizon,
             "has_costs": costs is not None,
             "risk": prospect.expected.mean(axis=0)[order].tolist(),
-            "costs": besides[order].tolist(),
-            "information": learned,
+            "costs": stakes.besides[order].tolist(),
+            "information": [
+                {
+                    "name": str(each),
+                    "value": choice.value_of(stakes.loss(each.expected(prospect))),
+                    "cost": each.cost,
+                }
+                for each in wanted
+            ],
         },
         rows=prospect.rows,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Stakes:
+    """How a risk becomes a loss.
+
+    Args:
+        scale: What a unit of risk adds to the loss.
+        besides: What each candidate costs besides, ``(candidate,)``.
+        words: What the loss is.
+        unit: Its unit.
+    """
+
+    scale: float
+    besides: NDArray[np.float64]
+    words: str
+    unit: str
+
+    @classmethod
+    def of(cls, prospect: Prospect, costs: Costs | Mapping[str, float] | None) -> _Stakes:
+        names, words = prospect.candidates, prospect.words
+        if costs is None:
+            return cls(1.0, np.zeros(len(names)), words, "risk")
+        if not isinstance(costs, Costs):
+            return cls(1.0, by_candidate(costs, names, "costs"), f"{words} and costs", "risk")
+        what = (
+            f"cost of {costs.n_predictions:g} predictions, at {costs.price_of_risk:g} for each "
+            f"unit of {words}, with training and inference"
+        )
+        return cls(costs.of_risk, costs.besides_risk(names), what, "cost")
+
+    def loss(self, risk: Draws) -> Draws:
+        return self.scale * risk + self.besides
+
+    def choice(self, prospect: Prospect, rope: float | None) -> Choice:
+        tolerance = prospect.rope * self.scale if rope is None else float(rope)
+        if not np.isfinite(tolerance) or tolerance < 0:
+            raise ValueError(f"rope must be a difference in loss of at least 0, got {rope}")
+        risk, expected = self.loss(prospect.risk), self.loss(prospect.expected)
+        return Choice(prospect.candidates, risk, tolerance, expected)
 
 
 def _prospect(result: Any, horizon: float | None) -> Prospect:
@@ -236,21 +265,6 @@ def _prospect(result: Any, horizon: float | None) -> Prospect:
         f"decide takes what compare, SymmetryLevel().fit or LearningCurve().fit return, got "
         f"{type(result).__name__}"
     )
-
-
-def _loss(
-    costs: Costs | Mapping[str, float] | None, names: Sequence[str], words: str
-) -> tuple[float, NDArray[np.float64], str]:
-    """Return the factor of the risk in the loss, what is added for each candidate, and words."""
-    if costs is None:
-        return 1.0, np.zeros(len(names)), words
-    if isinstance(costs, Costs):
-        what = (
-            f"cost of {costs.n_predictions:g} predictions, at {costs.price_of_risk:g} for each "
-            f"unit of {words}, with training and inference"
-        )
-        return costs.of_risk, costs.besides_risk(names), what
-    return 1.0, by_candidate(costs, names, "costs"), f"{words} and costs"
 
 
 def _standard(prospect: Prospect) -> tuple[AbstractInformation, ...]:

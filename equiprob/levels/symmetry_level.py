@@ -21,29 +21,16 @@ from equiprob.equivariance.model_error import (
     rounding_limit,
 )
 from equiprob.levels.losses import Loss, named_loss
-from equiprob.levels.path_risk import AbstractPathRisk, Tabulated
+from equiprob.levels.optimum import N_FOLDS, Optimum, saved_elsewhere
+from equiprob.levels.path_risk import AbstractPathRisk
 from equiprob.levels.paths import AbstractPath, Blend, Shipment
 from equiprob.levels.paths.base import targets
 from equiprob.levels.predictor import AveragedPredictor
-from equiprob.orbits.table import OrbitTable, Rows
+from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
-from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
+from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
-
-_N_FOLDS = 5
-"""Positions chosen on four fifths of the rows are close to the one chosen on all."""
-
-_TIED = 1e-6
-"""Relative difference of risks that is rounding."""
-
-_MOSTLY = 0.5
-"""Share of rows above which unchanged losses are taken for those of a step function.
-
-At a position chosen on the same rows, the interval of the saving of a 0/1 loss covers .69 to .83
-(nominal 0.9, n = 128 and 512); that of the savings at positions chosen on other rows, widened as
-for cross-fitting, .91 to .96. The log loss covers .94 to .97 as it is.
-"""
 
 
 @final
@@ -208,23 +195,20 @@ class SymmetryLevel(AbstractEstimator):
             raise ValueError(f"the optimal level cannot be found: {reason.pop().value}")
         name, loss = named_loss(self.loss)
         risk = self.path.risk(table) if name == "squared" else self.path.evaluated(table, loss)
-        fold = folds(table.unit_ids, _N_FOLDS)
+        fold = folds(table.unit_ids, N_FOLDS)
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         along = risk.tabulate(means, fold)
-        elsewhere = _saved_elsewhere(risk, along, fold)
+        elsewhere = saved_elsewhere(risk, along, fold)
         draws: dict[str, NDArray[np.float64]] = {}
-        shipped, best, saved = risk.unchanged, None, np.zeros(len(table))
+        optimum = None
         if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
         else:
-            shipped = _recommended(risk, along)
-            best = _best(means, risk, along)
-            saved = risk.saved_shipped(shipped)
-            if shipped != risk.unchanged and (saved == 0).mean() > _MOSTLY:
+            optimum = Optimum.of(means, risk, along, elsewhere)
+            draws |= self._draws(table, means, risk, optimum.best, found) | optimum.draws
+            if optimum.in_steps:
                 found.add(Diagnostic.STEP_LOSS)
-                saved = elsewhere
-            draws |= self._draws(table, means, risk, best, found)
-            draws |= _saved(means, risk.saved(shipped), saved, found)
+        shipped = risk.unchanged if optimum is None else optimum.shipped
         position = float(risk.positions[shipped])
         ship = self.path.shipment if name == "squared" else self.path.shipment_as_evaluated
         grid = risk.positions if risk.names is None else np.array(risk.names)
@@ -246,7 +230,7 @@ class SymmetryLevel(AbstractEstimator):
                 "loss": _LOSS_WORDS.get(name, f"expected loss ({name})"),
                 "shipped_position": position,
                 "unchanged_index": risk.unchanged,
-                **_ends(best, risk),
+                **_ends(optimum, risk),
                 "n_rows": len(table),
                 "n_units": means.n_units,
                 "n_transforms": table.design.n_transforms,
@@ -258,7 +242,11 @@ class SymmetryLevel(AbstractEstimator):
                 "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },
-            rows={"row_id": table.row_ids, "unit_id": table.unit_ids, "saved": saved},
+            rows={
+                "row_id": table.row_ids,
+                "unit_id": table.unit_ids,
+                "saved": np.zeros(len(table)) if optimum is None else optimum.saved,
+            },
             shipment=ship(table, position),
             transform=table.transform,
         )
@@ -285,16 +273,6 @@ class SymmetryLevel(AbstractEstimator):
         return draws
 
 
-def _saved(
-    means: RowMeans, saved: Rows, shipped: Rows, found: set[Diagnostic]
-) -> dict[str, NDArray[np.float64]]:
-    """Return draws of the saving, in the limit and as shipped."""
-    if Diagnostic.STEP_LOSS in found:
-        draws = widened_for_cross_fitting(means.mean(shipped))
-        return {"risk_saved": draws, "risk_saved_shipped": draws}
-    return {"risk_saved": means.mean(saved), "risk_saved_shipped": means.mean(shipped)}
-
-
 _LOSS_WORDS = {
     "squared": "expected squared error",
     "log": "expected log loss",
@@ -303,60 +281,13 @@ _LOSS_WORDS = {
 }
 
 
-def _ends(best: NDArray[np.float64] | None, risk: AbstractPathRisk) -> dict[str, float | None]:
+def _ends(optimum: Optimum | None, risk: AbstractPathRisk) -> dict[str, float | None]:
     """Return the probabilities that full symmetry, none, or something between is best."""
-    if best is None or risk.full is None:
+    if optimum is None or risk.full is None:
         return dict.fromkeys(("p_full", "p_none", "p_between"))
-    full = float((best == risk.positions[risk.full]).mean())
-    none = float((best == risk.positions[risk.unchanged]).mean())
+    full = float((optimum.best == risk.positions[risk.full]).mean())
+    none = float((optimum.best == risk.positions[risk.unchanged]).mean())
     return {"p_full": full, "p_none": none, "p_between": 1 - full - none}
-
-
-def _best(means: RowMeans, risk: AbstractPathRisk, along: Tabulated) -> NDArray[np.float64]:
-    """Return draws of the position of least risk."""
-    optimum = risk.optimum(means)
-    if optimum is not None:
-        return optimum
-    tied = _tied(along.draws)
-    if risk.names is not None:
-        return risk.positions[tied.argmax(axis=1)]
-    # Where the loss is a step function many positions are equally good: any of them may be best.
-    pick = np.random.default_rng([means.seed, 5]).random(len(tied)) * tied.sum(axis=1)
-    return risk.positions[(tied.cumsum(axis=1) > pick[:, None]).argmax(axis=1)]
-
-
-def _recommended(risk: AbstractPathRisk, along: Tabulated) -> int:
-    """Return the position of least mean risk as shipped; the middle one of several.
-
-    Of subgroups the first: averages over a subgroup and over a larger one are the same model where
-    the rest changes nothing.
-    """
-    mean = risk.loss.mean() + along.changes.sum(axis=0) / len(risk.loss)
-    least = np.flatnonzero(_tied(mean))
-    return int(least[0 if risk.names is not None else (len(least) - 1) // 2])
-
-
-def _tied(risk: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which positions ``(..., position)`` have the least risk, up to rounding."""
-    least = risk.min(axis=-1, keepdims=True)
-    return risk <= least + _TIED * np.abs(least)
-
-
-def _saved_elsewhere(
-    risk: AbstractPathRisk, along: Tabulated, fold: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the risk saved in each row, at a position chosen on other rows.
-
-    The rows are split into folds; each fold judges the position that the others choose. Its mean
-    has no optimism; an interval would be of several positions, and too narrow where nothing is to
-    be saved (.76 instead of .9 at n = 128).
-    """
-    elsewhere = along.changes.sum(axis=0) - along.changes
-    saved = np.zeros(len(fold))
-    for held_out, chosen in enumerate(elsewhere.argmin(axis=1)):
-        judges = fold == held_out
-        saved[judges] = risk.saved(int(chosen))[judges]
-    return saved
 
 
 def _monte_carlo_share(
