@@ -6,8 +6,12 @@ from equiprob import transforms as transforms
 from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationGap
 from equiprob.bounds.generalization_gap import GapForecast as GapForecast
 from equiprob.bounds.generalization_gap import GeneralizationGap as GeneralizationGap
+from equiprob.decisions import information as information
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
+from equiprob.decisions.costs import Costs as Costs
+from equiprob.decisions.decide import Decision as Decision
+from equiprob.decisions.decide import decide as decide
 from equiprob.equivariance import methods as methods
 from equiprob.equivariance.alignment import Alignment as Alignment
 from equiprob.equivariance.alignment import align as align
@@ -44,7 +48,9 @@ __all__ = [
     "Comparison",
     "Controls",
     "CurvePriors",
+    "Costs",
     "DataEquivarianceError",
+    "Decision",
     "Diagnostic",
     "GapForecast",
     "GeneralizationGap",
@@ -64,7 +70,9 @@ __all__ = [
     "compare",
     "controls",
     "cross_fit",
+    "decide",
     "evaluate_orbits",
+    "information",
     "load",
     "methods",
     "padded",

@@ -14,11 +14,18 @@ import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from benchmarks.calibration.decision_page import write_decision_page
+from benchmarks.calibration.level_page import write_level_page
 from benchmarks.calibration.page import write_page
 from benchmarks.calibration.runs import RUNS, SUITES, cells, run_cell, sources
 from benchmarks.calibration.task_page import write_task_page
 
-PAGES = {"model": write_page, "task": write_task_page}
+PAGES = {
+    "model": write_page,
+    "task": write_task_page,
+    "level": write_level_page,
+    "decision": write_decision_page,
+}
 
 
 def main() -> None:

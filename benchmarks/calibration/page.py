@@ -37,22 +37,26 @@ def tabulate(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return table.reset_index()
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """Return Markdown tables of coverage at nominal 0.9, by quantity."""
+def markdown(table: pd.DataFrame, sizes: Sequence[int] = SIZES, *, surely: bool = False) -> str:
+    """Return Markdown tables of coverage at nominal 0.9, by quantity.
+
+    What covers too little is bold; with `surely` only beyond two standard errors.
+    """
     lines = []
     for quantity, part in table.groupby("quantity", sort=False):
-        lines += [f"\n### `{quantity}`\n", f"| | {' | '.join(f'n = {n}' for n in SIZES)} |"]
-        lines.append("|---" * (len(SIZES) + 1) + "|")
+        lines += [f"\n### `{quantity}`\n", f"| | {' | '.join(f'n = {n}' for n in sizes)} |"]
+        lines.append("|---" * (len(sizes) + 1) + "|")
         for problem, rows in part.groupby("problem", sort=False):
             by_n = rows.set_index("n")
-            cells = [_cell(by_n.loc[n]) if n in by_n.index else "" for n in SIZES]
+            cells = [_cell(by_n.loc[n], surely) if n in by_n.index else "" for n in sizes]
             lines.append(f"| {problem} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(row: Any) -> str:
+def _cell(row: Any, surely: bool) -> str:
     ratio = "" if not np.isfinite(row["ratio"]) else f", x{row['ratio']:.2f}"
-    mark = "**" if row[0.9] < (SHORT_FEW if row.name < 100 else SHORT) else ""
+    slack = 2 * np.sqrt(0.09 / row["runs"]) if surely else 0.0
+    mark = "**" if row[0.9] + slack < (SHORT_FEW if row.name < 100 else SHORT) else ""
     return f"{mark}{row[0.9]:.3f}{mark} ({row['width']:.2f}{ratio})"
 
 
@@ -73,8 +77,8 @@ def reading(table: pd.DataFrame) -> str:
     """Say what covers too little and what too much."""
     limit = np.where(table["n"] < 100, SHORT_FEW, SHORT)
     lines = [
-        _listed(f"Below {SHORT} (below {SHORT_FEW} under 100 rows)", table[table[0.9] < limit]),
-        _listed(
+        listed(f"Below {SHORT} (below {SHORT_FEW} under 100 rows)", table[table[0.9] < limit]),
+        listed(
             f"Above {LONG}, from 128 rows on, where intervals are wider than they need be",
             table[(table[0.9] > LONG) & (table["n"] >= 128) & ~table["quantity"].isin(_AT_AN_END)],
         ),
@@ -82,7 +86,7 @@ def reading(table: pd.DataFrame) -> str:
     return "\n\n".join(lines)
 
 
-def _listed(head: str, part: pd.DataFrame) -> str:
+def listed(head: str, part: pd.DataFrame) -> str:
     if part.empty:
         return f"{head}: nothing."
     lines = [f"{head}:\n"]

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import equiprob as ep
+from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
+from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
 from benchmarks.calibration.task_problems import TASK_PROBLEMS
@@ -33,6 +35,8 @@ class Cell:
 SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "model": {name: (problem, SIZES) for name, problem in PROBLEMS.items()},
     "task": TASK_PROBLEMS,
+    "level": LEVEL_PROBLEMS,
+    "decision": DECISION_PROBLEMS,
 }
 """What is simulated together and fills one page."""
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.decisions.choice import Choice
+from equiprob.decisions.seeds import SeedSpread
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import (
     ENOUGH_FOR_FAILURES,
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 Metric = Callable[[Rows, Rows], NDArray[Any]]
 """``metric(y, prediction) -> (row,)``, with y and prediction ``(row, k)`` and labels one-hot."""
 
-_DECIDED = 0.9
-"""Probability of being best from which the verdict names a winner without "undecided"."""
-
 
 def accuracy(y: Rows, prediction: Rows) -> NDArray[np.bool_]:
     """Return whether the most probable class is the right one, ``(row,)``."""
@@ -57,32 +56,61 @@ class Comparison(AbstractResult):
         """The candidates, best expected risk first."""
         return [str(name) for name in self.coords["candidate"]]
 
+    @cached_property
+    def choice(self) -> Choice:
+        """The choice among the candidates by their risk alone; `equiprob.decide` takes costs."""
+        return Choice(self.candidates, self.draws["risk"], self.facts["rope"], self.expected_risk)
+
+    @cached_property
+    def expected_risk(self) -> NDArray[np.float64]:
+        """Draws ``(draw, candidate)`` of the risk for expectations: the rows' weights alone.
+
+        The draws of ``risk`` have the tails that intervals and probabilities need.
+        """
+        losses = np.column_stack([self.rows[f"loss_{k}"] for k in range(len(self.candidates))])
+        seed = int(self.facts["weight_seed"])
+        draws = RowMeans(self.rows["unit_id"], self.n_draws, seed).plain(losses)
+        if self.seed_factors is not None:
+            draws = draws * self.seed_factors
+        return draws - draws.mean(axis=0) + losses.mean(axis=0)
+
+    @cached_property
+    def seed_factors(self) -> NDArray[np.float64] | None:
+        """Draws ``(draw, candidate)`` of an architecture's risk over that of its seeds' mean.
+
+        None where candidates are single trained models.
+        """
+        spread = SeedSpread.of_facts(self.facts)
+        if spread is None:
+            return None
+        names = list(self.facts["n_seeds"])
+        order = [names.index(name) for name in self.candidates]
+        return spread.factors(self.n_draws, self.facts["weight_seed"])[:, order]
+
     @property
     def regret(self) -> NDArray[np.float64]:
-        """Draws ``(draw, candidate)`` of the risk above the best candidate's."""
-        risk = self.draws["risk"]
-        return risk - risk.min(axis=1, keepdims=True)
+        """Draws ``(draw, candidate)`` of the risk above the best candidate's, for expectations."""
+        return self.choice.regret
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row for each candidate, best first, with ArviZ's default interval probability.
 
-        Columns: ``risk`` (posterior mean) with ``ci_low`` and ``ci_high``; ``p_best``;
+        Columns: ``risk`` (expected) with ``ci_low`` and ``ci_high``; ``p_best``;
         ``expected_regret``; ``p_equivalent`` (probability that the risk is within ``rope`` of the
         first candidate's); each metric with its interval; ``diagnostics`` in words.
         """
         import pandas as pd
 
         risk = self.draws["risk"]
-        best = np.eye(risk.shape[1])[risk.argmin(axis=1)].mean(axis=0)
         limits = credible_interval(risk)
         columns: dict[str, Any] = {
-            "risk": risk.mean(axis=0),
+            "risk": self.expected_risk.mean(axis=0),
             "ci_low": limits[:, 0],
             "ci_high": limits[:, 1],
-            "p_best": best,
-            "expected_regret": self.regret.mean(axis=0),
-            "p_equivalent": (np.abs(risk - risk[:, :1]) <= self.facts["rope"]).mean(axis=0),
+            "p_best": self.choice.p_best,
+            "expected_regret": self.choice.expected_regret,
+            "p_equivalent": self.choice.against(0)[:, 1],
         }
         for name, values in self.draws.items():
             if name != "risk":
@@ -97,29 +125,7 @@ class Comparison(AbstractResult):
     @property
     def verdict(self) -> str:
         """Which candidate to ship, and how sure that is, in two sentences."""
-        name, *others = self.candidates
-        first, rope = self.table.loc[name].to_dict(), self.facts["rope"]
-        p_best, p_equivalent = (self.table[c].to_dict() for c in ("p_best", "p_equivalent"))
-        equal = [other for other in others if rope > 0 and p_equivalent[other] >= _DECIDED]
-        if first["p_best"] >= _DECIDED:
-            head = f"Ship {name!r}: it has the least risk with probability {first['p_best']:.2f}."
-        elif equal:
-            head = (
-                f"Ship {name!r} or {', '.join(map(repr, equal))}: they are practically equal "
-                f"(within {rope:g}) with probability above {_DECIDED}."
-            )
-        else:
-            rival = max(others, key=lambda other: p_best[other])
-            head = (
-                f"Undecided: {name!r} has the least expected risk, but is best only with "
-                f"probability {first['p_best']:.2f} ({rival!r}: "
-                f"{p_best[rival]:.2f})."
-            )
-        return (
-            f"{head} Its risk is {first['risk']:.3g} and choosing it costs "
-            f"{first['expected_regret']:.2g} in expectation ({self.facts['loss']}, "
-            f"{self.facts['n_rows']} held-out rows)."
-        )
+        return self.choice.verdict(self.facts["loss"], f"{self.facts['n_rows']} held-out rows")
 
     def __str__(self) -> str:
         """Say which model to ship."""
@@ -182,27 +188,30 @@ def compare(
     found: set[Diagnostic] = set()
     aligned = _align(seeds, on, found)
     names = list(seeds)
-    risks, values = _draw(aligned, names, scores, n_draws, weight_seed)
-    if max(len(s) for s in seeds.values()) > 1:
-        risks = risks * np.exp(_seed_effects(aligned, names, n_draws, weight_seed))
-    else:
-        found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
     first = aligned[names[0]][0]
-    n_units = len(np.unique(first.unit_ids))
+    means = RowMeans(first.unit_ids, n_draws, weight_seed)
+    losses = np.column_stack([np.mean([_losses(t) for t in aligned[n]], axis=0) for n in names])
+    draws = {"risk": _contrasted(means, losses)}
+    for name, metric in scores.items():
+        draws[name] = _contrasted(means, _scores(name, metric, aligned))
+    spread = SeedSpread.of([[_losses(t).mean() for t in aligned[name]] for name in names])
+    if spread is None:
+        found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
+    else:
+        draws["risk"] = draws["risk"] * spread.factors(n_draws, weight_seed)
+    n_units = means.n_units
     if n_units < FEW_UNITS:
         found.add(Diagnostic.FEW_ROWS)
     if n_units < ENOUGH_FOR_FAILURES:
         found.add(Diagnostic.RARE_FAILURES)
-    several = max(len(s) for s in seeds.values()) > 1
     notes = {
         name: Diagnostic.FEW_SEEDS.value
         for name in names
-        if several and len(seeds[name]) < 3  # fewer give no idea of the spread
+        if spread is not None and len(seeds[name]) < 3  # fewer give no idea of the spread
     }
     if notes:
         found.add(Diagnostic.FEW_SEEDS)
-    order = np.argsort(risks.mean(axis=0), kind="stable")
-    draws = {"risk": risks} | values
+    order = np.argsort(losses.mean(axis=0), kind="stable")
     return Comparison(
         draws={name: array[:, order] for name, array in draws.items()},
         dims={name: ("candidate",) for name in draws},
@@ -213,11 +222,15 @@ def compare(
             "rope": float(rope),
             "loss": "expected squared error",
             "n_rows": len(first),
+            "n_units": n_units,
+            "weight_seed": weight_seed,
+            "seed_spread": None if spread is None else [spread.relative, spread.freedom],
             "candidate_notes": notes,
             "n_seeds": {name: len(s) for name, s in seeds.items()},
             "nonfinite_rows": [],
         },
-        rows={"row_id": first.row_ids},
+        rows={"row_id": first.row_ids, "unit_id": first.unit_ids}
+        | {f"loss_{k}": losses[:, i] for k, i in enumerate(order)},
     )
 
 
@@ -284,65 +297,32 @@ def _losses(table: OrbitTable) -> NDArray[np.float64]:
     return ((stats.y - stats.base) ** 2).sum(axis=1)
 
 
-def _draw(
-    aligned: Mapping[str, Sequence[OrbitTable]],
-    names: Sequence[str],
-    scores: Mapping[str, Metric],
-    n_draws: int,
-    weight_seed: int,
-) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Return joint draws ``(draw, candidate)`` of the risk and of each metric, seeds averaged."""
-    means = RowMeans(aligned[names[0]][0].unit_ids, n_draws, weight_seed)
-    losses = [np.mean([_losses(t) for t in aligned[name]], axis=0) for name in names]
-    drawn = {
-        metric_name: _contrasted(means, [_scores(metric_name, metric, aligned[n]) for n in names])
-        for metric_name, metric in scores.items()
-    }
-    return _contrasted(means, losses), drawn
+def _scores(
+    name: str, metric: Metric, aligned: Mapping[str, Sequence[OrbitTable]]
+) -> NDArray[np.float64]:
+    """Return a metric of each row and candidate ``(row, candidate)``, averaged over seeds."""
+    columns = []
+    for tables in aligned.values():
+        values = [np.asarray(metric(t.only.y, t.only.base), float) for t in tables]  # pyright: ignore[reportArgumentType]
+        if any(v.shape != (len(t),) for v, t in zip(values, tables, strict=True)):
+            raise ValueError(
+                f"metric {name!r} returned shape {values[0].shape}; expected one value for each of "
+                f"the {len(tables[0])} rows"
+            )
+        columns.append(np.mean(values, axis=0))
+    return np.column_stack(columns)
 
 
-def _scores(name: str, metric: Metric, tables: Sequence[OrbitTable]) -> NDArray[np.float64]:
-    """Return a metric of each row, averaged over seeds."""
-    values = [np.asarray(metric(t.only.y, t.only.base), float) for t in tables]  # pyright: ignore[reportArgumentType]
-    if any(v.shape != (len(t),) for v, t in zip(values, tables, strict=True)):
-        raise ValueError(
-            f"metric {name!r} returned shape {values[0].shape}; expected one value for each of the "
-            f"{len(tables[0])} rows"
-        )
-    return np.mean(values, axis=0)
+def _contrasted(means: RowMeans, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return joint draws ``(draw, candidate)`` of the means of ``(row, candidate)``.
 
-
-def _contrasted(means: RowMeans, columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return joint draws ``(draw, candidate)`` whose differences are fitted to row differences.
-
-    The candidate with the least mean has its own posterior, the others that of the difference to it
-    on top: decisions are about differences.
+    Their differences are fitted to the differences of rows: the candidate with the least mean has
+    its own posterior, the others that of the difference to it on top.
     """
-    values = np.column_stack(columns)
     reference = int(values.mean(axis=0).argmin())
     contrasts = values - values[:, [reference]]
     contrasts[:, reference] = values[:, reference]
     draws = means.means(contrasts)
-    others = np.arange(len(columns)) != reference
+    others = np.arange(values.shape[1]) != reference
     draws[:, others] += draws[:, [reference]]
     return draws
-
-
-def _seed_effects(
-    aligned: Mapping[str, Sequence[OrbitTable]],
-    names: Sequence[str],
-    n_draws: int,
-    weight_seed: int,
-) -> NDArray[np.float64]:
-    """Return draws ``(draw, candidate)`` of the log ratio of an architecture's risk to its mean's.
-
-    Few seeds say little about one candidate's spread, so that the spread is pooled in relative
-    terms: a Student t with as many degrees of freedom as there are seeds to spare.
-    """
-    risks = [np.array([_losses(t).mean() for t in aligned[name]]) for name in names]
-    spare = sum(len(r) - 1 for r in risks)
-    relative = [r / r.mean() - 1 if r.mean() > 0 else np.zeros(len(r)) for r in risks]
-    spread = np.sqrt(sum(float((r**2).sum()) for r in relative) / spare)
-    counts = np.array([len(r) for r in risks])
-    draws = np.random.default_rng([weight_seed, 2]).standard_t(spare, (n_draws, len(names)))
-    return spread * draws / np.sqrt(counts)

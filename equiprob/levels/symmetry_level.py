@@ -21,29 +21,16 @@ from equiprob.equivariance.model_error import (
     rounding_limit,
 )
 from equiprob.levels.losses import Loss, named_loss
-from equiprob.levels.path_risk import AbstractPathRisk, Tabulated
+from equiprob.levels.optimum import N_FOLDS, Optimum, saved_elsewhere
+from equiprob.levels.path_risk import AbstractPathRisk
 from equiprob.levels.paths import AbstractPath, Blend, Shipment
 from equiprob.levels.paths.base import targets
 from equiprob.levels.predictor import AveragedPredictor
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
-from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
+from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
-
-_N_FOLDS = 5
-"""Positions chosen on four fifths of the rows are close to the one chosen on all."""
-
-_TIED = 1e-6
-"""Relative difference of risks that is rounding."""
-
-_MOSTLY = 0.5
-"""Share of rows above which unchanged losses are taken for those of a step function.
-
-At a position chosen on the same rows, the interval of the saving of a 0/1 loss covers .69 to .83
-(nominal 0.9, n = 128 and 512); that of the savings at positions chosen on other rows, widened as
-for cross-fitting, .91 to .96. The log loss covers .94 to .97 as it is.
-"""
 
 
 @final
@@ -208,18 +195,20 @@ class SymmetryLevel(AbstractEstimator):
             raise ValueError(f"the optimal level cannot be found: {reason.pop().value}")
         name, loss = named_loss(self.loss)
         risk = self.path.risk(table) if name == "squared" else self.path.evaluated(table, loss)
-        fold = folds(table.unit_ids, _N_FOLDS)
+        fold = folds(table.unit_ids, N_FOLDS)
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         along = risk.tabulate(means, fold)
-        elsewhere = _saved_elsewhere(risk, along, fold)
+        elsewhere = saved_elsewhere(risk, along, fold)
         draws: dict[str, NDArray[np.float64]] = {}
-        shipped, best = risk.unchanged, None
+        optimum = None
         if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
         else:
-            shipped = _recommended(risk, along)
-            best = _best(means, risk, along)
-            draws |= self._draws(table, means, risk, best, shipped, elsewhere, found)
+            optimum = Optimum.of(means, risk, along, elsewhere)
+            draws |= self._draws(table, means, risk, optimum.best, found) | optimum.draws
+            if optimum.in_steps:
+                found.add(Diagnostic.STEP_LOSS)
+        shipped = risk.unchanged if optimum is None else optimum.shipped
         position = float(risk.positions[shipped])
         ship = self.path.shipment if name == "squared" else self.path.shipment_as_evaluated
         grid = risk.positions if risk.names is None else np.array(risk.names)
@@ -241,14 +230,23 @@ class SymmetryLevel(AbstractEstimator):
                 "loss": _LOSS_WORDS.get(name, f"expected loss ({name})"),
                 "shipped_position": position,
                 "unchanged_index": risk.unchanged,
-                **_ends(best, risk),
+                **_ends(optimum, risk),
                 "n_rows": len(table),
+                "n_units": means.n_units,
                 "n_transforms": table.design.n_transforms,
+                "monte_carlo_share": _monte_carlo_share(table, self.path, position, risk, shipped)
+                if name == "squared"
+                else None,
                 "risk": float(risk.loss.mean()),
                 "risk_saved_cross_fitted": float(elsewhere.mean()),
+                "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },
-            rows={"row_id": table.row_ids},
+            rows={
+                "row_id": table.row_ids,
+                "unit_id": table.unit_ids,
+                "saved": np.zeros(len(table)) if optimum is None else optimum.saved,
+            },
             shipment=ship(table, position),
             transform=table.transform,
         )
@@ -259,11 +257,9 @@ class SymmetryLevel(AbstractEstimator):
         means: RowMeans,
         risk: AbstractPathRisk,
         best: NDArray[np.float64],
-        shipped: int,
-        elsewhere: NDArray[np.float64],
         found: set[Diagnostic],
     ) -> dict[str, NDArray[np.float64]]:
-        """Return draws of what there is to say where positions are different models."""
+        """Return draws of the position and of the error left there."""
         draws = (
             {"position": best}
             if risk.names is None
@@ -274,14 +270,6 @@ class SymmetryLevel(AbstractEstimator):
             draws["level"] = best * np.sqrt(squared)
         elif risk.names is None:  # averages over subgroups are equivariant under them
             found.add(Diagnostic.LEVEL_NEEDS_HAAR)
-        saved, saved_shipped = risk.saved(shipped), risk.saved_shipped(shipped)
-        if shipped != risk.unchanged and (saved == 0).mean() > _MOSTLY:
-            found.add(Diagnostic.STEP_LOSS)
-            draws["risk_saved"] = widened_for_cross_fitting(means.mean(elsewhere))
-            draws["risk_saved_shipped"] = draws["risk_saved"]
-        else:
-            draws["risk_saved"] = means.mean(saved)
-            draws["risk_saved_shipped"] = means.mean(saved_shipped)
         return draws
 
 
@@ -293,57 +281,33 @@ _LOSS_WORDS = {
 }
 
 
-def _ends(best: NDArray[np.float64] | None, risk: AbstractPathRisk) -> dict[str, float | None]:
+def _ends(optimum: Optimum | None, risk: AbstractPathRisk) -> dict[str, float | None]:
     """Return the probabilities that full symmetry, none, or something between is best."""
-    if best is None or risk.full is None:
+    if optimum is None or risk.full is None:
         return dict.fromkeys(("p_full", "p_none", "p_between"))
-    full = float((best == risk.positions[risk.full]).mean())
-    none = float((best == risk.positions[risk.unchanged]).mean())
+    full = float((optimum.best == risk.positions[risk.full]).mean())
+    none = float((optimum.best == risk.positions[risk.unchanged]).mean())
     return {"p_full": full, "p_none": none, "p_between": 1 - full - none}
 
 
-def _best(means: RowMeans, risk: AbstractPathRisk, along: Tabulated) -> NDArray[np.float64]:
-    """Return draws of the position of least risk."""
-    optimum = risk.optimum(means)
-    if optimum is not None:
-        return optimum
-    tied = _tied(along.draws)
-    if risk.names is not None:
-        return risk.positions[tied.argmax(axis=1)]
-    # Where the loss is a step function many positions are equally good: any of them may be best.
-    pick = np.random.default_rng([means.seed, 5]).random(len(tied)) * tied.sum(axis=1)
-    return risk.positions[(tied.cumsum(axis=1) > pick[:, None]).argmax(axis=1)]
+def _monte_carlo_share(
+    table: OrbitTable, path: AbstractPath, position: float, risk: AbstractPathRisk, index: int
+) -> float | None:
+    """Return the share of the saving's variance that more transformations would remove.
 
-
-def _recommended(risk: AbstractPathRisk, along: Tabulated) -> int:
-    """Return the position of least mean risk as shipped; the middle one of several.
-
-    Of subgroups the first: averages over a subgroup and over a larger one are the same model where
-    the rest changes nothing.
+    The saving moves with the average displacement d by ``2 <Y - f - d, change of d>``; how much d
+    itself would change is seen between the design's two replicates.
     """
-    mean = risk.loss.mean() + along.changes.sum(axis=0) / len(risk.loss)
-    least = np.flatnonzero(_tied(mean))
-    return int(least[0 if risk.names is not None else (len(least) - 1) // 2])
-
-
-def _tied(risk: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which positions ``(..., position)`` have the least risk, up to rounding."""
-    least = risk.min(axis=-1, keepdims=True)
-    return risk <= least + _TIED * np.abs(least)
-
-
-def _saved_elsewhere(
-    risk: AbstractPathRisk, along: Tabulated, fold: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return the risk saved in each row, at a position chosen on other rows.
-
-    The rows are split into folds; each fold judges the position that the others choose. Its mean
-    has no optimism; an interval would be of several positions, and too narrow where nothing is to
-    be saved (.76 instead of .9 at n = 128).
-    """
-    elsewhere = along.changes.sum(axis=0) - along.changes
-    saved = np.zeros(len(fold))
-    for held_out, chosen in enumerate(elsewhere.argmin(axis=1)):
-        judges = fold == held_out
-        saved[judges] = risk.saved(int(chosen))[judges]
-    return saved
+    if table.design.kind == "full":
+        return 0.0
+    replicates = path.replicates(table, position)
+    if replicates is None:
+        return None
+    residual = targets(table) - table.only.base - table.design.average(replicates)
+    first, second = table.design.replicates
+    apart = 2 * (residual * (replicates[:, 0] - replicates[:, 1])).sum(axis=1)
+    noise = float((apart**2).sum()) * first * second / table.design.n_transforms**2
+    _, unit = np.unique(table.unit_ids, return_inverse=True)
+    saved = risk.saved(index)
+    total = float((np.bincount(unit, saved - saved.mean()) ** 2).sum())
+    return min(noise / total, 1.0) if total > 0 else 0.0

@@ -5,6 +5,7 @@ from equiprob.plots.approximation_gap import plot_approximation_gap
 from equiprob.plots.comparison import plot_comparison
 from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
+from equiprob.plots.decision import plot_decision, plot_information, plot_regret
 from equiprob.plots.generalization_gap import plot_gap_forecast, plot_generalization_gap
 from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.learning_curve import plot_learning_curve, plot_optimal_level
@@ -19,13 +20,16 @@ __all__ = [
     "plot_comparison",
     "plot_controls",
     "plot_data_error",
+    "plot_decision",
     "plot_gap_forecast",
     "plot_generalization_gap",
+    "plot_information",
     "plot_invariance_check",
     "plot_learning_curve",
     "plot_local_error",
     "plot_model_error",
     "plot_optimal_level",
+    "plot_regret",
     "plot_stabilizer",
     "plot_symmetry_level",
 ]

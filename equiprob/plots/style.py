@@ -15,6 +15,9 @@ BLUE = "#2a6fb0"
 ORANGE = "#c8541a"
 GREY = "#6b7280"
 
+CANDIDATES = (BLUE, ORANGE, "#2f855a", "#7c3aed", "#b7791f", "#0f766e", "#9d174d", GREY)
+"""One colour for each of several candidates."""
+
 CI_PROBS = (0.5, 0.9)
 """The two credible intervals that bands and forests show."""
 

@@ -33,6 +33,10 @@ class Diagnostic(enum.Enum):
         "one trained model a candidate: this compares these models, not their architectures; pass "
         "a list of tables, one a training seed, to compare those"
     )
+    HORIZON_LARGEST = (
+        "no horizon was stated: the decision is for the largest number of training rows observed; "
+        "pass horizon= for another"
+    )
     LAW_NOT_INVARIANT = (
         "the data error is withheld: the law of the inputs is not known to be invariant, and the "
         "truth at moved inputs is then not identified; the symmetry cost is"

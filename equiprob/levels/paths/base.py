@@ -152,6 +152,15 @@ class AbstractPath(abc.ABC):
             moved = np.einsum("ij,ijk->ik", shares, table.kept_displacements)
             yield (1 - self.kept(position)) * moved
 
+    def replicates(self, table: OrbitTable, position: float) -> Rows | None:
+        """Return unbiased mean displacements at a position by replicate, ``(row, replicate, k)``.
+
+        None where displacements were not kept.
+        """
+        if table.only.raw is None:
+            return None
+        return table.weighted(self._density(table, table.parameters(), position))[0]
+
     def shipment(self, table: OrbitTable, position: float) -> Shipment:
         """Return the predictor at a position, with as many transformations as the table has."""
         transform, design = table.transform, table.design

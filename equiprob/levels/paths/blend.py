@@ -72,3 +72,7 @@ class Blend(AbstractPath):
     def displacements(self, table: OrbitTable, positions: Positions) -> Iterator[Rows]:
         for kept in positions:
             yield (1 - kept) * table.mean_displacement
+
+    @override
+    def replicates(self, table: OrbitTable, position: float) -> Rows:
+        return (1 - position) * table.only.displacement

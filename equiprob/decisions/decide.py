@@ -1,0 +1,285 @@
+"""Which candidate to ship, what that costs, and what would be worth knowing first?
+
+A decision minimizes one loss: the risk, or the risk and other costs in one unit. It says how sure
+it is, "undecided" where it is not, and what more data would be worth before deciding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.decisions.choice import Choice, Draws
+from equiprob.decisions.compare import Comparison
+from equiprob.decisions.costs import Costs, by_candidate
+from equiprob.decisions.information import AbstractInformation, Rows, Run, Seeds, Transformations
+from equiprob.decisions.prospects import Curve, Prospect
+from equiprob.levels.symmetry_level import SymmetryLevelResult
+from equiprob.posterior.diagnostics import worst_first
+from equiprob.posterior.results import AbstractResult, credible_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decision(AbstractResult):
+    """Joint posterior of the candidates' losses, and what follows; made by `decide`."""
+
+    @property
+    def candidates(self) -> list[str]:
+        """The candidates, least expected loss first."""
+        return [str(name) for name in self.coords["candidate"]]
+
+    @cached_property
+    def choice(self) -> Choice:
+        """The choice among the candidates."""
+        return Choice(
+            self.candidates, self.draws["loss"], self.facts["rope"], self.draws["expected_loss"]
+        )
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for each candidate, least expected loss first.
+
+        Columns: ``risk`` (expected); with costs also ``cost`` (besides the risk) and ``loss``
+        (both together, in the unit of the costs); ``ci_low`` and ``ci_high`` of the loss (ArviZ's
+        default probability); ``p_best``; ``expected_regret``; ``p_worse``, ``p_equal`` and
+        ``p_better`` than the reference, which add up to 1.
+        """
+        import pandas as pd
+
+        limits = credible_interval(self.draws["loss"])
+        columns: dict[str, Any] = {"risk": np.array(self.facts["risk"])}
+        if self.facts["has_costs"]:
+            loss = self.draws["expected_loss"].mean(axis=0)
+            columns |= {"cost": self.facts["costs"], "loss": loss}
+        columns |= {
+            "ci_low": limits[:, 0],
+            "ci_high": limits[:, 1],
+            "p_best": self.choice.p_best,
+            "expected_regret": self.choice.expected_regret,
+        }
+        against = self.choice.against(self.candidates.index(self.facts["reference"]))
+        columns |= dict(zip(("p_worse", "p_equal", "p_better"), against.T, strict=True))
+        return pd.DataFrame(columns, index=pd.Index(self.candidates, name="candidate"))
+
+    @property
+    def value_of_perfect_information(self) -> float:
+        """What knowing every loss would win, in expectation, in the unit of the loss."""
+        return self.choice.value_of_perfect_information
+
+    @cached_property
+    def information(self) -> pd.DataFrame:
+        """What could be learned first, the most valuable first.
+
+        Columns: ``value``, by how much the expected loss falls when it is known before the choice;
+        ``share`` of the value of perfect information; and, where it was given, ``cost``, with the
+        ``value_per_cost``.
+        """
+        import pandas as pd
+
+        found = self.facts["information"]
+        table = pd.DataFrame(
+            {
+                "value": [f["value"] for f in found],
+                "cost": np.array([f["cost"] for f in found], dtype=np.float64),
+            },
+            index=pd.Index([f["name"] for f in found], name="information", dtype=object),
+        )
+        perfect = self.value_of_perfect_information
+        table.insert(1, "share", table["value"] / perfect if perfect > 0 else 0.0)
+        table["value_per_cost"] = table["value"] / table["cost"]
+        return table.sort_values("value", ascending=False, kind="stable")
+
+    @property
+    def verdict(self) -> str:
+        """Which candidate to ship and how sure that is, in two sentences."""
+        found = self.facts["information"]
+        advice = ""
+        if found:
+            best = max(found, key=lambda f: f["value"])
+            advice = (
+                f"; of what could be learned first, {best['name']} would win {best['value']:.2g}"
+            )
+        return self.choice.verdict(self.facts["loss_words"], self.facts["where"], advice)
+
+    def __str__(self) -> str:
+        """Say which candidate to ship."""
+        return self.verdict + self.cautions
+
+    def plot(self, *, kind: str = "candidates", **kwargs: Any) -> Any:
+        """Draw the decision.
+
+        Args:
+            kind: ``"candidates"`` (probability of being best and regret) or ``"information"``
+                (what it is worth, and per unit of its cost).
+            kwargs: Passed on.
+        """
+        from equiprob.plots.decision import plot_decision, plot_information
+
+        plots = {"candidates": plot_decision, "information": plot_information}
+        if kind not in plots:
+            raise ValueError(f"kind must be one of {list(plots)}, got {kind!r}")
+        return plots[kind](self, **kwargs)
+
+
+def decide(
+    result: Comparison | SymmetryLevelResult | Curve,
+    *,
+    costs: Costs | Mapping[str, float] | None = None,
+    rope: float | None = None,
+    horizon: float | None = None,
+    reference: str | None = None,
+    information: Sequence[AbstractInformation] | None = None,
+) -> Decision:
+    """Decide which candidate to ship.
+
+    Args:
+        result: A comparison; a fitted symmetry level, to decide between the model ``"as trained"``
+            and ``"averaged"`` as recommended; or fitted learning curves, to decide which candidate
+            to train on `horizon` rows.
+        costs: ``ep.Costs(...)``, which puts risk, training and inference into one unit; or a cost
+            for each candidate in units of risk; or None to minimize the risk alone.
+        rope: Difference in loss that makes no practical difference, in the unit of the loss (that
+            of ``Costs``, else of risk). When left out, that of the comparison, or 0.
+        horizon: For learning curves: the number of training rows to decide for. When left out, the
+            largest observed, and a note says so.
+        reference: The candidate that the others are worse than, practically equal to, or better
+            than; when left out, the one of least expected loss.
+        information: What could be learned first, from ``ep.information``. When left out: for a
+            comparison and a level as many rows again and nine times as many, for seeds one and
+            three more, for transformations as many again; for curves another run of each candidate
+            at the largest number of rows, and at the horizon or at twice as many. ``()`` for none.
+
+    Returns:
+        The decision, candidates of least expected loss first: draws of ``loss`` for intervals and
+        probabilities, of ``expected_loss`` for expectations, and of the ``regret`` that these make.
+
+    Raises:
+        TypeError: If `result` is none of these.
+        ValueError: If names of candidates in `costs` or `reference` are unknown, a cost is not
+            finite, `rope` is negative, a horizon is given for rows that are there already, or
+            information has no bearing on the decision.
+
+    Assumptions:
+        Those of `result`. The loss is linear in the risk: an expectation is all that counts.
+    """
+    prospect = _prospect(result, horizon)
+    stakes = _Stakes.of(prospect, costs)
+    choice = stakes.choice(prospect, rope)
+    names, order = list(prospect.candidates), choice.order
+    if reference is None:
+        reference = names[order[0]]
+    elif reference not in names:
+        raise ValueError(f"reference must be one of the candidates {names}, got {reference!r}")
+    wanted = _standard(prospect) if information is None else information
+    draws = {"loss": choice.loss, "expected_loss": choice.at_stake, "regret": choice.regret}
+    return Decision(
+        draws={name: values[:, order] for name, values in draws.items()},
+        dims=dict.fromkeys(draws, ("candidate",)),
+        coords={"candidate": np.array(names)[order]},
+        units=dict.fromkeys(draws, stakes.unit),
+        diagnostics=worst_first(prospect.found),
+        facts={
+            "loss_words": stakes.words,
+            "where": prospect.where,
+            "rope": choice.rope,
+            "reference": reference,
+            "horizon": prospect.horizon,
+            "has_costs": costs is not None,
+            "risk": prospect.expected.mean(axis=0)[order].tolist(),
+            "costs": stakes.besides[order].tolist(),
+            "information": [
+                {
+                    "name": str(each),
+                    "value": choice.value_of(stakes.loss(each.expected(prospect))),
+                    "cost": each.cost,
+                }
+                for each in wanted
+            ],
+        },
+        rows=prospect.rows,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Stakes:
+    """How a risk becomes a loss.
+
+    Args:
+        scale: What a unit of risk adds to the loss.
+        besides: What each candidate costs besides, ``(candidate,)``.
+        words: What the loss is.
+        unit: Its unit.
+    """
+
+    scale: float
+    besides: NDArray[np.float64]
+    words: str
+    unit: str
+
+    @classmethod
+    def of(cls, prospect: Prospect, costs: Costs | Mapping[str, float] | None) -> _Stakes:
+        names, words = prospect.candidates, prospect.words
+        if costs is None:
+            return cls(1.0, np.zeros(len(names)), words, "risk")
+        if not isinstance(costs, Costs):
+            return cls(1.0, by_candidate(costs, names, "costs"), f"{words} and costs", "risk")
+        what = (
+            f"cost of {costs.n_predictions:g} predictions, at {costs.price_of_risk:g} for each "
+            f"unit of {words}, with training and inference"
+        )
+        return cls(costs.of_risk, costs.besides_risk(names), what, "cost")
+
+    def loss(self, risk: Draws) -> Draws:
+        return self.scale * risk + self.besides
+
+    def choice(self, prospect: Prospect, rope: float | None) -> Choice:
+        tolerance = prospect.rope * self.scale if rope is None else float(rope)
+        if not np.isfinite(tolerance) or tolerance < 0:
+            raise ValueError(f"rope must be a difference in loss of at least 0, got {rope}")
+        risk, expected = self.loss(prospect.risk), self.loss(prospect.expected)
+        return Choice(prospect.candidates, risk, tolerance, expected)
+
+
+def _prospect(result: Any, horizon: float | None) -> Prospect:
+    if isinstance(result, Comparison | SymmetryLevelResult):
+        if horizon is not None:
+            raise ValueError(
+                "a horizon is for learning curves: this result speaks of the model that was "
+                "trained; leave it out"
+            )
+        if isinstance(result, Comparison):
+            return Prospect.of_comparison(result)
+        return Prospect.of_level(result)
+    if isinstance(result, Curve):
+        return Prospect.of_curve(result, horizon)
+    raise TypeError(
+        f"decide takes what compare, SymmetryLevel().fit or LearningCurve().fit return, got "
+        f"{type(result).__name__}"
+    )
+
+
+def _standard(prospect: Prospect) -> tuple[AbstractInformation, ...]:
+    """Return what one would think of learning first."""
+    wanted: list[AbstractInformation] = []
+    parts = prospect.parts
+    if "rows" in parts:
+        n = int(parts["rows"].size)
+        wanted += [Rows(n), Rows(9 * n)]
+    if "seeds" in parts:
+        wanted += [Seeds(1), Seeds(3)]
+    if "transformations" in parts:
+        wanted.append(Transformations(int(parts["transformations"].size)))
+    if prospect.curve is not None:
+        largest = float(np.max(prospect.curve.n_observed))
+        further = max(2 * largest, float(prospect.horizon or 0.0))
+        wanted += [Run(name, n) for name in prospect.candidates for n in (largest, further)]
+    return tuple(wanted)

@@ -1,0 +1,223 @@
+"""What can be chosen, and which parts of the uncertainty could more data take away?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.decisions.choice import Draws
+from equiprob.decisions.compare import Comparison
+from equiprob.levels.symmetry_level import SymmetryLevelResult
+from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AVERAGED = "averaged"
+AS_TRAINED = "as trained"
+
+
+@runtime_checkable
+class Curve(Protocol):
+    """What a decision takes of learning curves: see `equiprob.LearningCurve`."""
+
+    @property
+    def candidates(self) -> list[str]:
+        """The candidates' names."""
+        ...
+
+    @property
+    def n_observed(self) -> NDArray[Any]:
+        """The numbers of training rows there are runs at, increasing."""
+        ...
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What to know of the fit."""
+        ...
+
+    def risk(self, n: Any, predictive: bool = False, n_seeds: int = 1) -> pd.DataFrame:
+        """Return joint draws of the risk at `n`, a column for each candidate.
+
+        Args:
+            n: Training rows.
+            predictive: Of the mean of fresh runs, with the spread between seeds, rather than of the
+                expected risk.
+            n_seeds: How many fresh runs.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of the uncertainty that more data of one kind would take away.
+
+    Args:
+        known: Draws ``(draw, candidate)`` of the risk that would be expected if this part were
+            known and nothing else were learned.
+        size: How much there is of this kind of data, ``(candidate,)`` or a number.
+    """
+
+    known: Draws
+    size: Any
+
+    def after(self, more: float) -> Draws:
+        """Return draws of the risk that will be expected after so much more of this data.
+
+        The mean of a normal with a flat prior: of its variance V over `size` data, the share
+        ``more / (size + more)`` is that of the mean to be expected. Other laws are scaled likewise.
+        """
+        share = more / (np.asarray(self.size, dtype=np.float64) + more)
+        middle = self.known.mean(axis=0)
+        return middle + np.sqrt(share) * (self.known - middle)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prospect:
+    """What a decision is about.
+
+    Args:
+        candidates: Their names.
+        risk: Joint draws, ``(draw, candidate)``, for probabilities.
+        expected: The same for expectations.
+        words: What the risk is.
+        where: What it rests on.
+        rope: Difference in risk that makes no practical difference.
+        found: Diagnostics.
+        parts: Parts of the uncertainty by the kind of data that takes them away.
+        reasons: Why a kind of data has no part here.
+        curve: The learning curves, if the decision rests on them.
+        horizon: The number of training rows it is about, then.
+        rows: As in `AbstractResult`.
+    """
+
+    candidates: Sequence[str]
+    risk: Draws
+    expected: Draws
+    words: str
+    where: str
+    rope: float = 0.0
+    found: set[Diagnostic]
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    curve: Curve | None = None
+    horizon: float | None = None
+    rows: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def part(self, kind: str) -> Part:
+        """Return a part of the uncertainty.
+
+        Raises:
+            ValueError: If it has none of this kind.
+        """
+        if kind not in self.parts:
+            reason = self.reasons.get(kind, "this decision does not rest on them")
+            raise ValueError(f"more {kind} have no value to be computed here: {reason}")
+        return self.parts[kind]
+
+    @classmethod
+    def of_comparison(cls, comparison: Comparison) -> Prospect:
+        """Return the prospect of shipping one of the candidates compared."""
+        facts, expected, factors = (
+            comparison.facts,
+            comparison.expected_risk,
+            comparison.seed_factors,
+        )
+        reasons = {"transformations": "the risks of these candidates do not depend on them"}
+        if factors is None:
+            parts = {"rows": Part(expected, facts["n_units"])}
+            reasons["seeds"] = (
+                "this compares trained models; pass a list of tables, one a training seed, to "
+                "compare, to speak of architectures"
+            )
+        else:
+            counts = np.array([facts["n_seeds"][name] for name in comparison.candidates])
+            parts = {
+                "rows": Part(expected / factors, facts["n_units"]),
+                "seeds": Part(expected.mean(axis=0) * factors, counts),
+            }
+        return cls(
+            candidates=comparison.candidates,
+            risk=comparison.draws["risk"],
+            expected=expected,
+            words=facts["loss"],
+            where=f"{facts['n_rows']} held-out rows",
+            rope=facts["rope"],
+            found=set(comparison.diagnostics),
+            parts=parts,
+            reasons=reasons,
+            rows=comparison.rows,
+        )
+
+    @classmethod
+    def of_level(cls, level: SymmetryLevelResult) -> Prospect:
+        """Return the prospect of shipping a model averaged as its level recommends, or as it is.
+
+        Raises:
+            ValueError: If averaging changes nothing.
+        """
+        if "risk_saved_shipped" not in level.draws:
+            raise ValueError(
+                "there is nothing to decide: the model is equivariant up to rounding, and "
+                "averaging it changes nothing"
+            )
+        facts, rows = level.facts, level.rows
+        before = level.draws["risk"][:, int(facts["unchanged_index"])]
+        means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
+        saved = means.plain(rows["saved"][:, None])[:, 0]
+        if Diagnostic.STEP_LOSS in level.diagnostics:
+            saved = widened_for_cross_fitting(saved)
+        expected = np.stack([before, before - saved], axis=1)
+        parts = {"rows": Part(expected, facts["n_units"])}
+        share, reasons = facts["monte_carlo_share"], {}
+        if share is None:
+            reasons["transformations"] = "their share of the uncertainty is not known for this path"
+        else:
+            noise = np.sqrt(share) * (saved - saved.mean())
+            known = expected.mean(axis=0) - np.stack([np.zeros_like(noise), noise], axis=1)
+            parts["transformations"] = Part(known, facts["n_transforms"])
+        return cls(
+            candidates=[AS_TRAINED, AVERAGED],
+            risk=np.stack([before, before - level.draws["risk_saved_shipped"]], axis=1),
+            expected=expected,
+            words=facts["loss"],
+            where=f"{facts['n_rows']} held-out rows",
+            found=set(level.diagnostics),
+            parts=parts,
+            reasons=reasons,
+            rows=rows,
+        )
+
+    @classmethod
+    def of_curve(cls, curve: Curve, horizon: float | None) -> Prospect:
+        """Return the prospect of training one of the candidates on `horizon` rows.
+
+        Raises:
+            ValueError: If the horizon is no positive number.
+        """
+        found, largest = set(curve.diagnostics), float(np.max(curve.n_observed))
+        if horizon is None:
+            horizon = largest
+            found.add(Diagnostic.HORIZON_LARGEST)
+        if not np.isfinite(horizon) or horizon <= 0:
+            raise ValueError(f"horizon must be a number of training rows, got {horizon}")
+        table = curve.risk(horizon)
+        draws = table.to_numpy(dtype=np.float64)
+        beyond = f", a forecast: runs reach n = {largest:g}" if horizon > largest else ""
+        reason = "a decision on learning curves takes information.Run(...)"
+        return cls(
+            candidates=[str(name) for name in table.columns],
+            risk=draws,
+            expected=draws,
+            words="expected risk of a training run",
+            where=f"at n = {horizon:g}{beyond}",
+            found=found,
+            reasons=dict.fromkeys(("rows", "seeds", "transformations"), reason),
+            curve=curve,
+            horizon=float(horizon),
+        )
