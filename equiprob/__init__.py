@@ -20,6 +20,7 @@ _WHERE = {
     "Diagnostic": "equiprob.posterior.diagnostics",
     "GapForecast": "equiprob.bounds.generalization_gap",
     "GeneralizationGap": "equiprob.bounds.generalization_gap",
+    "Geometry": "equiprob.bounds.geometry",
     "InvarianceCheck": "equiprob.equivariance.invariance_check",
     "InvariantLaw": "equiprob.equivariance.invariance_check",
     "LocalEquivarianceError": "equiprob.equivariance.local_error",

@@ -6,6 +6,7 @@ from equiprob import transforms as transforms
 from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationGap
 from equiprob.bounds.generalization_gap import GapForecast as GapForecast
 from equiprob.bounds.generalization_gap import GeneralizationGap as GeneralizationGap
+from equiprob.bounds.geometry import Geometry as Geometry
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
 from equiprob.equivariance import methods as methods
@@ -44,6 +45,7 @@ __all__ = [
     "Diagnostic",
     "GapForecast",
     "GeneralizationGap",
+    "Geometry",
     "InvarianceCheck",
     "InvariantLaw",
     "LocalEquivarianceError",

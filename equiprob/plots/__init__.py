@@ -6,6 +6,7 @@ from equiprob.plots.comparison import plot_comparison
 from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
 from equiprob.plots.generalization_gap import plot_gap_forecast, plot_generalization_gap
+from equiprob.plots.geometry import plot_geometry
 from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
@@ -20,6 +21,7 @@ __all__ = [
     "plot_data_error",
     "plot_gap_forecast",
     "plot_generalization_gap",
+    "plot_geometry",
     "plot_invariance_check",
     "plot_local_error",
     "plot_model_error",
