@@ -10,9 +10,9 @@ from scipy.spatial.distance import cdist
 
 import equiprob as ep
 from equiprob.bounds.dimension import NEIGHBOURS, fit_dimension
-from equiprob.bounds.row_metrics import OrbitMetric, RawMetric
 from equiprob.bounds.extremes import end_point
 from equiprob.bounds.nets import farthest_point_net, log_cover
+from equiprob.bounds.row_metrics import OrbitMetric, RawMetric
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import disc_task
 

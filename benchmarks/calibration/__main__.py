@@ -14,11 +14,12 @@ import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from benchmarks.calibration.geometry_page import write_geometry_page
 from benchmarks.calibration.page import write_page
 from benchmarks.calibration.runs import RUNS, SUITES, cells, run_cell, sources
 from benchmarks.calibration.task_page import write_task_page
 
-PAGES = {"model": write_page, "task": write_task_page}
+PAGES = {"model": write_page, "task": write_task_page, "geometry": write_geometry_page}
 
 
 def main() -> None:

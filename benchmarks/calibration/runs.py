@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import equiprob as ep
+from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
 from benchmarks.calibration.task_problems import TASK_PROBLEMS
@@ -33,6 +34,7 @@ class Cell:
 SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "model": {name: (problem, SIZES) for name, problem in PROBLEMS.items()},
     "task": TASK_PROBLEMS,
+    "geometry": GEOMETRY_PROBLEMS,
 }
 """What is simulated together and fills one page."""
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.dimension import FEWEST_ROWS, NEIGHBOURS, Dimension, fit_dimension
+from equiprob.bounds.extremes import N_LARGEST, end_point
+from equiprob.bounds.nets import log_cover
 from equiprob.bounds.row_metrics import (
     AbstractMetric,
     OrbitMetric,
@@ -23,8 +25,6 @@ from equiprob.bounds.row_metrics import (
     flattened,
     squared_distances,
 )
-from equiprob.bounds.extremes import N_LARGEST, end_point
-from equiprob.bounds.nets import log_cover
 from equiprob.bounds.slopes import row_slopes
 from equiprob.orbits.evaluate import check_inputs, ids_of_rows
 from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
