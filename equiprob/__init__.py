@@ -28,6 +28,7 @@ _WHERE = {
     "OrbitTable": "equiprob.orbits.table",
     "Output": "equiprob.orbits.output",
     "Stabilizer": "equiprob.equivariance.stabilizer",
+    "StructuralLevel": "equiprob.levels.structural_level",
     "SymmetryLevel": "equiprob.levels.symmetry_level",
     "align": "equiprob.equivariance.alignment",
     "check_action": "equiprob.transforms.check_action",

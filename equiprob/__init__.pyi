@@ -24,6 +24,7 @@ from equiprob.equivariance.stabilizer import Stabilizer as Stabilizer
 from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
 from equiprob.levels.paths import AbstractPath as AbstractPath
+from equiprob.levels.structural_level import StructuralLevel as StructuralLevel
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
 from equiprob.orbits.output import Output as Output
@@ -53,6 +54,7 @@ __all__ = [
     "OrbitTable",
     "Output",
     "Stabilizer",
+    "StructuralLevel",
     "SymmetryLevel",
     "adapters",
     "align",

@@ -11,6 +11,7 @@ from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
 from equiprob.plots.stabilizer import plot_stabilizer
+from equiprob.plots.structural_level import plot_structural_level
 from equiprob.plots.symmetry_level import plot_symmetry_level
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "plot_local_error",
     "plot_model_error",
     "plot_stabilizer",
+    "plot_structural_level",
     "plot_symmetry_level",
 ]

@@ -76,6 +76,9 @@ class Diagnostic(enum.Enum):
         "the nets have fewer centres than rows (see n_centres): at smaller radii the covering "
         "numbers go on with the dimension as their slope"
     )
+    ONE_ESTIMATOR = (
+        "the level is that of kernel ridge regression; the best one of another estimator may differ"
+    )
     EQUAL_ROWS = "rows that are equal to others, or transformed copies of them, count once"
     INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
