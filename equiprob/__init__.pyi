@@ -7,6 +7,7 @@ from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationG
 from equiprob.bounds.generalization_gap import GapForecast as GapForecast
 from equiprob.bounds.generalization_gap import GeneralizationGap as GeneralizationGap
 from equiprob.decisions import information as information
+from equiprob.bounds.geometry import Geometry as Geometry
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
 from equiprob.decisions.costs import Costs as Costs
@@ -30,6 +31,7 @@ from equiprob.levels.curve_priors import CurvePriors as CurvePriors
 from equiprob.levels.learning_curve import LearningCurve as LearningCurve
 from equiprob.levels.paths import AbstractPath as AbstractPath
 from equiprob.levels.run_learning_curve import run_learning_curve as run_learning_curve
+from equiprob.levels.structural_level import StructuralLevel as StructuralLevel
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
 from equiprob.orbits.output import Output as Output
@@ -54,6 +56,7 @@ __all__ = [
     "Diagnostic",
     "GapForecast",
     "GeneralizationGap",
+    "Geometry",
     "InvarianceCheck",
     "InvariantLaw",
     "LearningCurve",
@@ -62,6 +65,7 @@ __all__ = [
     "OrbitTable",
     "Output",
     "Stabilizer",
+    "StructuralLevel",
     "SymmetryLevel",
     "adapters",
     "align",

@@ -14,6 +14,7 @@ import numpy as np
 import equiprob as ep
 from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
+from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
 from benchmarks.calibration.task_problems import TASK_PROBLEMS
@@ -37,6 +38,7 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "task": TASK_PROBLEMS,
     "level": LEVEL_PROBLEMS,
     "decision": DECISION_PROBLEMS,
+    "geometry": GEOMETRY_PROBLEMS,
 }
 """What is simulated together and fills one page."""
 

@@ -43,7 +43,14 @@ _WHY = {
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataEquivarianceErrorResult(AbstractResult):
-    """Posterior of the data equivariance error; made by `DataEquivarianceError.fit`."""
+    """Posterior of the data equivariance error; made by `DataEquivarianceError.fit`.
+
+    Args:
+        process: The posterior of the truth at the rows, from `methods.GaussianProcess` (not saved
+            with the result).
+    """
+
+    process: Any = field(default=None, repr=False)
 
     @property
     def case(self) -> Case:
@@ -203,6 +210,7 @@ class DataEquivarianceError(AbstractEstimator):
                 **evidence.facts,
             },
             rows={"row_id": table.row_ids},
+            process=evidence.process,
         )
 
 

@@ -7,11 +7,13 @@ from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
 from equiprob.plots.decision import plot_decision, plot_information, plot_regret
 from equiprob.plots.generalization_gap import plot_gap_forecast, plot_generalization_gap
+from equiprob.plots.geometry import plot_geometry
 from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.learning_curve import plot_learning_curve, plot_optimal_level
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
 from equiprob.plots.stabilizer import plot_stabilizer
+from equiprob.plots.structural_level import plot_structural_level
 from equiprob.plots.symmetry_level import plot_symmetry_level
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "plot_gap_forecast",
     "plot_generalization_gap",
     "plot_information",
+    "plot_geometry",
     "plot_invariance_check",
     "plot_learning_curve",
     "plot_local_error",
@@ -31,5 +34,6 @@ __all__ = [
     "plot_optimal_level",
     "plot_regret",
     "plot_stabilizer",
+    "plot_structural_level",
     "plot_symmetry_level",
 ]

@@ -77,9 +77,30 @@ class Diagnostic(enum.Enum):
         "level"
     )
     ONE_CANDIDATE = "one candidate: nothing can be said of which is best"
+    LARGEST_SEEN = (
+        "indicative: diameters and slopes go by the largest seen, and a sample bounds a supremum "
+        "from below only"
+    )
+    FEWER_CENTRES = (
+        "the nets have fewer centres than rows (see n_centres): at smaller radii the covering "
+        "numbers go on with the dimension as their slope"
+    )
+    ONE_ESTIMATOR = (
+        "the level is that of kernel ridge regression; the best one of another estimator may differ"
+    )
+    EQUAL_ROWS = "rows that are equal to others, or transformed copies of them, count once"
     INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
 
+    OUTLYING_ROWS = "rows far from all others (see outlier_rows) were left out of the dimension"
+    ORBITS_SAMPLED = (
+        "orbit distances are the least over a sample of the transformations: orbits may be nearer"
+    )
+    SCALES_DISAGREE = (
+        "the dimension depends on the scale more than a boundary or curvature explains (noise, "
+        "clusters): it is the one at the smallest scale, see scale_dimension"
+    )
+    ON_A_GRID = "rows lie on a grid: the dimension is read at scales of several steps"
     RARE_FAILURES = (
         "fewer than 100 independent rows: what fails in less than about 3 of n rows may not be "
         "among them, and is not in the interval"

@@ -40,6 +40,7 @@ class Evidence:
         coords: As in `AbstractResult`.
         facts: As in `AbstractResult`.
         found: Diagnostics.
+        process: The posterior of the truth itself, where the method has one.
     """
 
     draws: dict[str, Draws]
@@ -47,6 +48,7 @@ class Evidence:
     coords: dict[str, NDArray[Any]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     found: set[Diagnostic] = field(default_factory=set)
+    process: Any = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

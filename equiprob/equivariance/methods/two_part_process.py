@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.methods.two_part_kernels import TwoPartKernels
-from equiprob.equivariance.methods.two_part_posterior import TwoPartPosterior
+from equiprob.equivariance.methods.two_part_posterior import PartDraws, TwoPartPosterior
 from equiprob.equivariance.model_error import fixed_part_of_mean
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.weights import exponential_weights
@@ -26,6 +26,47 @@ Array = NDArray[np.float64]
 
 _MOST_ROWS = 2000
 _MOST_COMPONENTS = 3
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FittedProcess:
+    """The posterior of the truth at the rows of a table.
+
+    Args:
+        table: The table.
+        parts: Given exact symmetry, and given that there is none.
+        p_symmetric: Posterior probability of exact symmetry.
+        slab: Scale of the prior of the asymmetric part's size.
+    """
+
+    table: OrbitTable
+    parts: TwoPartPosterior
+    p_symmetric: float
+    slab: float
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> PartDraws:
+        """Return draws of both parts and of the noise, exact symmetry among them."""
+        free = self.parts.draws(n_draws, self.slab, generator, symmetric=False)
+        symmetric = generator.random(n_draws) < self.p_symmetric
+        exact = self.parts.draws(int(symmetric.sum()), self.slab, generator, symmetric=True)
+        for drawn, given in zip(free, exact, strict=True):
+            drawn[symmetric] = given
+        return free
+
+    def row_weights(self, n_draws: int, seed: int) -> Draws:
+        """Return the rows' posterior weights ``(draw, row)``, those of every result on them."""
+        return _row_weights(self.table, n_draws, seed)
+
+    @property
+    def likely_kernels(self) -> tuple[Array, Array]:
+        """Kernels ``(row * k, row * k)`` of both parts, at their most probable length scales."""
+        p = self.parts.probabilities(self.slab, symmetric=False).sum(axis=1)
+        lengths: list[Array] = []
+        for part, name in enumerate(("symmetric", "asymmetric")):
+            places = [getattr(node, name) for node in self.parts.free]
+            lengths.append(self.parts.kernels[part][int(np.bincount(places, p).argmax())])
+        return lengths[0], lengths[1]
 
 
 @final
@@ -88,6 +129,7 @@ class GaussianProcess(AbstractMethod):
                 },
                 "noise_sd": float(np.sqrt(np.median(noise))),
             },
+            process=FittedProcess(table, posterior, p, self.slab),
         )
 
     def posterior(self, table: OrbitTable, case: Case) -> TwoPartPosterior:

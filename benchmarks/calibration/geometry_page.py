@@ -1,0 +1,70 @@
+"""The page on geometry: tables from the records alone."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.calibration.page import PAGE, tabulate
+
+GEOMETRY_PAGE = PAGE.with_name("calibration_geometry.md")
+
+_LEAST = 0.85
+"""Coverage that intervals of the dimension are held to on spaces without a boundary."""
+
+
+def write_geometry_page(records: list[dict[str, Any]]) -> None:
+    """Write the page."""
+    table = tabulate([r for r in records if "covered" in r])
+    runs = int(table["runs"].max())
+    versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
+
+    def part(start: str) -> str:
+        return _table(table[table["quantity"].str.startswith(start)])
+
+    GEOMETRY_PAGE.write_text(
+        "# Calibration of the geometry\n\n"
+        f"Written by `make calibrate` ({versions}, Python {platform.python_version()}; up to "
+        f"{runs} replications a cell, 1000 draws each).\n\n"
+        "A cell is the share of 90 % credible intervals that hold the truth; in brackets their "
+        "median width over the truth (the width itself for logarithms of covering numbers).\n\n"
+        "## Dimension of inputs\n\n"
+        "A torus is a box whose opposite sides are joined: no boundary, no curvature. Products of "
+        "circles are the same up to the curvature of the circles.\n\n"
+        f"{part('dimension')}\n\n{_low(table)}\n\n"
+        f"## Dimension of orbits\n\n{part('orbit_dimension')}\n\n"
+        "## Covering numbers\n\n"
+        "The logarithm of the covering number of as many fresh rows of the same law, at radii "
+        f"relative to the largest distance.\n\n{part('log_cover')}\n\n"
+        "## Diameters and slopes\n\n"
+        "The supremum, extrapolated from the largest values of a sample: indicative. What a "
+        "sample does not show (the last line) is not in the interval.\n\n"
+        f"{part('diameter')}\n\n{part('lipschitz')}\n"
+    )
+    print(GEOMETRY_PAGE.read_text())
+
+
+def _table(table: pd.DataFrame) -> str:
+    sizes = sorted(table["n"].unique())
+    several = table["quantity"].nunique() > 1
+    head = ["| |", *(["quantity |"] if several else []), *(f"n = {n} |" for n in sizes), "runs |"]
+    lines = [" ".join(head), "|---" * (len(head)) + "|"]
+    for (problem, quantity), rows in table.groupby(["problem", "quantity"], sort=False):
+        by_n = rows.set_index("n")
+        cells = [str(problem), *([str(quantity)] if several else [])]
+        cells += [
+            f"{by_n.loc[n, 0.9]:.2f} ({by_n.loc[n, 'width']:.2g})" if n in by_n.index else ""
+            for n in sizes
+        ]
+        lines.append(f"| {' | '.join(cells)} | {int(rows['runs'].max())} |")
+    return "\n".join(lines)
+
+
+def _low(table: pd.DataFrame) -> str:
+    """Name the spaces on which intervals of the dimension cover too little."""
+    part = table[table["quantity"].str.endswith("dimension") & (table[0.9] < _LEAST)]
+    cells = [f"{r['problem']} at n = {r['n']} ({r[0.9]:.2f})" for _, r in part.iterrows()]
+    return f"Below {_LEAST}: {'; '.join(cells) or 'nothing'}."
