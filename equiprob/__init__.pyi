@@ -6,8 +6,8 @@ from equiprob import transforms as transforms
 from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationGap
 from equiprob.bounds.generalization_gap import GapForecast as GapForecast
 from equiprob.bounds.generalization_gap import GeneralizationGap as GeneralizationGap
-from equiprob.decisions import information as information
 from equiprob.bounds.geometry import Geometry as Geometry
+from equiprob.decisions import information as information
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
 from equiprob.decisions.costs import Costs as Costs
@@ -49,8 +49,8 @@ __all__ = [
     "ApproximationGap",
     "Comparison",
     "Controls",
-    "CurvePriors",
     "Costs",
+    "CurvePriors",
     "DataEquivarianceError",
     "Decision",
     "Diagnostic",

@@ -1,6 +1,6 @@
 """Learning curves: known truths, what they say beyond the data, and what they refuse.
 
-Intervals of probability 0.998 miss a truth that the model allows in 1 of 500 cases; seeds are fixed.
+Intervals of probability 0.998 miss a truth that the model allows once in 500; seeds are fixed.
 """
 
 from functools import cache

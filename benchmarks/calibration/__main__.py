@@ -15,8 +15,8 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from benchmarks.calibration.decision_page import write_decision_page
-from benchmarks.calibration.level_page import write_level_page
 from benchmarks.calibration.geometry_page import write_geometry_page
+from benchmarks.calibration.level_page import write_level_page
 from benchmarks.calibration.page import write_page
 from benchmarks.calibration.runs import RUNS, SUITES, cells, run_cell, sources
 from benchmarks.calibration.task_page import write_task_page

@@ -13,8 +13,8 @@ import numpy as np
 
 import equiprob as ep
 from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
-from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
+from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
 from benchmarks.calibration.task_problems import TASK_PROBLEMS
