@@ -152,6 +152,23 @@ def test_what_the_free_predictor_lacks_travels_with_the_cost(symmetric_table, ta
         assert low <= small.symmetry_cost <= high
         assert "at most" in str(result)
         assert result.facts["best_step"] < 1.2
+        result = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(
+            free or fitted(NEAREST, small), law=HAAR
+        )
+        lower, upper = bounds(result)
+        assert lower <= small.error <= upper
+        assert ("error" in result.draws) == (n == 1500)
+    hundred = disc_task(100, amplitude=0.3, noise=0.3, seed=0)
+    alone = ep.methods.TrainedPair(symmetric=fitted(radial, hundred))
+    free_table = fitted(NEAREST, hundred)
+    below = ep.DataEquivarianceError(method=alone, n_draws=1000).fit(free_table, law=HAAR)
+    error = ep.ModelEquivarianceError(n_draws=1000).fit(free_table)
+    comparison = ep.align(error, below)
+    assert comparison.p_too_free == 0  # nothing is known from above
+    assert "data_upper" not in comparison.draws
+    gap = ep.ApproximationGap().fit(error, below)
+    assert gap.interval(0.9).loc["gap", "ci_low"] == 0
+    assert "waste_upper" not in gap.draws
     assert found == {100: True, 1500: False}
 
 

@@ -190,4 +190,6 @@ def _waste(model_error: ModelEquivarianceErrorResult, lower: Any, upper: Any) ->
     least, most = (np.maximum(saved + bound**2 / 2, 0.0) for bound in (lower, upper))
     if np.array_equal(lower, upper):
         return {"waste": least}
+    if np.isinf(most).any():
+        return {"waste_lower": least}
     return {"waste_lower": least, "waste_upper": most}

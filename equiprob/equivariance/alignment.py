@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
+
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.equivariance.joined import joined
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
@@ -98,7 +100,9 @@ def align(
         if (lower > 0).all():
             draws["ratio"] = e_f / lower
     else:
-        draws |= {"data_lower": lower, "data_upper": upper}
+        draws["data_lower"] = lower
+        if np.isfinite(upper).all():
+            draws["data_upper"] = upper
     for name, result, axis in (
         ("model_profile", model_error, "model_magnitude"),
         ("data_profile", data_error, "data_magnitude"),

@@ -33,6 +33,9 @@ _DISTORTION = 1e-3
 _ERRORS: tuple[str, ...] = ("error", "error_if_asymmetric", "lower", "upper", "profile")
 _COSTS: tuple[str, ...] = ("symmetry_cost", "symmetry_cost_lower", "symmetry_cost_upper")
 
+_WORTH_SAYING = 0.005
+"""Probability of exact symmetry from which the error without it is another than the error."""
+
 _WHY = {
     Case.HAAR: "the law of the inputs is invariant and the transformations' is the group's own",
     Case.INVARIANT: "the law of the inputs is invariant",
@@ -58,11 +61,15 @@ class DataEquivarianceErrorResult(AbstractResult):
 
     @property
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Joint draws of a lower and an upper bound on the error; None where it is withheld."""
+        """Joint draws of a lower and an upper bound on the error; None where it is withheld.
+
+        The upper one is infinite where nothing is known from above.
+        """
         if "error" in self.draws:
             return self.draws["error"], self.draws["error"]
         if "lower" in self.draws:
-            return self.draws["lower"], self.draws["upper"]
+            lower = self.draws["lower"]
+            return lower, self.draws.get("upper", np.full_like(lower, np.inf))
         return None
 
     def __str__(self) -> str:
@@ -76,10 +83,12 @@ class DataEquivarianceErrorResult(AbstractResult):
             )
         elif "lower" in self.draws:
             low = np.quantile(self.draws["lower"], 0.05)
-            high = np.quantile(self.draws["upper"], 0.95)
+            most = ""
+            if "upper" in self.draws:
+                most = f" and at most {np.quantile(self.draws['upper'], 0.95):.3g}"
             text += (
-                f"The task itself changes by at least {low:.3g} and at most {high:.3g} (root mean "
-                f"square; each bound holds with probability 95%)."
+                f"The task itself changes by at least {low:.3g}{most} (root mean square; each "
+                f"bound holds with probability 95%)."
             )
         else:
             text += "The data error is withheld: the truth at moved inputs is not identified."
@@ -98,7 +107,7 @@ class DataEquivarianceErrorResult(AbstractResult):
             )
         if self.p_symmetric is not None:
             text += f" Probability of exact symmetry: {self.p_symmetric:.2f}"
-            if "error_if_asymmetric" in self.draws:
+            if "error_if_asymmetric" in self.draws and self.p_symmetric >= _WORTH_SAYING:
                 low, high = credible_interval(self.draws["error_if_asymmetric"], 0.9)
                 text += f"; if it does not hold, the task changes by {low:.3g} to {high:.3g} (90%)"
             text += "."

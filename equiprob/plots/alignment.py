@@ -47,7 +47,7 @@ def plot_alignment(result: Alignment) -> Any:
         interval_bar(ax, float(place), result.draws[name], _BARS[name][1])
     ax.set_yticks(range(len(names)), [_BARS[n][0] for n in reversed(names)])
     ax.set_ylim(-0.7, len(names) - 0.3)
-    ax.set_xlabel(f"equivariance error ({result.units[names[0]]}, rms)")
+    ax.set_xlabel(f"equivariance error\n({result.units[names[0]]}, rms)")
     ax.set_title(BAR_NOTE, fontsize=8)
     if profiles:
         other = axes[1]

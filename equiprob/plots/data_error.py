@@ -33,11 +33,11 @@ def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
         (names, label)
         for names, label in (
             (errors, f"equivariance error of the task ({result.units['error']}, rms)"),
-            (costs, "symmetry cost (risk)"),
+            (costs, "symmetry cost\n(risk)"),
         )
         if names
     ]
-    figure, axes = new_figure(4.2 * len(panels) + 0.6, 2.6, columns=len(panels))
+    figure, axes = new_figure(4.2 * len(panels) + 0.6, 2.8, columns=len(panels))
     for ax, (names, label) in zip(np.atleast_1d(axes), panels, strict=True):
         for place, name in enumerate(reversed(names)):
             color = {"lower": ORANGE, "upper": GREY}.get(name.rsplit("_", 1)[-1], BLUE)

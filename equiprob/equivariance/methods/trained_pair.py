@@ -116,7 +116,10 @@ class TrainedPair(AbstractMethod):
         if any(is_trained_on(each, means, noise) for each in (table, symmetric)):
             found.add(Diagnostic.TRAINED_ON_ROWS)
         if case is Case.HAAR:
-            draws["error"] = np.sqrt(2 * cost)
+            lacks = Diagnostic.PAIR_LACKS in found
+            draws["lower" if lacks else "error"] = np.sqrt(2 * cost)
+            if lacks and "symmetry_cost_upper" in draws:
+                draws["upper"] = np.sqrt(2 * draws["symmetry_cost_upper"])
         facts = {
             "risk_symmetric": float(constrained.mean()),
             "risk_unconstrained": float(free.mean()),
