@@ -54,6 +54,7 @@ def plot_controls(controls: Controls) -> Any:
         if ax is not panels[0]:
             ax.set_yticklabels([])
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
+        ax.locator_params(axis="x", nbins=4)
         unit = next(r.units.get(name, "") for r in results.values() if name in r.draws)
         ax.set_xlabel(with_unit(name.replace("_", " "), unit))
     figure.supxlabel(BAR_NOTE, fontsize=8)

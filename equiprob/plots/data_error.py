@@ -32,7 +32,7 @@ def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
     panels = [
         (names, label)
         for names, label in (
-            (errors, f"equivariance error of the task ({result.units['error']}, rms)"),
+            (errors, f"equivariance error of the task\n({result.units['error']}, rms)"),
             (costs, "symmetry cost\n(risk)"),
         )
         if names
