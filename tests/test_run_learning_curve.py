@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 import equiprob as ep
+from equiprob.levels.curve_runs import read_runs
 from equiprob.testing import disc_task
 from tests.refusals import refuses
 
@@ -26,8 +27,9 @@ def test_each_run_is_a_row_that_a_learning_curve_takes():
     assert len(runs) == 8
     assert set(runs["candidate"]) == {"linear", "nearest"}
     assert (runs[["risk", "risk_se", "error"]] > 0).all(axis=None)
-    result = ep.LearningCurve(num_warmup=50, num_samples=50).fit(runs)
-    assert result.candidates == ["linear", "nearest"]
+    checked = read_runs(runs)
+    assert checked.candidates == ("linear", "nearest")
+    assert checked.has_levels
 
 
 def test_candidates_see_the_same_nested_rows():
