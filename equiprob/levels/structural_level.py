@@ -149,8 +149,8 @@ class StructuralLevel(AbstractEstimator):
     """Find the symmetry level of least expected risk at n rows, from data alone.
 
     Args:
-        n: Numbers of training rows, at least 10; an eighth to eight times those of the data when left
-            out.
+        n: Numbers of training rows, at least 10; an eighth to eight times those of the data when
+            left out.
         bound: The transport bound of the certificate, `StructuralLevelResult.sufficient_n`: state
             what you promise of the class, ``predictors=ep.bounds.PredictorClass(lipschitz=...)``
             and ``loss=ep.bounds.SquaredError(largest_residual=...)``.
