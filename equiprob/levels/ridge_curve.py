@@ -28,6 +28,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.equivariance.methods.two_part_posterior import threads_for
+
 Array = NDArray[np.float64]
 
 _STEPS = 64
@@ -90,8 +92,9 @@ class Spectrum:
                 the inputs, too, and say how large a function is on the others.
         """
         n_draws, n, _ = functions.shape
-        values, vectors = np.linalg.eigh(kernel / n)
-        coefficients = functions.reshape(n_draws, -1) @ vectors / np.sqrt(n)
+        with threads_for(len(kernel)):
+            values, vectors = np.linalg.eigh(kernel / n)
+            coefficients = functions.reshape(n_draws, -1) @ vectors / np.sqrt(n)
         sizes = (functions**2).sum(axis=2)
         here, everywhere = sizes.mean(axis=1), (weights * sizes).sum(axis=1)
         scale = np.divide(everywhere, here, out=np.ones(n_draws), where=here > 0)

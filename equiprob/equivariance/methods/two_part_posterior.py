@@ -113,7 +113,7 @@ class TwoPartPosterior:
             ratio = float(_RATIOS[r])
             return Node(i, j, ratio, *_evidence(one[i] + ratio**2 * other[j], y.ravel()))
 
-        with _threads(y.size):
+        with threads_for(y.size):
             symmetric = [Node(i, -1, 0.0, *_evidence(k, y.ravel())) for i, k in enumerate(one)]
             visited = _visited(free, (len(one), len(other), len(_RATIOS)))
         return cls(y, lengths, (one, other), symmetric, visited)
@@ -158,7 +158,7 @@ class TwoPartPosterior:
         place = generator.choice(len(p), n_draws, p=p / p.sum())
         noise, parts = np.empty(n_draws), np.zeros((2, n_draws, self.y.size))
         root = lru_cache(maxsize=4)(lambda part, i: _root(self.kernels[part][i]))
-        with _threads(self.y.size):
+        with threads_for(self.y.size):
             for chosen in np.unique(place):
                 here = np.flatnonzero(place == chosen)
                 node, j = nodes[chosen // len(_NOISES)], chosen % len(_NOISES)
@@ -218,8 +218,8 @@ def _neighbours(place: Place, shape: Place) -> list[Place]:
     return [p for p in moved if all(0 <= i < n for i, n in zip(p, shape, strict=True))]
 
 
-def _threads(size: int) -> Any:
-    """Return a context in which small matrices keep to one thread."""
+def threads_for(size: int) -> Any:
+    """Return a context in which matrices of a size keep to one thread, unless they are large."""
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1 if size <= _ONE_THREAD else None, user_api="blas")

@@ -1,0 +1,188 @@
+"""StructuralLevel: the formula against simulated ridge regression, coverage, certificate."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+import equiprob as ep
+from equiprob.levels.ridge_curve import Spectrum, amplitudes, best_ridge
+from equiprob.testing import disc_task, field_task
+
+mpl.use("Agg")
+HAAR = ep.InvariantLaw()
+LENGTH = 0.8
+CLASS = ep.bounds.Transport(
+    predictors=ep.bounds.PredictorClass(lipschitz=4.0, output_range=4.0),
+    loss=ep.bounds.SquaredError(largest_residual=4.0),
+)
+
+
+def data_error(task, n_draws=500, **options):
+    table = ep.evaluate_orbits(
+        task.f_star, task.x, task.transform, y=task.y, n_transforms=2, backend="python"
+    )
+    method = ep.methods.GaussianProcess(**options)
+    return ep.DataEquivarianceError(method=method, n_draws=n_draws).fit(table, law=HAAR)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    error = data_error(disc_task(100, amplitude=0.5, noise=0.3, seed=1))
+    return ep.StructuralLevel(n_draws=500, bound=CLASS).fit(error)
+
+
+def parts(one, other, elements=12):
+    """Kernels of the symmetric and the asymmetric part between two sets of points of the plane."""
+    symmetric = np.zeros((len(one), len(other)))
+    for angle in 2 * np.pi * np.arange(elements) / elements:
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        apart = ((one[:, None] - other @ turn.T) ** 2).sum(axis=2)
+        symmetric += np.exp(-apart / (2 * LENGTH**2)) / elements
+    whole = np.exp(-((one[:, None] - other) ** 2).sum(axis=2) / (2 * LENGTH**2))
+    return symmetric, whole - symmetric
+
+
+def simulated(task, n, taus, ridges, runs):
+    """Excess risk and squared equivariance error of ridge regression on fresh samples."""
+    test = disc_task(300, amplitude=task.amplitude, seed=99)
+    risk, level = np.zeros((2, len(taus), len(ridges)))
+    for seed in range(runs):
+        train = disc_task(n, amplitude=task.amplitude, noise=task.noise, seed=1000 + seed)
+        (s, p), (s_test, p_test) = parts(train.x, train.x), parts(test.x, train.x)
+        for i, tau in enumerate(taus):
+            values, vectors = np.linalg.eigh(s + 1 + tau * p)
+            weights = vectors @ ((vectors.T @ train.y)[:, None] / (values[:, None] + ridges))
+            asymmetric = tau * p_test @ weights
+            found = (s_test + 1) @ weights + asymmetric - test.f_star(test.x)[:, None]
+            risk[i] += (found**2).mean(axis=0) / runs
+            level[i] += 2 * (asymmetric**2).mean(axis=0) / runs
+    return risk, level
+
+
+def formula(task, n):
+    """The same from the spectrum of many rows."""
+    rows = disc_task(250, amplitude=task.amplitude, seed=7).x
+    symmetric, asymmetric = parts(rows, rows)
+    even = 2 * (rows**2).sum(axis=1) - 1
+    odd = task.amplitude * rows[:, 0]
+    same = np.full((1, 250), 1 / 250)
+    spectra = (
+        Spectrum.of(kernel, part[None, :, None], same)
+        for kernel, part in ((symmetric + 1, even), (asymmetric, odd))
+    )
+    return best_ridge(*spectra, np.array([task.noise**2]), n, 1)
+
+
+@pytest.mark.parametrize(("amplitude", "n"), [(0.5, 60), (0.15, 60)])
+def test_the_formula_is_the_risk_of_simulated_ridge_regression(amplitude, n):
+    task = disc_task(10, amplitude=amplitude, noise=0.4)
+    found = formula(task, n)
+    taus = np.array([0.0, 0.02, 0.06, 0.2, 0.6, 2.0])
+    with threadpool_limits(1, user_api="blas"):
+        risk, level = simulated(task, n, taus, np.geomspace(1e-3, 30, 25), runs=30)
+    ridge = risk.argmin(axis=1)
+    least, size = (values[np.arange(len(taus)), ridge] for values in (risk, level))
+    # Thirty samples know the risk to 7 %, and the formula is good to 6 %.
+    grid = amplitudes()
+    at = np.interp(np.log(taus[1:]), np.log(grid[1:]), found.excess_at[0, 1:])
+    assert np.allclose(at, least[1:], rtol=0.25)
+    assert found.excess_at[0, 0] == pytest.approx(least[0], rel=0.3)
+    assert found.excess[0] == pytest.approx(least.min(), rel=0.2)
+    reached = np.interp(np.log(taus[1:]), np.log(grid[1:]), found.level_at[0, 1:])
+    assert np.allclose(reached, np.sqrt(size[1:]), rtol=0.15)
+    assert found.level_at[0, 0] == 0
+    # Power: at another number of rows the formula is another one.
+    assert abs(formula(task, 2 * n).excess[0] / least.min() - 1) > 0.2
+
+
+def test_the_more_rows_the_nearer_to_the_task():
+    levels = [formula(disc_task(10, amplitude=0.3, noise=0.5), n).level[0] for n in (20, 80, 2000)]
+    assert levels == sorted(levels)
+    assert levels[-1] == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
+    exact = formula(disc_task(10, amplitude=0.0, noise=0.5), 50)
+    assert exact.tau[0] == exact.level[0] == 0
+
+
+def test_intervals_hold_the_optimum():
+    """Against the optimum of the true task; the kernels are those of the fit."""
+    inside = shifted = runs = 0
+    for seed in range(5):
+        for amplitude in (0.0, 0.8):
+            task = disc_task(60, amplitude=amplitude, noise=0.3, seed=seed)
+            result = ep.StructuralLevel(n_draws=500, n=[60]).fit(data_error(task))
+            level = result.draws["level"][:, 0]
+            low, high = np.quantile(level, [0.05, 0.95])
+            truth = formula(task, 60).level[0]
+            inside += low - 1e-9 <= truth <= high + 1e-9
+            shifted += low + 0.4 <= truth <= high + 0.4
+            runs += 1
+    # At a true coverage of 0.8 fewer than 4 of 10 happens with probability 9e-4.
+    assert inside >= 4
+    assert shifted < 4  # power
+
+
+def test_exact_symmetry_is_best_where_it_is_probable():
+    error = data_error(disc_task(100, amplitude=0.0, noise=0.3, seed=2))
+    result = ep.StructuralLevel(n_draws=500, n=[50, 200]).fit(error)
+    assert result.p_exact(50) >= error.p_symmetric - 0.1
+    assert (result.draws["level"][result.draws["tau"] == 0] == 0).all()
+    with pytest.raises(ValueError, match="one of 50, 200"):
+        result.p_exact(77)
+
+
+def test_vector_outputs():
+    task = field_task(60, amplitude=0.5, noise=0.2, seed=0)
+    result = ep.StructuralLevel(n_draws=300).fit(data_error(task, n_draws=300))
+    low, high = result.interval(0.999).loc["data_error"]
+    assert low < task.error < high
+    assert np.median(result.draws["level"][:, -1]) == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_certificate_is_the_inequality_it_says(fitted):
+    draws = fitted.sufficient_n(0.7, 0.0)
+    assert np.isfinite(draws).mean() > 0.5
+    assert draws.min() > 100
+    again = fitted.certificate
+    squared = again.squared_error
+    approximation = np.maximum(1 - 0.7 / again.largest, 0) ** 2 * squared / 2
+    finite = np.isfinite(draws)
+    predictors = ep.bounds.PredictorClass(lipschitz=4.0, output_range=4.0, defect=0.7)
+    bound = ep.bounds.Transport(predictors=predictors, loss=CLASS.loss)
+    gap = ep.GeneralizationGap(bound=bound, n_draws=500).fit(again.table)
+    i = int(np.flatnonzero(finite)[0])
+    for factor, enough in ((1.001, True), (0.9, False)):
+        cost = gap.forecast(draws[i] * factor).draws["expected_bound"][i, 0]
+        assert (approximation[i] + cost < squared[i] / 2) == enough
+    # The nearer the other level is to the task's, the less there is to win.
+    assert (fitted.sufficient_n(0.7, 0.1) >= draws).all()
+
+
+def test_what_it_cannot_do_is_refused(fitted):
+    with pytest.raises(ValueError, match="below level"):
+        fitted.sufficient_n(0.1, 0.2)
+    with pytest.raises(ValueError, match="at least 10"):
+        ep.StructuralLevel(n=[5])
+    with pytest.raises(TypeError, match="Transport"):
+        ep.StructuralLevel(bound=ep.bounds.Holdout())  # pyright: ignore[reportArgumentType]
+    task = disc_task(60)
+    table = ep.evaluate_orbits(task.f_star, task.x, task.transform, y=task.y, backend="python")
+    oracle = ep.methods.Oracle(f_star=task.f_star, backend="python")
+    other = ep.DataEquivarianceError(method=oracle, n_draws=100).fit(table, law=HAAR)
+    with pytest.raises(ValueError, match="GaussianProcess"):
+        ep.StructuralLevel().fit(other)
+
+
+def test_results_are_saved_and_drawn(fitted, tmp_path):
+    import matplotlib.pyplot as plt
+
+    fitted.save(tmp_path / "r.nc")
+    again = ep.load(tmp_path / "r.nc")
+    assert str(again) == str(fitted)
+    with pytest.raises(ValueError, match="loaded from a file"):
+        again.sufficient_n(0.7, 0.0)
+    assert not fitted.summary().index.str.startswith("risk[").any()
+    figure = fitted.plot()
+    assert figure.axes[0].get_xlabel() == "training rows (dotted: the data's)"
+    assert "output units" in figure.axes[0].get_ylabel()
+    plt.close(figure)
