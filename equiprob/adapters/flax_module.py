@@ -18,7 +18,7 @@ class FlaxPredictor:
 
     def __call__(self, x: Any) -> Any:
         """Return outputs for a batch of rows (traceable)."""
-        from flax import nnx
+        from flax import nnx  # pyright: ignore[reportMissingImports] - an optional extra
 
         return nnx.merge(self.graph, self.state)(x)
 
