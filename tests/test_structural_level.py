@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import equiprob as ep
-from equiprob.levels.ridge_curve import Spectrum, amplitudes, best_ridge
+from equiprob.levels.ridge_curve import Spectrum, best_ridge
 from equiprob.testing import disc_task, field_task
 
 mpl.use("Agg")
@@ -74,7 +74,7 @@ def formula(task, n):
     return best_ridge(*spectra, np.array([task.noise**2]), n, 1)
 
 
-@pytest.mark.parametrize(("amplitude", "n"), [(0.5, 60), (0.15, 60)])
+@pytest.mark.parametrize(("amplitude", "n"), [(0.5, 60), (0.3, 100)])
 def test_the_formula_is_the_risk_of_simulated_ridge_regression(amplitude, n):
     task = disc_task(10, amplitude=amplitude, noise=0.4)
     found = formula(task, n)
@@ -83,15 +83,12 @@ def test_the_formula_is_the_risk_of_simulated_ridge_regression(amplitude, n):
         risk, level = simulated(task, n, taus, np.geomspace(1e-3, 30, 25), runs=30)
     ridge = risk.argmin(axis=1)
     least, size = (values[np.arange(len(taus)), ridge] for values in (risk, level))
-    # Thirty samples know the risk to 7 %, and the formula is good to 6 %.
-    grid = amplitudes()
-    at = np.interp(np.log(taus[1:]), np.log(grid[1:]), found.excess_at[0, 1:])
-    assert np.allclose(at, least[1:], rtol=0.25)
-    assert found.excess_at[0, 0] == pytest.approx(least[0], rel=0.3)
+    # Thirty samples know the risk to 7 %, and the formula is good to 6 % (20 % at no asymmetry).
     assert found.excess[0] == pytest.approx(least.min(), rel=0.2)
-    reached = np.interp(np.log(taus[1:]), np.log(grid[1:]), found.level_at[0, 1:])
-    assert np.allclose(reached, np.sqrt(size[1:]), rtol=0.15)
-    assert found.level_at[0, 0] == 0
+    assert found.excess_at[0, -1] == pytest.approx(least[0], rel=0.3)
+    assert found.level[0] == pytest.approx(np.sqrt(size[least.argmin()]), rel=0.2)
+    assert found.level_at[0, -1] == size[0] == 0
+    assert found.excess_at[0].min() == pytest.approx(found.excess[0], rel=0.05)
     # Power: at another number of rows the formula is another one.
     assert abs(formula(task, 2 * n).excess[0] / least.min() - 1) > 0.2
 
@@ -185,4 +182,5 @@ def test_results_are_saved_and_drawn(fitted, tmp_path):
     figure = fitted.plot()
     assert figure.axes[0].get_xlabel() == "training rows (dotted: the data's)"
     assert "output units" in figure.axes[0].get_ylabel()
+    assert figure.axes[1].get_ylabel() == "expected excess risk"
     plt.close(figure)

@@ -34,11 +34,12 @@ Array = NDArray[np.float64]
 
 _STEPS = 64
 _RIDGES = np.geomspace(1e-6, 1e2, _STEPS)
-"""Effective ridges, for kernels of variance 1; the amplitude tau is a ratio of two of them."""
+"""Effective ridges, for kernels of variance 1."""
 
-_EVERY = 2
-_TAU_STEPS = np.arange(-28, 9, _EVERY)
-"""Amplitudes looked at, in steps of the ridges, from 3e-4 to 10."""
+RIDGES = np.append(_RIDGES[::2], np.inf)
+"""Ridges of the asymmetric part of which `Optimum` holds curves; infinite: exact symmetry."""
+
+_LEAST_TAU, _MOST_TAU = 3e-4, 10.0
 
 _AT_ONCE = 256
 
@@ -51,8 +52,9 @@ class Optimum(NamedTuple):
             exact symmetry is best.
         level: Its equivariance error, ``(draw,)``.
         excess: Its expected excess risk, ``(draw,)``.
-        excess_at: The excess risk at each of `amplitudes`, the ridge optimal, ``(draw, tau)``.
-        level_at: And the equivariance error, ``(draw, tau)``.
+        excess_at: The excess risk at each of `RIDGES` of the asymmetric part, that of the symmetric
+            one at its best, ``(draw, ridge)``.
+        level_at: And the equivariance error, ``(draw, ridge)``.
     """
 
     tau: Array
@@ -60,12 +62,6 @@ class Optimum(NamedTuple):
     excess: Array
     excess_at: Array
     level_at: Array
-
-
-def amplitudes() -> Array:
-    """Return the amplitudes of which `Optimum` holds curves, ``(tau,)``, the first of them 0."""
-    step = np.log(_RIDGES[1] / _RIDGES[0])
-    return np.concatenate([[0.0], np.exp(step * _TAU_STEPS)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,35 +148,25 @@ def best_ridge(
         k: Output components.
     """
     one, other = _Learned.of(symmetric, n, k), _Learned.of(asymmetric, n, k).with_nothing()
-    # At amplitude tau the place among the ridges of one part is that of the other, tau steps off.
-    places = np.arange(_STEPS)[:, None]
-    partner = places - _TAU_STEPS
-    inside = (partner >= 0) & (partner < _STEPS)
-    partner = np.column_stack([np.full(_STEPS, _STEPS), np.where(inside, partner, 0)])
-    allowed = np.column_stack([np.ones(_STEPS, dtype=bool), inside])
-    steps = places - np.arange(_STEPS + 1)
-    searched = (steps >= _TAU_STEPS[0]) & (steps <= _TAU_STEPS[-1])
-    searched[:, _STEPS] = True
+    tau = _RIDGES[:, None] / np.append(_RIDGES, np.inf)
     total = one.gamma[:, None] + other.gamma
-    possible = searched & (one.used[:, None] + other.used < 1) & (total < 1)
+    possible = (one.used[:, None] + other.used < 1) & (total < 1)
     scale = np.where(possible, 1 / np.where(possible, 1 - total, 1.0), np.inf)
+    searched = np.where((tau == 0) | (tau >= _LEAST_TAU) & (tau <= _MOST_TAU), 1.0, np.inf)
+    # Below the smallest ridge that there can be, curves stay where they are.
+    shown = np.append(np.arange(0, _STEPS, 2), _STEPS)
+    shown = np.maximum(shown, np.flatnonzero(possible.any(axis=0))[0])
     parts = []
     for start in range(0, len(noise), _AT_ONCE):
         here = slice(start, start + _AT_ONCE)
         risk = one.lost[here, :, None] + other.lost[here, None, :] + noise[here, None, None]
         risk = risk * scale
-        flat = risk.reshape(len(risk), -1).argmin(axis=1)
         rows = np.arange(len(risk))
-        i, j = np.unravel_index(flat, risk.shape[1:])
-        least = risk[rows, i, j]
-        level = np.sqrt(2 * (other.kept[here][rows, j] + other.gamma[j] * least))
-        tau = np.where(j < _STEPS, _RIDGES[i] / np.append(_RIDGES, np.inf)[j], 0.0)
-        at = np.where(allowed, risk[:, places, partner], np.inf)
-        best = at.argmin(axis=1)
-        least_at = np.take_along_axis(at, best[:, None], axis=1)[:, 0]
-        chosen = np.take_along_axis(np.broadcast_to(partner, at.shape), best[:, None], axis=1)[:, 0]
-        kept = np.take_along_axis(other.kept[here], chosen, axis=1)
-        level_at = np.sqrt(2 * (kept + other.gamma[chosen] * least_at))
-        noises = noise[here, None]
-        parts.append((tau, level, least - noise[here], least_at - noises, level_at))
+        best = (risk * searched).reshape(len(risk), -1).argmin(axis=1)
+        i, j = np.unravel_index(best, risk.shape[1:])
+        least, least_at = risk[rows, i, j], risk[:, :, shown].min(axis=1)
+        level = 2 * (other.kept[here][rows, j] + other.gamma[j] * least)
+        level_at = 2 * (other.kept[here][:, shown] + other.gamma[shown] * least_at)
+        excess_at = least_at - noise[here, None]
+        parts.append((tau[i, j], np.sqrt(level), least - noise[here], excess_at, np.sqrt(level_at)))
     return Optimum(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from equiprob.bounds.generalization_gap import GeneralizationGap
 from equiprob.bounds.transport import Transport
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
-from equiprob.levels.ridge_curve import Spectrum, amplitudes, best_ridge
+from equiprob.levels.ridge_curve import RIDGES, Spectrum, best_ridge
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 
@@ -39,7 +39,7 @@ _UNITS = {
     "tau": "ratio of amplitudes",
     "excess_risk": "risk",
     "risk": "risk",
-    "level_at_tau": "output units",
+    "level_at_ridge": "output units",
     "data_error": "output units",
 }
 
@@ -48,8 +48,8 @@ _DIMS: dict[str, tuple[str, ...]] = {
     "level": ("n",),
     "tau": ("n",),
     "excess_risk": ("n",),
-    "risk": ("amplitude", "n"),
-    "level_at_tau": ("amplitude", "n"),
+    "risk": ("asymmetric_ridge", "n"),
+    "level_at_ridge": ("asymmetric_ridge", "n"),
 }
 
 
@@ -113,9 +113,9 @@ class StructuralLevelResult(AbstractResult):
         return int(places[0])
 
     def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
-        """Return the table of `AbstractResult.summary`, without the curves over tau."""
+        """Return the table of `AbstractResult.summary`, without the curves over ridges."""
         table = super().summary(ci_prob, ci_kind)
-        return table[~table.index.str.startswith(("risk[", "level_at_tau["))]
+        return table[~table.index.str.startswith(("risk[", "level_at_ridge["))]
 
     def __str__(self) -> str:
         """Say what was found."""
@@ -193,9 +193,9 @@ class StructuralLevel(AbstractEstimator):
 
         Returns:
             Draws of ``level``, the equivariance error of the model of least expected risk, ``tau``,
-            its amplitude, and ``excess_risk`` ``(draw, n)``; of ``risk`` and ``level_at_tau``
-            ``(draw, amplitude, n)``, the excess risk and the equivariance error at other
-            amplitudes; and of ``data_error`` over the rows.
+            its amplitude, and ``excess_risk`` ``(draw, n)``; of ``risk`` and ``level_at_ridge``
+            ``(draw, asymmetric_ridge, n)``, the excess risk and the equivariance error where the
+            asymmetric part has another effective ridge; and of ``data_error`` over the rows.
 
         Raises:
             ValueError: If the data error is not from a Gaussian process, or was loaded from a file.
@@ -226,10 +226,10 @@ class StructuralLevel(AbstractEstimator):
                 "excess_risk": np.stack([b.excess for b in best], axis=1),
                 "data_error": np.sqrt(squared_error),
                 "risk": np.stack([b.excess_at for b in best], axis=2),
-                "level_at_tau": np.stack([b.level_at for b in best], axis=2),
+                "level_at_ridge": np.stack([b.level_at for b in best], axis=2),
             },
             dims=_DIMS,
-            coords={"n": n, "amplitude": amplitudes()},
+            coords={"n": n, "asymmetric_ridge": RIDGES},
             units=_UNITS,
             diagnostics=worst_first(set(data_error.diagnostics) | {Diagnostic.ONE_ESTIMATOR}),
             facts={
