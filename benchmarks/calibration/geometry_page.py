@@ -42,7 +42,12 @@ def write_geometry_page(records: list[dict[str, Any]]) -> None:
         "## Diameters and slopes\n\n"
         "The supremum, extrapolated from the largest values of a sample: indicative. What a "
         "sample does not show (the last line) is not in the interval.\n\n"
-        f"{part('diameter')}\n\n{part('lipschitz')}\n"
+        f"{part('diameter')}\n\n{part('lipschitz')}\n\n"
+        "## The structural level\n\n"
+        "The model error of the kernel ridge regression of least risk at half as many, as many and "
+        "twice as many rows as were seen, found by brute force over 40 fresh data sets. Half of "
+        "the tasks on the disc are exactly symmetric; the others have an amplitude with a "
+        f"half-normal law of scale 1/2.\n\n{part('level')}\n\n{_all_levels(table)}\n"
     )
     print(GEOMETRY_PAGE.read_text())
 
@@ -61,6 +66,13 @@ def _table(table: pd.DataFrame) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} | {int(rows['runs'].max())} |")
     return "\n".join(lines)
+
+
+def _all_levels(table: pd.DataFrame) -> str:
+    """Say how often the intervals of the level hold the optimum, over all tasks."""
+    part = table[table["quantity"].str.startswith("level")]
+    share = float((part[0.9] * part["runs"]).sum() / max(part["runs"].sum(), 1))
+    return f"Over all tasks and numbers of rows, {share:.1%} of the intervals hold the optimum."
 
 
 def _low(table: pd.DataFrame) -> str:

@@ -17,6 +17,7 @@ from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
+from benchmarks.calibration.structural_problems import STRUCTURAL_PROBLEMS
 from benchmarks.calibration.task_problems import TASK_PROBLEMS
 
 RUNS = Path("calibration-runs")
@@ -38,7 +39,7 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "task": TASK_PROBLEMS,
     "level": LEVEL_PROBLEMS,
     "decision": DECISION_PROBLEMS,
-    "geometry": GEOMETRY_PROBLEMS,
+    "geometry": {**GEOMETRY_PROBLEMS, **STRUCTURAL_PROBLEMS},
 }
 """What is simulated together and fills one page."""
 

@@ -59,14 +59,18 @@ class FittedProcess:
         return _row_weights(self.table, n_draws, seed)
 
     @property
+    def likely_places(self) -> tuple[int, int]:
+        """Places of both parts' most probable length scales among those of `parts`."""
+        p = self.parts.probabilities(self.slab, symmetric=False).sum(axis=1)
+        symmetric = np.bincount([node.symmetric for node in self.parts.free], p).argmax()
+        asymmetric = np.bincount([node.asymmetric for node in self.parts.free], p).argmax()
+        return int(symmetric), int(asymmetric)
+
+    @property
     def likely_kernels(self) -> tuple[Array, Array]:
         """Kernels ``(row * k, row * k)`` of both parts, at their most probable length scales."""
-        p = self.parts.probabilities(self.slab, symmetric=False).sum(axis=1)
-        lengths: list[Array] = []
-        for part, name in enumerate(("symmetric", "asymmetric")):
-            places = [getattr(node, name) for node in self.parts.free]
-            lengths.append(self.parts.kernels[part][int(np.bincount(places, p).argmax())])
-        return lengths[0], lengths[1]
+        symmetric, asymmetric = self.likely_places
+        return self.parts.kernels[0][symmetric], self.parts.kernels[1][asymmetric]
 
 
 @final
