@@ -277,6 +277,7 @@ def test_a_curve_is_decided_at_a_horizon_and_says_which():
     default = ep.decide(curves)
     assert default.facts["horizon"] == 1000
     assert Diagnostic.HORIZON_LARGEST in default.diagnostics
+    assert "at n = 1000, the largest observed, as no horizon was stated" in default.verdict
     far = ep.decide(curves, horizon=10_000)
     assert Diagnostic.HORIZON_LARGEST not in far.diagnostics
     assert "at n = 10000, a forecast: runs reach n = 1000" in far.verdict

@@ -147,16 +147,15 @@ def _overconfident(recommended: pd.DataFrame) -> str:
 
 def _rules(scores: pd.DataFrame) -> str:
     """Compare the regret of the verdict with that of the lowest mean of the data."""
-    curves = scores["problem"].str.startswith(_CURVES)
     verdict = scores[scores["quantity"] == "expected_regret"]
     lowest = scores[scores["quantity"] == "regret of the lowest mean"]
-    apart = verdict["truth"].to_numpy() - lowest["truth"].to_numpy()
-    largest = np.abs(apart[~curves[verdict.index].to_numpy()]).max()
-    ours, theirs = verdict[curves]["truth"].mean(), lowest[curves]["truth"].mean()
+    curves = verdict["problem"].str.startswith(_CURVES).to_numpy()
+    ours, theirs = verdict["truth"].to_numpy(), lowest["truth"].to_numpy()
+    largest = np.abs(ours - theirs)[~curves].max()
     return (
         "Compared on the same rows and without costs, the recommended candidate is the one of the "
         "lowest mean test risk: there is no better estimate (largest difference of the two regrets "
         f"{largest:.1g}). Of learning curves the lowest mean at the largest number of rows is "
-        f"another rule: its mean regret at the horizon is {theirs:.4f}, that of the verdict "
-        f"{ours:.4f}."
+        f"another rule: its mean regret at the horizon is {theirs[curves].mean():.4f}, that of the "
+        f"verdict {ours[curves].mean():.4f}."
     )

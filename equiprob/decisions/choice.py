@@ -96,8 +96,8 @@ class Choice:
             ``(candidate, 3)``; rows add up to 1.
         """
         above = self.loss - self.loss[:, [reference]]
-        worse, better = (above > self.rope).mean(axis=0), (above < -self.rope).mean(axis=0)
-        return np.stack([worse, 1 - worse - better, better], axis=1)
+        worse, better = above > self.rope, above < -self.rope
+        return np.stack([worse, ~(worse | better), better], axis=2).mean(axis=0)
 
     def verdict(self, words: str, where: str, advice: str = "") -> str:
         """Say which candidate to take, how sure that is, and which loss that minimizes.

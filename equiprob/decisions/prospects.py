@@ -41,7 +41,7 @@ class Curve(Protocol):
         """What to know of the fit."""
         ...
 
-    def risk(self, n: Any, predictive: bool = False, n_seeds: int = 1) -> pd.DataFrame:
+    def risk(self, n: float, *, predictive: bool = False, n_seeds: int = 1) -> pd.DataFrame:
         """Return joint draws of the risk at `n`, a column for each candidate.
 
         Args:
@@ -201,21 +201,23 @@ class Prospect:
             ValueError: If the horizon is no positive number.
         """
         found, largest = set(curve.diagnostics), float(np.max(curve.n_observed))
+        note = ""
         if horizon is None:
-            horizon = largest
+            horizon, note = largest, ", the largest observed, as no horizon was stated"
             found.add(Diagnostic.HORIZON_LARGEST)
         if not np.isfinite(horizon) or horizon <= 0:
             raise ValueError(f"horizon must be a number of training rows, got {horizon}")
         table = curve.risk(horizon)
         draws = table.to_numpy(dtype=np.float64)
-        beyond = f", a forecast: runs reach n = {largest:g}" if horizon > largest else ""
+        if horizon > largest:
+            note = f", a forecast: runs reach n = {largest:g}"
         reason = "a decision on learning curves takes information.Run(...)"
         return cls(
             candidates=[str(name) for name in table.columns],
             risk=draws,
             expected=draws,
             words="expected risk of a training run",
-            where=f"at n = {horizon:g}{beyond}",
+            where=f"at n = {horizon:g}{note}",
             found=found,
             reasons=dict.fromkeys(("rows", "seeds", "transformations"), reason),
             curve=curve,
