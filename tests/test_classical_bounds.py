@@ -10,6 +10,7 @@ from equiprob.posterior.diagnostics import Diagnostic
 
 B = ep.bounds
 UNIT = B.BoundedLoss(range=1.0, slope=1.0)
+LOSS = B.SquaredError(largest_residual=1.0)
 FLIPS = ep.transforms.sign_flips(2, acts_on="vectors")
 
 
@@ -134,8 +135,8 @@ def test_geometry_of_the_rows_serves_both_bounds():
     results = {
         name: fit(orbits, bound, geometry=geometry)
         for name, bound in (
-            ("covering", B.Covering(loss=UNIT)),
-            ("transport", B.Transport(loss=UNIT, targets="joint", n_splits=4)),
+            ("covering", B.Covering(loss=LOSS)),
+            ("transport", B.Transport(loss=LOSS, targets="joint", n_splits=4)),
         )
     }
     assert all(Diagnostic.CONSTANT_SEEN in result.diagnostics for result in results.values())
@@ -164,9 +165,6 @@ def gaussian(x, other):
 
 def quadratic_features(x):
     return np.column_stack([np.ones(len(x)), x, x**2, x[:, :1] * x[:, 1:]])
-
-
-LOSS = B.SquaredError(largest_residual=1.0)
 
 
 def test_traces_are_those_of_the_symmetrized_gram_matrix():
