@@ -10,6 +10,7 @@ from equiprob.posterior.diagnostics import Diagnostic
 
 B = ep.bounds
 UNIT = B.BoundedLoss(range=1.0, slope=1.0)
+LOSS = B.SquaredError(largest_residual=1.0)
 FLIPS = ep.transforms.sign_flips(2, acts_on="vectors")
 
 
@@ -126,6 +127,24 @@ def test_covering_takes_slopes_of_the_geometry_and_says_so():
         fit(orbits, B.Covering(predictors=B.PredictorClass(), loss=UNIT), geometry=Covers(100))
 
 
+def test_geometry_of_the_rows_serves_both_bounds():
+    x = rows(120)
+    model = lambda b: 0.2 * b[:, 0] ** 2  # noqa: E731
+    geometry = ep.Geometry(n_draws=100).fit(x, FLIPS, predict=model)
+    orbits = table(x, predict=model, y=model(x) + 0.1)
+    results = {
+        name: fit(orbits, bound, geometry=geometry)
+        for name, bound in (
+            ("covering", B.Covering(loss=LOSS)),
+            ("transport", B.Transport(loss=LOSS, targets="joint", n_splits=4)),
+        )
+    }
+    assert all(Diagnostic.CONSTANT_SEEN in result.diagnostics for result in results.values())
+    medians = {k: np.median(r.draws["expected_bound"]) for k, r in results.items()}
+    assert medians["covering"] > 5 * medians["transport"]
+    assert results["transport"].draws["bound"].std() > 0
+
+
 def test_components_add_up():
     vectors = ep.transforms.cyclic(4, acts_on="vectors", output_action="vectors")
     predictors = B.PredictorClass(lipschitz=0.05, defect=0.0, output_range=1.0)
@@ -146,9 +165,6 @@ def gaussian(x, other):
 
 def quadratic_features(x):
     return np.column_stack([np.ones(len(x)), x, x**2, x[:, :1] * x[:, 1:]])
-
-
-LOSS = B.SquaredError(largest_residual=1.0)
 
 
 def test_traces_are_those_of_the_symmetrized_gram_matrix():

@@ -340,6 +340,7 @@ def test_vacuous_bounds_say_so():
     assert result.is_vacuous
     assert result.status.startswith("vacuous")
     assert "vacuous" in str(result)
+    assert "equivalent_samples" not in result.draws
 
 
 def test_confidence_and_credibility_are_told_apart():

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.bounds.row_metrics import flattened, squared_distances
 from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
 from equiprob.transforms.rows import move_rows
 
@@ -108,8 +109,7 @@ class PairDistance:
                     f"inputs, got shape {points.shape}"
                 )
             return points
-        leaves = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(x)]
-        return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+        return flattened(x)
 
     def elements(self) -> Parameters:
         """Return the parameters ``(element, n_parameters)`` over which the minimum runs."""
@@ -238,6 +238,4 @@ def _total(pairs: Pairs, weight: float) -> Array:
 def _squared(points: Array, others: Array) -> Array:
     """Return squared distances ``(point, other)``."""
     centre = others.mean(axis=0)  # the closer to zero, the less is lost in the difference
-    a, b = points - centre, others - centre
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * (a @ b.T)
-    return np.maximum(squares, 0.0, out=squares)
+    return squared_distances(points - centre, others - centre)

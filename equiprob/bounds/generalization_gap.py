@@ -23,6 +23,9 @@ from equiprob.posterior.results import AbstractEstimator, AbstractResult, credib
 
 Array = NDArray[np.float64]
 
+_SATURATED = 0.8
+"""Share of the largest loss from which a cost is capped too often to fall as it would."""
+
 _UNITS = {
     "bound": "risk",
     "expected_bound": "risk",
@@ -230,7 +233,7 @@ class GeneralizationGap(AbstractEstimator):
     ) -> GeneralizationGapResult:
         draws, found = dict(evidence.draws), set(evidence.found)
         if evidence.without is not None:
-            draws |= _gain(draws["expected_bound"], evidence)
+            draws |= _gain(draws["expected_bound"], evidence, found)
         left_out = [t for t in given if t is not None and len(t.nonfinite_rows)]
         if left_out:
             found.add(Diagnostic.NONFINITE_OUTPUTS)
@@ -263,13 +266,17 @@ class GeneralizationGap(AbstractEstimator):
         )
 
 
-def _gain(expected: Array, evidence: GapEvidence) -> dict[str, Array]:
+def _gain(expected: Array, evidence: GapEvidence, found: set[Diagnostic]) -> dict[str, Array]:
     """Return draws of what the symmetry gains."""
     assert evidence.without is not None, "a gain compares two bounds"
     if (evidence.without <= 0).any():
         return {}
     gain = expected / evidence.without
     if evidence.rate is None:
+        return {"gain": gain}
+    largest = evidence.loss_range
+    if largest is not None and np.median(evidence.without) > _SATURATED * largest:
+        found.add(Diagnostic.SATURATED)
         return {"gain": gain}
     return {"gain": gain, "equivalent_samples": gain ** (-1 / evidence.rate)}
 

@@ -63,6 +63,10 @@ class Diagnostic(enum.Enum):
     DEFECT_OF_THESE_ROWS = (
         "the model's average defect on its training rows is taken to be that on these: pass train="
     )
+    SATURATED = (
+        "equivalent_samples is withheld: without the symmetry the bound is nearly the largest "
+        "loss, and hardly falls with the number of rows"
+    )
     NO_FORECAST = "no forecast at other numbers of rows: there are too few rows, or rows coincide"
     DISJOINT_BLOCKS = (
         "rows were taken in disjoint blocks: a larger block_rows makes the bound smaller and takes "
