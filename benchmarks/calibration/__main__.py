@@ -26,8 +26,8 @@ PAGES = {
     "task": write_task_page,
     "level": write_level_page,
     "decision": write_decision_page,
+    "geometry": write_geometry_page,
 }
-PAGES = {"model": write_page, "task": write_task_page, "geometry": write_geometry_page}
 
 
 def main() -> None:
