@@ -108,9 +108,9 @@ class LearningCurveResult(AbstractResult):
         """
         self._check(n)
         self._check_levels("optimal_level")
-        weight, top = self.facts["weight"], self.facts["largest_error"]
+        weight, unit = self.facts["weight"], self.facts["unit_of_errors"]
         cost = self.draws["asymmetric_cost"] * np.exp(self._forecast.log_decay(n))
-        return self.draws["data_error"] * weight / (weight + cost / top**2)
+        return self.draws["data_error"] * weight / (weight + cost / unit**2)
 
     def measured_level(self, n: float) -> Array:
         """Return draws ``(draw,)`` of the error that a model of the optimal level shows at n.
@@ -342,6 +342,8 @@ class LearningCurve(AbstractEstimator):
             np.resize(np.arange(len(flat["common_exponent"])), self.n_draws)
         )
         facts = {**convergence, "n_divergences": n_divergences, "is_prior": evidence == 0}
+        if shape.structured:
+            facts["unit_of_errors"] = float(data["top_error"])
         return self._result(runs, {k: v[order] for k, v in flat.items()}, found, facts)
 
     def _elicited(self, runs: Runs, data_error: Any) -> Array | None:
@@ -390,7 +392,6 @@ class LearningCurve(AbstractEstimator):
                 "n_runs": len(runs.risk),
                 "left_out": list(runs.left_out),
                 "weight": _WEIGHTS[self.case],
-                "largest_error": float(np.nanmax(runs.error)) if runs.has_levels else None,
                 "has_relative_error": runs.has_relative_error,
                 "seed": self.seed,
             },
