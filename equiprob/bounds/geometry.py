@@ -26,7 +26,7 @@ from equiprob.bounds.row_metrics import (
     squared_distances,
 )
 from equiprob.bounds.slopes import row_slopes
-from equiprob.orbits.evaluate import check_inputs, ids_of_rows
+from equiprob.orbits.inputs import check_inputs, ids_of_rows
 from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.transforms.base import AbstractTransform, leaf_names

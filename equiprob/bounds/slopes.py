@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.backends import choose_backend
-from equiprob.orbits.evaluate import naming_rows, take_rows
+from equiprob.orbits.failures import naming_rows
+from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.outputs import named_outputs
 from equiprob.transforms.base import AbstractTransform
 

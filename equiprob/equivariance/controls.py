@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 import jax
 import numpy as np
 
-from equiprob.orbits.evaluate import check_inputs, check_seed
+from equiprob.orbits.inputs import check_inputs, check_seed
 from equiprob.orbits.outputs import checked_targets
 from equiprob.posterior.results import AbstractResult
 from equiprob.transforms.base import AbstractTransform

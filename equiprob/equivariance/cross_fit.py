@@ -10,17 +10,19 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
-from equiprob.orbits.evaluate import (
+from equiprob.orbits.inputs import (
     check_batch_size,
     check_inputs,
     check_seed,
-    evaluate_rows,
     ids_of_rows,
     take_rows,
     units_of_rows,
 )
+from equiprob.orbits.loop import Course, run_pass
 from equiprob.orbits.outputs import are_labels, checked_targets
+from equiprob.orbits.sources import ArrayRows
 from equiprob.orbits.table import OrbitTable, RowStatistics
 from equiprob.posterior.weights import folds as folds_of
 from equiprob.transforms.base import AbstractTransform
@@ -90,23 +92,20 @@ def cross_fit(
     tables, order = [], []
     for held_out in range(folds):
         rest, judged = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
-        predict = fit(take_rows(host, rest), jax.tree.map(lambda leaf, r=rest: leaf[r], targets))
-        tables.append(
-            evaluate_rows(
-                predict,
-                take_rows(host, judged),
-                transform,
-                y=jax.tree.map(lambda leaf, r=judged: leaf[r], targets),
-                ids=ids[judged],
-                units=units[judged],
-                plan=plan,
-                size=check_batch_size(batch_size, len(judged)),
-                noise=None,
-                keep=keep,
-                backend="python" if _is_estimator(train) else backend,
-                progress=progress,
-            )
+        predict = fit(take_rows(host, rest), take_rows(targets, rest))
+        orbit_pass = OrbitPass(
+            predict,
+            transform,
+            plan,
+            check_batch_size(batch_size, len(judged)),
+            None,
+            "python" if _is_estimator(train) else backend,
+            Keep.of(keep, len(judged) * plan.n_transforms),
         )
+        rows = ArrayRows(
+            take_rows(host, judged), take_rows(targets, judged), ids[judged], units[judged]
+        )
+        tables.append(run_pass(orbit_pass, rows, Course(progress)))
         order.append(judged)
     back = np.argsort(np.concatenate(order))
     statistics = {

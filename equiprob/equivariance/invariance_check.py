@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.evaluate import check_inputs, check_seed, ids_of_rows, units_of_rows
+from equiprob.orbits.inputs import check_inputs, check_seed, ids_of_rows, units_of_rows
 from equiprob.posterior.diagnostics import (
     ENOUGH_FOR_FAILURES,
     FEW_UNITS,

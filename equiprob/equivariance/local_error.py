@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.orbits.backends import choose_backend
-from equiprob.orbits.evaluate import (
+from equiprob.orbits.failures import naming_rows
+from equiprob.orbits.inputs import (
     check_batch_size,
     check_inputs,
     ids_of_rows,
-    naming_rows,
     take_rows,
     units_of_rows,
 )

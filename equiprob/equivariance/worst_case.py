@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.backends import AbstractBackend, JaxBackend, choose_backend
-from equiprob.orbits.evaluate import (
+from equiprob.orbits.failures import naming_rows
+from equiprob.orbits.inputs import (
     check_batch_size,
     check_inputs,
     check_seed,
     ids_of_rows,
-    naming_rows,
     take_rows,
 )
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms

@@ -16,7 +16,8 @@ import jax
 import numpy as np
 
 from equiprob.equivariance.cross_fit import trainer
-from equiprob.orbits.evaluate import check_inputs, evaluate_orbits, take_rows
+from equiprob.orbits.evaluate import evaluate_orbits
+from equiprob.orbits.inputs import check_inputs, take_rows
 from equiprob.orbits.outputs import checked_targets
 from equiprob.transforms.base import AbstractTransform
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -111,12 +111,11 @@ class Measure:
         components = flat.shape[1] if weight is None else float((weight**2).sum(axis=1).mean())
         return cls(output.unit, flat if weight is None else flat * weight, weight, components)
 
-    def kept(self, values: Array, rows: slice) -> Array:
-        """Return values ``(..., row, k)`` of some rows as they are kept, padding as 0."""
+    def kept(self, values: Array) -> Array:
+        """Return values ``(..., row, k)`` as they are kept, padding as 0."""
         if self.factor is None:
             return values
-        factor = self.factor[rows]
-        return np.multiply(values, factor, where=factor != 0, out=np.zeros(values.shape))
+        return np.multiply(values, self.factor, where=self.factor != 0, out=np.zeros(values.shape))
 
 
 def measures(declared: Any, shapes: Mapping[Any, tuple[int, ...]]) -> dict[Any, Measure]:
@@ -139,6 +138,63 @@ def measures(declared: Any, shapes: Mapping[Any, tuple[int, ...]]) -> dict[Any, 
     if unknown:
         raise ValueError(f"outputs names {unknown}, but the model has {list(shapes)}")
     return {n: Measure.of(declared.get(n, Output()), shape, str(n)) for n, shape in shapes.items()}
+
+
+def check_declared(declared: Any, n: int) -> None:
+    """Check what can be checked of declared outputs before there are any.
+
+    Raises:
+        ValueError: If masks or counts are not of `n` rows.
+        TypeError: If the declaration is neither an `Output` nor a dict of them.
+    """
+    each = declared if isinstance(declared, Mapping) else {"the output": declared}
+    for name, output in each.items():
+        if output is None:
+            continue
+        if not isinstance(output, Output):
+            raise TypeError(f"outputs must be ep.Output or a dict of such, got {declared!r}")
+        if output.mask is not None and len(np.asarray(output.mask)) != n:
+            raise ValueError(
+                f"the mask of {name!r} has shape {np.shape(output.mask)}, but x has {n} rows; it "
+                f"must hold a boolean for each row and item"
+            )
+        counted = output.per is not None and not isinstance(output.per, str)
+        if counted and len(np.asarray(output.per)) != n:
+            raise ValueError(
+                f"per of {name!r} must hold {n} counts, got shape {np.shape(output.per)}"
+            )
+
+
+def rows_of(declared: Any, rows: Any) -> Any:
+    """Return declared outputs for some of the rows they were declared for."""
+
+    def one(output: Output) -> Output:
+        if output.mask is None and (output.per is None or isinstance(output.per, str)):
+            return output
+        mask = None if output.mask is None else np.asarray(output.mask)[rows]
+        per = output.per
+        return replace(
+            output, mask=mask, per=per if isinstance(per, str | None) else np.asarray(per)[rows]
+        )
+
+    if isinstance(declared, Mapping):
+        return {name: one(output) for name, output in declared.items()}
+    return None if declared is None else one(declared)
+
+
+def joined(parts: list[Any]) -> Any:
+    """Return what was declared for some rows after another (see `rows_of`)."""
+    if isinstance(parts[0], Mapping):
+        return {name: joined([part[name] for part in parts]) for name in parts[0]}
+    if parts[0] is None or len(parts) == 1:
+        return parts[0]
+    first: Output = parts[0]
+    masks, counts = [part.mask for part in parts], [part.per for part in parts]
+    return replace(
+        first,
+        mask=None if first.mask is None else np.concatenate(masks),
+        per=first.per if isinstance(first.per, str | None) else np.concatenate(counts),
+    )
 
 
 def without_padding(y: Any, declared: Any) -> Any:

@@ -98,30 +98,42 @@ def are_labels(y: NDArray[Any] | None) -> bool:
     return y is not None and y.dtype.kind in "iub" and y.shape[1:] in ((), (1,))
 
 
+def check_target(y: NDArray[Any] | None, shape: Any) -> None:
+    """Check a target against the shape of its output, rows first.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    if y is None:
+        return
+    row_shape = tuple(shape.shape[1:])
+    if not are_labels(y):
+        if y.shape[1:] != row_shape:
+            raise ValueError(
+                f"y has rows of shape {y.shape[1:]}, but predict returns rows of shape {row_shape};"
+                f" pass targets shaped like the output, or integer class labels"
+            )
+        return
+    if len(row_shape) != 1 or row_shape[0] < 2:
+        raise ValueError(
+            f"y holds integer labels, but predict returns rows of shape {row_shape}; return "
+            f"class probabilities (row, class), or pass y as floats for a regression"
+        )
+    classes = row_shape[0]
+    if y.min() < 0 or y.max() >= classes:
+        raise ValueError(
+            f"y holds labels from {y.min()} to {y.max()}, but predict returns {classes} classes"
+            f"; labels must lie in 0..{classes - 1}"
+        )
+
+
 def encoded(y: NDArray[Any] | None, shape: Any) -> NDArray[np.float64] | None:
     """Return a target as ``(row, k)`` float64, labels one-hot."""
+    check_target(y, shape)
     if y is None:
         return None
-    row_shape = tuple(shape.shape[1:])
     if are_labels(y):
-        y = y.reshape(-1)
-        if len(row_shape) != 1 or row_shape[0] < 2:
-            raise ValueError(
-                f"y holds integer labels, but predict returns rows of shape {row_shape}; return "
-                f"class probabilities (row, class), or pass y as floats for a regression"
-            )
-        classes = row_shape[0]
-        if y.min() < 0 or y.max() >= classes:
-            raise ValueError(
-                f"y holds labels from {y.min()} to {y.max()}, but predict returns {classes} classes"
-                f"; labels must lie in 0..{classes - 1}"
-            )
-        return np.eye(classes)[y.astype(int)]
-    if y.shape[1:] != row_shape:
-        raise ValueError(
-            f"y has rows of shape {y.shape[1:]}, but predict returns rows of shape {row_shape}; "
-            f"pass targets shaped like the output, or integer class labels"
-        )
+        return np.eye(shape.shape[1])[y.reshape(-1).astype(int)]
     return y.reshape(len(y), -1).astype(np.float64)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.allocation import Allocation, VarianceParts, allocate, variance_parts
 from equiprob.orbits.designs import Design
+from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.transforms.base import AbstractTransform, Parameters
@@ -120,6 +121,8 @@ class OrbitTable:
             a ``"perturbation"`` of the input by one rounding.
         noise_repeats: Calls on each input of a stochastic model; 1 for a deterministic one.
         cross_fitted: Whether each row was predicted by a model trained on others of these rows.
+        skipped: Rows that were passed over because the model raised on them.
+        stopped: Why the pass ended before the last row, where a rule of `stop_when` ended it.
     """
 
     statistics: Mapping[str, RowStatistics]
@@ -136,6 +139,8 @@ class OrbitTable:
     noise_repeats: int = 1
     floor_method: FloorMethod = "perturbation"
     cross_fitted: bool = False
+    skipped: tuple[Skipped, ...] = ()
+    stopped: str | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -153,7 +158,10 @@ class OrbitTable:
         return (
             f"orbit table: {len(self)} rows x {self.design.n_transforms} transformations of "
             f"{self.transform}, {self.design.kind} design, outputs {list(self.statistics)}, "
-            f"{self.backend} backend" + (f", {bad} rows not finite" if bad else "")
+            f"{self.backend} backend"
+            + (f", {bad} rows not finite" if bad else "")
+            + (f", skipped {'; '.join(map(str, self.skipped))}" if self.skipped else "")
+            + (f", stopped: {self.stopped}" if self.stopped else "")
         )
 
     @property

@@ -1,0 +1,294 @@
+"""What is one chunk of rows, and what does the model's pass over it leave behind?
+
+A pass is a value: it can be sent to another process, which evaluates any chunk of rows as this one
+would. What it needs to call the model, such as a compiled program, each process makes once.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
+from equiprob.orbits.backends import AbstractBackend, Noise, choose_backend
+from equiprob.orbits.designs import Design
+from equiprob.orbits.failures import naming_rows
+from equiprob.orbits.inputs import take_rows
+from equiprob.orbits.keys import Ids
+from equiprob.orbits.output import Measure, measures
+from equiprob.orbits.outputs import (
+    are_labels,
+    check_probabilities,
+    encoded,
+    named_outputs,
+    named_targets,
+)
+from equiprob.orbits.table import Rows, RowStatistics
+from equiprob.transforms.base import AbstractTransform, Parameters
+
+_MOST_KEPT = 2**23
+"""Numbers up to which keep="auto" keeps all displacements (64 MiB)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some consecutive rows.
+
+    Args:
+        start: The number of the first.
+        x: Inputs, a pytree of arrays.
+        y: Targets: an array, a dict of such, or None.
+        ids: Their ids, ``(row,)``.
+        units: The ids of their independent units, ``(row,)``.
+        declared: The outputs declared for these rows (see `equiprob.orbits.output.rows_of`).
+    """
+
+    start: int
+    x: Any
+    y: Any
+    ids: Ids
+    units: Ids
+    declared: Any = None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.ids)
+
+    @property
+    def stop(self) -> int:
+        """One more than the number of the last row."""
+        return self.start + len(self)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is kept of each row.
+
+    Args:
+        what: ``"auto"``, ``"all"``, ``"rows"`` or ``"magnitudes"``.
+        magnitudes: Those up to which displacements are summed, or None.
+        entries: Rows times transformations, where the number of rows is known.
+    """
+
+    what: str
+    magnitudes: NDArray[np.float64] | None
+    entries: int | None
+
+    @classmethod
+    def of(cls, keep: str | Sequence[float], entries: int | None) -> Keep:
+        """Return what is kept as the user asks for it.
+
+        Raises:
+            ValueError: If it is not known.
+        """
+        if not isinstance(keep, str):
+            magnitudes = np.unique(np.asarray(keep, dtype=np.float64))
+            if magnitudes.size == 0 or not np.isfinite(magnitudes).all() or (magnitudes <= 0).any():
+                raise ValueError(f"keep must list positive magnitudes, got {keep}")
+            return cls("magnitudes", magnitudes, entries)
+        if keep not in ("auto", "all", "rows"):
+            raise ValueError(f"keep must be 'auto', 'all', 'rows' or magnitudes, got {keep!r}")
+        return cls(keep, None, entries)
+
+    def displacements(self, outputs: Mapping[str, Any]) -> bool:
+        """Whether all displacements of outputs of the given shapes are kept."""
+        if self.what != "auto" or self.entries is None:
+            return self.what == "all"
+        numbers = self.entries * sum(int(np.prod(s.shape[1:])) for s in outputs.values())
+        return numbers <= _MOST_KEPT
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """What the pass over one chunk leaves behind.
+
+    Args:
+        statistics: Row statistics by output.
+        outputs: Shapes and dtypes of the outputs, rows first.
+        backend: The backend that was used.
+    """
+
+    statistics: dict[str, RowStatistics]
+    outputs: dict[str, jax.ShapeDtypeStruct]
+    backend: str
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitPass:
+    """How chunks of rows are evaluated, wherever that is done.
+
+    Args:
+        predict: The model.
+        transform: The transform.
+        design: Which transformations each row sees.
+        size: Rows in a full chunk.
+        noise: Of a stochastic model.
+        backend: As the user asked for it.
+        keep: What is kept of each row.
+        token: Names the pass in the processes that work on it.
+    """
+
+    predict: Callable[..., Any]
+    transform: AbstractTransform
+    design: Design
+    size: int
+    noise: Noise | None
+    backend: str
+    keep: Keep
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def bins(self) -> MagnitudeBins:
+        """Return the bins of the error by magnitude."""
+        return MagnitudeBins.of(*self.transform.magnitude_law())
+
+    def evaluate(self, chunk: Chunk, *, probe: bool) -> Evaluated:
+        """Evaluate the model on a chunk and on its transformations.
+
+        Args:
+            chunk: Up to `size` rows.
+            probe: Whether to find the floor of rounding, too; a stochastic model has none.
+
+        Raises:
+            PredictionFailed: If the model raises.
+            ValueError: If what it returns does not fit.
+        """
+        engine = _engines.of(self, chunk)
+        expected = _Expected.of(named_outputs(engine.output, self.size), chunk)
+        n, probe = len(chunk), probe and self.noise is None
+        # Padding is copies of the chunk's rows, whose outputs are dropped.
+        index = np.resize(np.arange(n), self.size if engine.pads else n)
+        x = chunk.x if len(index) == n else take_rows(chunk.x, index)
+        parameters = self.design.parameters(self.transform, chunk.ids[index])
+        with naming_rows(chunk.start, chunk.stop):
+            raw, blocks = engine.evaluate(x, parameters, probe=probe, ids=chunk.ids[index])
+        passes = expected.kept(raw)
+        expected.check_probabilities(passes, chunk.start)
+        calls = [values[:1] if probe else values for values in passes]
+        accumulators = self._accumulators(calls, parameters[:n], expected.shapes)
+        with naming_rows(chunk.start, chunk.stop):
+            for block in blocks:
+                for accumulator, values in zip(accumulators, expected.kept(block), strict=True):
+                    accumulator.add(values)
+        floors = expected.floors(passes) if probe else [0.0] * len(passes)
+        return Evaluated(expected.finish(accumulators, floors), expected.shapes, engine.name)
+
+    def _accumulators(
+        self, calls: list[Rows], parameters: Parameters, outputs: Mapping[str, Any]
+    ) -> list[ChunkStatistics]:
+        magnitudes, part = self.transform.magnitude(parameters), self.transform.part(parameters)
+        rest = (
+            self.bins(),
+            part,
+            len(self.transform.parts),
+            self.keep.magnitudes,
+            self.keep.displacements(outputs),
+        )
+        return [ChunkStatistics(values, self.design, magnitudes, *rest) for values in calls]
+
+
+@dataclass(frozen=True, eq=False)
+class _Expected:
+    """The outputs of a chunk: their shapes, what is kept of them, what they are compared with."""
+
+    shapes: dict[str, jax.ShapeDtypeStruct]
+    n: int
+    measures: list[Measure]
+    targets: list[Rows | None]
+    labelled: list[bool]
+
+    @classmethod
+    def of(cls, outputs: Mapping[str, Any], chunk: Chunk) -> _Expected:
+        shapes = {k: jax.ShapeDtypeStruct(s.shape, s.dtype) for k, s in outputs.items()}
+        n = len(chunk)
+        given = named_targets(chunk.y, shapes)
+        kept = measures(chunk.declared, {name: (n, *s.shape[1:]) for name, s in shapes.items()})
+        targets = [encoded(given[name], shape) for name, shape in shapes.items()]
+        labelled = [are_labels(given[name]) for name in shapes]
+        return cls(shapes, n, list(kept.values()), targets, labelled)
+
+    def kept(self, leaves: list[Any]) -> list[Rows]:
+        """Return ``(pass or transformation, row, k)`` in float64, padding dropped."""
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        flat = [a.reshape(*a.shape[:2], -1)[:, : self.n].astype(np.float64) for a in arrays]
+        return [m.kept(values) for m, values in zip(self.measures, flat, strict=True)]
+
+    def check_probabilities(self, passes: list[Rows], start: int) -> None:
+        each = zip(self.shapes.items(), self.labelled, passes, strict=True)
+        for (name, shape), labelled, values in each:
+            if labelled:
+                check_probabilities(name, values[0], shape.dtype, start)
+
+    def floors(self, passes: list[Rows]) -> list[float]:
+        return [_floor(p, s.dtype) for p, s in zip(passes, self.shapes.values(), strict=True)]
+
+    def finish(
+        self, accumulators: list[ChunkStatistics], floors: list[float]
+    ) -> dict[str, RowStatistics]:
+        found = {}
+        for (name, shape), accumulator, floor, measure, target in zip(
+            self.shapes.items(), accumulators, floors, self.measures, self.targets, strict=True
+        ):
+            y = None if target is None else measure.kept(target)
+            found[name] = replace(
+                accumulator.finish(y, tuple(shape.shape[1:]), floor),
+                weight=measure.weight,
+                unit=measure.unit,
+                n_components=measure.n_components,
+            )
+        return found
+
+
+class _Engines:
+    """The backends of this process, made once for each pass it works on."""
+
+    _MOST = 4
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[str, AbstractBackend] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, orbit_pass: OrbitPass, chunk: Chunk) -> AbstractBackend:
+        """Return the backend of a pass, which the first chunk it succeeds on decides."""
+        with self._lock:
+            if orbit_pass.token not in self._made:
+                first = take_rows(chunk.x, np.resize(np.arange(len(chunk)), orbit_pass.size))
+                with naming_rows(chunk.start, chunk.stop):
+                    self._made[orbit_pass.token] = choose_backend(
+                        orbit_pass.predict,
+                        orbit_pass.transform,
+                        chunk.x if len(chunk) == orbit_pass.size else first,
+                        orbit_pass.backend,
+                        orbit_pass.noise,
+                    )
+                while len(self._made) > self._MOST:
+                    self._made.popitem(last=False)
+            return self._made[orbit_pass.token]
+
+    def forget(self, token: str) -> None:
+        """Drop a backend, and with it the model."""
+        self._made.pop(token, None)
+
+
+_engines = _Engines()
+forget_pass = _engines.forget
+
+
+def _floor(passes: Rows, dtype: Any) -> float:
+    """Return the rms change of an output under one rounding of the input and of itself."""
+    base, probed = passes
+    finite = np.isfinite(base).all(axis=1) & np.isfinite(probed).all(axis=1)
+    if not finite.any():
+        return 0.0
+    eps = float(jnp.finfo(dtype).eps)
+    changed = ((probed[finite] - base[finite]) ** 2).sum(axis=1).mean()
+    size = (base[finite] ** 2).sum(axis=1).mean()
+    return float(np.sqrt(changed + eps**2 * size))

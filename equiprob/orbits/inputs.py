@@ -1,0 +1,95 @@
+"""What may be passed as rows, and how are they told apart?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from equiprob.orbits.keys import Ids, content_ids, label_ids
+from equiprob.orbits.outputs import is_numeric
+from equiprob.orbits.table import describe_rows
+from equiprob.transforms.base import leaf_names
+
+_BATCH = 128
+"""Rows in a chunk by default: larger chunks are slower on CPU and need more memory."""
+
+
+def take_rows(x: Any, rows: Any) -> Any:
+    """Return rows of every leaf."""
+    return jax.tree.map(lambda leaf: leaf[rows], x)
+
+
+def check_inputs(x: Any) -> int:
+    """Return the number of rows of finite numeric arrays, rows first; raise where they are not."""
+    leaves, names = jax.tree.leaves(x), leaf_names(x)
+    if not leaves:
+        raise ValueError("x holds no arrays; pass an array or a dict of arrays, rows first")
+    lengths: dict[str, int] = {}
+    for name, leaf in zip(names, leaves, strict=True):
+        array = np.asarray(leaf)
+        if array.ndim == 0 or not is_numeric(array.dtype):
+            raise ValueError(
+                f"x{name} must be an array of numbers with rows first, got "
+                f"{type(leaf).__name__} of dtype {array.dtype} and shape {array.shape}"
+            )
+        lengths[f"x{name}"] = len(array)
+        if len(array) and jnp.issubdtype(array.dtype, jnp.inexact):
+            bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            if bad.any():
+                raise ValueError(
+                    f"x{name} is not finite (NaN or infinity) in rows "
+                    f"{describe_rows(np.flatnonzero(bad))}; drop or mend these rows"
+                )
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the leaves of x have different numbers of rows: {lengths}")
+    n = next(iter(lengths.values()))
+    if n < 2:
+        raise ValueError(f"x has {n} row(s); an interval needs at least 2")
+    return n
+
+
+def check_batch_size(batch_size: int | None, n: int) -> int:
+    """Return the rows in a chunk, at most 128 where none is given."""
+    if batch_size is None:
+        return -(-n // -(-n // _BATCH))  # equal chunks, so that little is padded
+    if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}")
+    return min(int(batch_size), n)
+
+
+def check_seed(seed: int) -> int:
+    """Return a 32-bit seed; raise where it is none."""
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
+    return int(seed)
+
+
+def _check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
+    array = np.asarray(labels)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must hold one label for each of the {n} rows, got {array.shape}")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ValueError(f"{name} holds NaN; pass integers or strings")
+    return array
+
+
+def ids_of_rows(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
+    """Return the id of each row: its label, else a hash of its content."""
+    if row_ids is None:
+        return content_ids(jax.tree.leaves(x) + jax.tree.leaves(y))
+    ids = label_ids(_check_labels(row_ids, "row_ids", n))
+    if len(np.unique(ids)) < n:
+        raise ValueError("row_ids must be unique; pass groups= for rows that belong together")
+    return ids
+
+
+def units_of_rows(groups: ArrayLike, n: int) -> Ids:
+    """Return the id of each row's group."""
+    ids = label_ids(_check_labels(groups, "groups", n))
+    if len(np.unique(ids)) < 2:
+        raise ValueError("groups holds a single group; an interval needs at least 2")
+    return ids
