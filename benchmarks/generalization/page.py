@@ -42,7 +42,8 @@ def write_page(worst: list[dict[str, Any]], trained: list[dict[str, Any]]) -> No
         f"{_bounds_table(models)}\n\n"
         "The rank correlation (Spearman) between the mean true gap and the mean bound on the "
         "expected gap: over the four levels of a task (the mean of the three tasks) / over all "
-        "tasks and levels. With few runs at a size the true gaps themselves are hardly in order.\n\n"
+        "tasks and levels. With few runs at a size the true gaps themselves are hardly in order."
+        "\n\n"
         f"{_rank_table(models)}\n\n"
         f"![gaps and bounds against the number of rows](images/{FIGURE.name})\n"
     )

@@ -304,7 +304,8 @@ def _theory(data: Any, shape: CurveShape, priors: CurvePriors, exponent: Any, lo
     numpyro.factor("below", jnp.where(floor > 0, 0.0, _IMPOSSIBLE).sum())
     share = jnp.clip(1 - floor[:, None] / risk, _LEAST_SHARE, 1 - _LEAST_SHARE)
     slack = (floor - expected) / least
-    numpyro.factor("slacks", priors.of("slack").log_prob(slack).sum())
+    spread = numpyro.sample("slack_spread", priors.of("slack_spread"))
+    numpyro.factor("slacks", (priors.of("slack").log_prob(slack / spread) - jnp.log(spread)).sum())
     scatter = numpyro.sample("error_noise", priors.of("error_noise"))
     grown = 0.5 * jnp.log1p(estimation * jnp.exp(-exponent * data["error_ahead"]))
     measured = dist.Normal(
@@ -340,6 +341,7 @@ _STARTS = {
     "cost_asym": 1.0,
     "estimation_share": 0.1,
     "error_noise": 0.1,
+    "slack_spread": 0.003,
 }
 
 

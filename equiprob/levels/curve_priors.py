@@ -22,7 +22,8 @@ _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "tail": ("Gamma", (2.0, 0.1)),
     "noise_depth": ("HalfNormal", (1.5,)),
     "data_error": ("HalfNormal", (1.5,)),
-    "slack": ("StudentT", (2.0, 0.0, 0.007)),
+    "slack": ("StudentT", (4.0, 0.0, 1.0)),
+    "slack_spread": ("LogNormal", (-6.2, 0.8)),
     "sampling_cost": ("LogNormal", (0.0, 1.0)),
     "cost_deviation": ("StudentT", (4.0, 0.0, 0.1)),
     "estimation_share": ("LogNormal", (-2.3, 1.5)),
@@ -64,7 +65,10 @@ class CurvePriors:
         noise_depth: How far the noise variance lies below the smallest risk, in logarithms, where
             there are errors [HalfNormal(1.5)].
         data_error: The data error e*, where no `data_error` is given [HalfNormal(1.5)].
-        slack: By how much a floor differs from the theory's [StudentT(2, 0, 0.007)].
+        slack: By how much a floor differs from the theory's, over `slack_spread`
+            [StudentT(4, 0, 1)].
+        slack_spread: How well the theory's floors fit, which the runs tell where there are four
+            candidates or more [LogNormal(-6.2, 0.8)].
         sampling_cost: What the symmetric and the asymmetric part each cost at the end, over what
             would be left of the mean observed fall of risks at an exponent of 0.8
             [LogNormal(0, 1)].
@@ -92,6 +96,7 @@ class CurvePriors:
     noise_depth: Any = None
     data_error: Any = None
     slack: Any = None
+    slack_spread: Any = None
     sampling_cost: Any = None
     cost_deviation: Any = None
     estimation_share: Any = None
