@@ -3,6 +3,9 @@ from equiprob import bounds as bounds
 from equiprob import plots as plots
 from equiprob import testing as testing
 from equiprob import transforms as transforms
+from equiprob.auditing.assertion import assert_equivariant as assert_equivariant
+from equiprob.auditing.findings import Audit as Audit
+from equiprob.auditing.run import audit as audit
 from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationGap
 from equiprob.bounds.generalization_gap import GapForecast as GapForecast
 from equiprob.bounds.generalization_gap import GeneralizationGap as GeneralizationGap
@@ -47,6 +50,7 @@ __all__ = [
     "AbstractPath",
     "Alignment",
     "ApproximationGap",
+    "Audit",
     "Comparison",
     "Controls",
     "Costs",
@@ -69,6 +73,8 @@ __all__ = [
     "SymmetryLevel",
     "adapters",
     "align",
+    "assert_equivariant",
+    "audit",
     "bounds",
     "check_action",
     "compare",

@@ -15,7 +15,7 @@ STAGES = ["transforms", "orbits", "posterior", "equivariance", "bounds", "levels
 CONSUMERS = ["plots", "report"]
 SHOWS_ITSELF = {"plot", "report"}
 # What puts stages together may import any of them.
-TOP = ["__init__", "__main__", "adapters", "audit", "cli", "demo", "testing"]
+TOP = ["__init__", "__main__", "adapters", "auditing", "cli", "demo", "testing"]
 
 
 def module_name(path):

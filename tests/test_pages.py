@@ -111,7 +111,7 @@ def test_page_is_self_contained_escaped_and_described(orbits, tmp_path):
     assert "0.123" in html
     assert 'alt="Description."' in html
     assert 'src="data:image/svg+xml;base64,' in html
-    assert not re.search(r'(src|href)="(?!data:)', html)
+    assert not re.search(r'(src|href|srcset)="(?!data:|#)', html)
     assert html == page.html()  # the same figure gives the same page
 
 

@@ -52,6 +52,29 @@ def legend_below(figure: Any, ax: Any, columns: int = 1) -> None:
     )
 
 
+def narrow(figure: Any, width: float) -> None:
+    """Make a figure `width` inches wide, its legends one entry a line."""
+    wide, height = figure.get_size_inches()
+    panels = [ax for ax in figure.axes if ax.get_subplotspec() is not None]
+    columns = max((ax.get_subplotspec().get_gridspec().ncols for ax in panels), default=1)
+    figure.set_size_inches(width, height * max(width / wide, 0.85))
+    if columns > 1:
+        _stack(figure, panels)
+    for legend in list(figure.legends):
+        handles, labels = legend.legend_handles, [text.get_text() for text in legend.texts]
+        legend.remove()
+        figure.legend(handles, labels, loc="outside lower center", frameon=False, fontsize=8)
+
+
+def _stack(figure: Any, panels: Sequence[Any]) -> None:
+    """Put panels that stand side by side one below the other."""
+    grid = figure.add_gridspec(len(panels), 1)
+    for place, ax in enumerate(panels):
+        ax.set_subplotspec(grid[place])
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height * (0.2 + 0.8 * len(panels)))
+
+
 def degree_ticks(ax: Any, largest: float) -> None:
     """Put the ticks of an axis in degrees on round angles."""
     for step in (5, 10, 15, 30, 45):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult
 
@@ -50,12 +51,7 @@ def to_datatree(result: AbstractResult) -> xr.DataTree:
     tree = tree.assign(
         {"rows": xr.DataTree(rows), "diagnostics": xr.DataTree(messages)},
     )
-    kind = type(result)
-    header = {
-        "format": 1,
-        "module": kind.__module__,
-        "result": kind.__qualname__,
-        "facts": dict(result.facts),
+    header = _header(result) | {
         "units": dict(result.units),
         "dims": {name: list(dims) for name, dims in result.dims.items()},
         "diagnostics": [d.name for d in result.diagnostics],
@@ -64,12 +60,36 @@ def to_datatree(result: AbstractResult) -> xr.DataTree:
     return tree
 
 
-def save(result: AbstractResult, path: str | Path) -> None:
-    """Write a result as netCDF. The file is replaced whole or not at all."""
+def _header(result: AbstractResult | AbstractBundle) -> dict[str, Any]:
+    """Return what a file says of a result besides its arrays."""
+    kind = type(result)
+    return {
+        "format": 1,
+        "module": kind.__module__,
+        "result": kind.__qualname__,
+        "facts": dict(result.facts),
+    }
+
+
+def bundle_datatree(bundle: AbstractBundle) -> xr.DataTree:
+    """Return a bundle as a DataTree with a group for each result, each as `to_datatree` has it."""
+    import xarray as xr
+
+    tree = xr.DataTree()
+    for name, result in bundle.parts.items():
+        tree[name] = to_datatree(result)
+    tree.attrs[_ATTRIBUTE] = json.dumps(_header(bundle) | {"parts": list(bundle.parts)})
+    return tree
+
+
+def save(result: AbstractResult | AbstractBundle, path: str | Path) -> None:
+    """Write a result or a bundle as netCDF. The file is replaced whole or not at all."""
     target = Path(path)
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:
-        to_datatree(result).to_netcdf(partial, engine="h5netcdf")
+        whole = isinstance(result, AbstractResult)
+        tree = to_datatree(result) if whole else bundle_datatree(result)
+        tree.to_netcdf(partial, engine="h5netcdf")
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
@@ -100,10 +120,22 @@ def load(path: str | Path) -> Any:
         raise ValueError(f"{source} cannot be read as netCDF: {error}") from error
     if _ATTRIBUTE not in tree.attrs:
         raise ValueError(f"{source} holds no equiprob result; pass a file that .save wrote")
+    try:
+        return _from_datatree(tree, source)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{source} is not as .save wrote it: {error}") from error
+
+
+def _from_datatree(tree: xr.DataTree, source: Path) -> Any:
+    """Return what a tree of `to_datatree` or `bundle_datatree` holds."""
     header = json.loads(tree.attrs[_ATTRIBUTE])
+    kind = _result_class(header, source)
+    if issubclass(kind, AbstractBundle):
+        parts = {name: _from_datatree(_group(tree, name), source) for name in header["parts"]}
+        return kind(parts=parts, facts=header["facts"])
     posterior = tree["posterior"].to_dataset()
     dims = {name: tuple(d) for name, d in header["dims"].items()}
-    return _result_class(header, source)(
+    return kind(
         draws={str(name): v.values[0] for name, v in posterior.data_vars.items()},
         dims=dims,
         coords={d: posterior[d].values for ds in dims.values() for d in ds},
@@ -114,11 +146,22 @@ def load(path: str | Path) -> Any:
     )
 
 
-def _result_class(header: dict[str, Any], source: Path) -> type[AbstractResult]:
+def _group(tree: xr.DataTree, name: str) -> xr.DataTree:
+    import xarray as xr
+
+    found = tree[name]
+    if not isinstance(found, xr.DataTree):
+        raise KeyError(f"{name} is no group")
+    return found
+
+
+def _result_class(
+    header: dict[str, Any], source: Path
+) -> type[AbstractResult] | type[AbstractBundle]:
     """Return the named class if it is one of ours: a file never chooses what code runs."""
     module, name = str(header["module"]), str(header["result"])
     if module.startswith("equiprob."):
         found = getattr(importlib.import_module(module), name, None)
-        if isinstance(found, type) and issubclass(found, AbstractResult):
+        if isinstance(found, type) and issubclass(found, AbstractResult | AbstractBundle):
             return found
     raise ValueError(f"{source} names an unknown kind of result, {module}.{name}")

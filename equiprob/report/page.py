@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from equiprob.plots.style import narrow
+
 if TYPE_CHECKING:
     import pandas as pd
+
+_NARROW = 4.0
+"""Width in inches at which a figure is drawn for a phone, where shrunk words are not legible."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +36,31 @@ class FigureBlock:
     caption: str
     description: str
 
-    @property
+    @cached_property
     def data_uri(self) -> str:
         """The figure as an SVG data address."""
-        import matplotlib as mpl
+        return _data_uri(self.figure)
 
-        buffer = io.BytesIO()
-        # No date and a fixed salt keep the page the same from run to run.
-        with mpl.rc_context({"svg.hashsalt": "equiprob"}):
-            # A constrained layout settles in the first drawing and may move in the second.
-            self.figure.draw_without_rendering()
-            self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-        return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    @cached_property
+    def narrow_data_uri(self) -> str:
+        """The figure for a narrow screen: drawn small, rather than shrunk."""
+        if self.figure.get_size_inches()[0] <= _NARROW:
+            return self.data_uri
+        _ = self.data_uri  # as it was made, before it is narrowed
+        narrow(self.figure, _NARROW)
+        return _data_uri(self.figure)
+
+
+def _data_uri(figure: Any) -> str:
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    # No date and a fixed salt keep the page the same from run to run.
+    with mpl.rc_context({"svg.hashsalt": "equiprob"}):
+        # A constrained layout settles in the first drawing and may move in the second.
+        figure.draw_without_rendering()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 @dataclass(frozen=True)
@@ -50,21 +72,36 @@ class Section:
         paragraphs: Plain words.
         figures: Figures below them.
         table: A table below those.
+        assumptions: What has to be true for this part to hold.
+        notes: What was found on the way, or is withheld and why.
+        cautions: What limits the belief in this part.
     """
 
     heading: str
     paragraphs: Sequence[str] = ()
     figures: Sequence[FigureBlock] = ()
     table: pd.DataFrame | None = None
+    assumptions: str = ""
+    notes: Sequence[str] = ()
+    cautions: Sequence[str] = ()
 
     @property
-    def table_html(self) -> str:
-        """The table as HTML, numbers to three digits."""
+    def columns(self) -> list[str]:
+        """The names of the table's columns, the index first."""
+        return [] if self.table is None else [str(c) for c in self.table.reset_index().columns]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The cells of the table in words, numbers to three digits."""
         if self.table is None:
-            return ""
-        return self.table.reset_index().to_html(
-            index=False, border=0, float_format=lambda v: f"{v:.3g}", justify="left"
-        )
+            return []
+        return [[_cell(v) for v in row] for row in self.table.reset_index().itertuples(index=False)]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if np.isnan(value) else f"{value:.3g}"
+    return str(value)
 
 
 @dataclass(frozen=True)
@@ -76,22 +113,34 @@ class Page:
         verdict: The answer, first thing on the page.
         sections: The parts.
         reproduction: Name and value of what a reader needs to get the same numbers.
+        code: The calls that make them.
     """
 
     title: str
     verdict: Sequence[str]
     sections: Sequence[Section] = field(default_factory=tuple)
     reproduction: Sequence[tuple[str, str]] = ()
+    code: str = ""
 
     def html(self) -> str:
         """Return the page."""
         from jinja2 import Environment, PackageLoader
 
-        environment = Environment(loader=PackageLoader("equiprob.report", "."), autoescape=True)
+        environment = Environment(
+            loader=PackageLoader("equiprob.report", "."),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
         return environment.get_template("page.html.j2").render(page=self)
 
     def write(self, path: str | Path) -> Path:
-        """Write the page and return where it is."""
-        target = Path(path)
-        target.write_text(self.html(), encoding="utf-8")
+        """Write the page, whole or not at all, and return where it is."""
+        target, text = Path(path), self.html()
+        partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
         return target

@@ -1,0 +1,83 @@
+"""The findings of an audit in a few plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from equiprob.bounds.approximation_gap import ApproximationGapResult
+from equiprob.decisions.compare import Comparison
+from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+from equiprob.levels.symmetry_level import SymmetryLevelResult
+from equiprob.orbits.output import OUTPUT_UNITS
+from equiprob.posterior.results import AbstractResult, credible_interval
+
+Results = Mapping[str, AbstractResult]
+
+
+def verdict_lines(
+    results: Mapping[str, Results],
+    comparison: Comparison | None,
+    missing: Sequence[Mapping[str, str]],
+) -> list[str]:
+    """Return the verdict, a sentence or two a line.
+
+    Args:
+        results: Results by model and step.
+        comparison: Of the models, where there are several.
+        missing: What failed or is withheld.
+    """
+    lines = [] if comparison is None else [comparison.verdict]
+    for name, of_model in results.items():
+        lines += _of_model(f"'{name}'" if len(results) > 1 else "the model", of_model)
+    failed = [f"{m['step']} of '{m['model']}'" for m in missing if m["status"] == "failed"]
+    if failed:
+        lines.append(f"Failed, see below: {', '.join(failed)}.")
+    return lines
+
+
+def _of_model(subject: str, results: Results) -> list[str]:
+    lines = []
+    error, level = results.get("model_error"), results.get("level")
+    gap = results.get("approximation_gap")
+    if isinstance(error, ModelEquivarianceErrorResult):
+        lines.append(_of_error(subject, error))
+    if isinstance(level, SymmetryLevelResult) and "risk_saved" in level.draws:
+        lines.append(_of_level(subject, level))
+    if isinstance(gap, ApproximationGapResult):
+        lines.append(f"Mismatch of {subject} with its task: {gap.verdict}.")
+    return lines
+
+
+def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:
+    if error.is_exact:
+        text = f"{subject} is equivariant up to rounding over {error.facts['transform']}."
+        return text[0].upper() + text[1:]
+    unit = "" if error.units["error"] == OUTPUT_UNITS else f" {error.units['error']}"
+    low, high = credible_interval(error.draws["error"], 0.9)
+    text = (
+        f"The output of {subject} changes by {np.median(error.draws['error']):.3g}{unit} "
+        f"({low:.3g} to {high:.3g}) under {error.facts['transform']}"
+    )
+    if "relative_error" in error.draws:
+        text += f", {100 * np.median(error.draws['relative_error']):.3g} % of its own variation"
+    return text + "."
+
+
+def _of_level(subject: str, level: SymmetryLevelResult) -> str:
+    low, high = credible_interval(level.draws["risk_saved"], 0.9)
+    where = f"{level.facts['path_label']}: {_position(level)}"
+    if low <= 0 or level.facts["risk_saved_cross_fitted"] <= 0:
+        return f"It is not certain that averaging {subject} over transformations saves anything."
+    return (
+        f"With {subject} changed ({where}), its risk of {level.facts['risk']:.3g} falls by "
+        f"{np.median(level.draws['risk_saved']):.3g} ({low:.3g} to {high:.3g})."
+    )
+
+
+def _position(level: SymmetryLevelResult) -> str:
+    if "is_best" in level.draws:
+        return str(level.coords["position_grid"][int(level.shipped_position)])
+    unit = level.units["position"]
+    return f"{level.shipped_position:.3g}" + (f" {unit}" if unit else "")

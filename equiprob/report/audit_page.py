@@ -1,0 +1,234 @@
+"""The page of an audit: a section for each question, whichever results there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from equiprob.posterior.results import AbstractResult
+from equiprob.report.page import FigureBlock, Page, Section
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What a step of an audit is to a reader."""
+
+    heading: str
+    caption: str
+    assumptions: str
+
+
+_ROWS = "Rows (or groups) are independent draws, and the model was not trained on them."
+
+_QUESTIONS = {
+    "comparison": _Question(
+        "Which one to ship?",
+        "Expected squared error of each candidate (for labels, the Brier score), best first.",
+        f"{_ROWS} Candidates are judged on the same rows with the same weights, so that every "
+        f"difference is paired.",
+    ),
+    "model_error": _Question(
+        "How equivariant is it?",
+        "How much the output changes under a transformation, by its size, root mean square over "
+        "rows.",
+        _ROWS,
+    ),
+    "level": _Question(
+        "How far should its predictions be averaged?",
+        "Change of the risk along the path from the model as trained to its average; the bar below "
+        "is the posterior of the best place.",
+        f"{_ROWS} Valid for any law of the inputs.",
+    ),
+    "data_error": _Question(
+        "How symmetric is the task?",
+        "What is known of how much the truth itself changes under a transformation, and of what "
+        "exact symmetry costs.",
+        f"{_ROWS} The case in the text says what is known of the law of the inputs: H, it is "
+        f"invariant and the transformations have the uniform law of their group; I, it is "
+        f"invariant; N, neither is known, and the truth at moved inputs is not identified.",
+    ),
+    "approximation_gap": _Question(
+        "What does the mismatch of model and task cost?",
+        "Excess risk that the mismatch forces at least, in risk and as a share of it.",
+        "Those of the two errors that it is made of.",
+    ),
+    "stabilizer": _Question(
+        "Which transformations does it respect?",
+        "Probability that the output changes by no more than the tolerance, by the size of the "
+        "transformation.",
+        f"{_ROWS} Nothing is said of transformations that were not evaluated.",
+    ),
+    "generalization_gap": _Question(
+        "How much worse is it on new rows than on its training rows?",
+        "Risk on held-out rows less the risk on the training rows.",
+        "The held-out rows are independent of training, from the law of the training rows, which "
+        "were given completely.",
+    ),
+    "law": _Question(
+        "Is the law of the inputs invariant?",
+        "How well a classifier tells inputs from transformed inputs (one half is chance), by the "
+        "size of the transformation.",
+        "Rows (or groups) are independent. A classifier that finds nothing does not establish "
+        "invariance.",
+    ),
+    "learning_curve": _Question(
+        "How does the risk fall with the number of training rows?",
+        "Risk of each candidate against the number of training rows, within and beyond the data.",
+        "A run's risk is that on fresh rows. Expected risks do not rise with n beyond the data.",
+    ),
+}
+"""In the order in which a reader needs them."""
+
+_KINDS = {
+    "comparison": "Comparison",
+    "model_error": "ModelEquivarianceError",
+    "level": "SymmetryLevel",
+    "data_error": "DataEquivarianceError",
+    "approximation_gap": "ApproximationGap",
+    "stabilizer": "Stabilizer",
+    "generalization_gap": "GeneralizationGap",
+    "law": "InvarianceCheck",
+    "learning_curve": "LearningCurve",
+}
+"""The estimator of each step."""
+
+
+def audit_page(
+    parts: Mapping[str, AbstractResult], facts: Mapping[str, Any], verdict: Sequence[str]
+) -> Page:
+    """Return the page of an audit.
+
+    Args:
+        parts: Its results, by step and place of the model.
+        facts: Its facts.
+        verdict: Its verdict.
+    """
+    models = facts["models"]
+    sections = []
+    for step, question in _QUESTIONS.items():
+        for key in (step, *(f"{step}/{k}" for k in range(len(models)))):
+            if key in parts:
+                model = models[int(key.partition("/")[2])] if "/" in key else ""
+                name = model if len(models) > 1 else ""
+                sections.append(_section(question, parts[key], name))
+    if facts["missing"]:
+        sections.append(_missing(facts["missing"]))
+    return Page(
+        title=f"Symmetry audit of {_listed(models)}",
+        verdict=verdict,
+        sections=sections,
+        reproduction=_reproduction(facts),
+        code=_code(facts),
+    )
+
+
+def result_page(result: AbstractResult) -> Page:
+    """Return a page of one result."""
+    words = str(result)
+    kind = type(result).__name__.removesuffix("Result")
+    known = {_KINDS[step]: question for step, question in _QUESTIONS.items()}
+    question = known.get(kind, _Question(kind, "The result, drawn.", ""))
+    return Page(
+        title=question.heading,
+        verdict=[words],
+        sections=[_section(question, result, "", words=False)],
+        reproduction=[(key, str(value)) for key, value in result.facts.items() if _is_short(value)],
+    )
+
+
+def _section(
+    question: _Question, result: AbstractResult, model: str, *, words: bool = True
+) -> Section:
+    text = str(result).removesuffix(result.cautions)
+    heading = (
+        f"{model}: {question.heading[0].lower()}{question.heading[1:]}"
+        if model
+        else (question.heading)
+    )
+    messages = result.diagnostics
+    return Section(
+        heading=heading,
+        paragraphs=[text] if words else [],
+        figures=_figures(result, question.caption, f"{heading} {text}"),
+        table=_table(result),
+        assumptions=question.assumptions,
+        notes=[_sentence(d.value) for d in messages if not d.is_caution],
+        cautions=[_sentence(d.value) for d in messages if d.is_caution],
+    )
+
+
+def _figures(result: AbstractResult, caption: str, text: str) -> list[FigureBlock]:
+    """Return the figure of a result, made once and closed; none where it cannot be drawn."""
+    import matplotlib.pyplot as plt
+
+    try:
+        figure = result.plot()
+    except ValueError:  # nothing to draw: everything is withheld
+        return []
+    block = FigureBlock(figure, caption, f"{caption} {text}")
+    _ = block.data_uri, block.narrow_data_uri
+    plt.close(figure)
+    return [block]
+
+
+def _table(result: AbstractResult) -> Any:
+    """Return a result's own table, or its single numbers; curves and profiles are in the figure."""
+    table = getattr(result, "table", None)
+    if table is not None:
+        return table
+    summary = result.summary()
+    scalar = [not str(label).endswith("]") for label in summary.index]
+    return summary[scalar].drop(columns="diagnostics") if any(scalar) else None
+
+
+def _missing(missing: Sequence[Mapping[str, str]]) -> Section:
+    import pandas as pd
+
+    table = pd.DataFrame(missing, columns=["model", "step", "status", "reason"])
+    table["model"] = table["model"].replace("", "all")
+    return Section(
+        heading="What is not here, and why",
+        paragraphs=[
+            "Withheld: the data do not identify an answer, or an argument is missing. Failed: "
+            "something went wrong; the rest stands."
+        ],
+        table=table.set_index("step"),
+    )
+
+
+def _reproduction(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    names = ("transform", "output", "n_rows", "rows", "n_transforms", "design", "seed")
+    names = (*names, "weight_seed", "n_draws", "rope")
+    words = {"rows": "rows (hash of their ids)"}
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    return [(words.get(n, n), str(facts[n])) for n in names] + [("versions", versions)]
+
+
+def _code(facts: Mapping[str, Any]) -> str:
+    models = ", ".join(f"{name!r}: ..." for name in facts["models"])
+    y = "y" if facts["with_targets"] else "None"
+    train = ", train=(x_train, y_train)" if facts["with_train"] else ""
+    return (
+        f"transform = ...  # {facts['transform']}\n"
+        f"audit = ep.audit(\n"
+        f"    {{{models}}}, x, {y}, transform{train},\n"
+        f"    n_transforms={facts['n_transforms']}, seed={facts['seed']}, "
+        f"n_draws={facts['n_draws']}, weight_seed={facts['weight_seed']}, rope={facts['rope']:g},\n"
+        f")\n"
+        f'audit.report("audit.html")'
+    )
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool) and len(str(value)) < 200
+
+
+def _sentence(message: str) -> str:
+    first = message.split()[0]
+    return f"{message}." if "_" in first else f"{message[0].upper()}{message[1:]}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

@@ -1,0 +1,167 @@
+"""Audits: every question in a row, and what fails is a status that loses nothing."""
+
+import re
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from refusals import refuses
+
+import equiprob as ep
+from equiprob.testing import disc_task
+
+mpl.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def task():
+    return disc_task(60)
+
+
+def skewed(b):
+    return (b**2).sum(-1) + 0.2 * b[:, 0]
+
+
+def symmetric(b):
+    return (b**2).sum(-1)
+
+
+@pytest.fixture(scope="module")
+def found(task):
+    return ep.audit(
+        {"skewed": skewed, "symmetric": symmetric},
+        task.x,
+        task.y,
+        task.transform,
+        law=ep.InvariantLaw(),
+        train=(task.x[:20] + 0.01, task.y[:20]),
+        n_transforms=4,
+        n_draws=200,
+        backend="python",
+    )
+
+
+def test_every_question_is_answered_or_says_why_not(found):
+    everything = {
+        *("model_error", "data_error", "approximation_gap", "stabilizer", "level"),
+        "generalization_gap",
+    }
+    assert set(found["skewed"]) == everything
+    missing = found.missing.set_index(["model", "step"])["status"].to_dict()
+    assert set(found["symmetric"]) == everything - {"stabilizer"}
+    assert missing == {("symmetric", "stabilizer"): "withheld"}
+    assert found.comparison is not None
+    with pytest.raises(KeyError, match="no model 'nobody'; the models are"):
+        found["nobody"]
+
+
+def test_the_verdict_comes_first_and_names_every_model(found):
+    lines = str(found).splitlines()
+    assert lines[0].startswith("Ship")
+    assert any("'symmetric' is equivariant up to rounding" in line for line in lines)
+    assert any("output of 'skewed' changes by" in line for line in lines)
+
+
+def test_results_are_those_of_the_estimators(found, task):
+    orbits = ep.evaluate_orbits(
+        skewed, task.x, task.transform, y=task.y, n_transforms=4, backend="python"
+    )
+    alone = ep.ModelEquivarianceError(n_draws=200).fit(orbits)
+    assert np.array_equal(found["skewed"]["model_error"].draws["error"], alone.draws["error"])
+
+
+def test_summary_has_single_numbers_of_every_step(found):
+    summary = found.summary(0.9)
+    assert summary.index.names == ["model", "step", "quantity"]
+    assert not any("profile" in label for label in summary.index.get_level_values(2))
+    assert ("", "comparison", "risk[symmetric]") in summary.index
+
+
+def test_audits_come_back_whole_from_a_file(found, tmp_path):
+    found.save(tmp_path / "audit.nc")
+    again = ep.load(tmp_path / "audit.nc")
+    assert str(again) == str(found)
+    assert again.summary().equals(found.summary())
+    assert again.missing.equals(found.missing)
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.nc"]
+
+
+def test_a_model_that_fails_does_not_take_the_others_along(task):
+    def broken(b):
+        raise RuntimeError("out of memory")
+
+    found = ep.audit(
+        {"broken": broken, "fine": skewed}, task.x, None, task.transform, n_transforms=2,
+        n_draws=50, backend="python",
+    )  # fmt: skip
+    assert "model_error" in found["fine"]
+    reasons = found.missing.set_index(["model", "step"])
+    assert "out of memory" in reasons.loc[("broken", "orbits"), "reason"]
+    assert reasons.loc[("fine", "level"), "status"] == "withheld"
+    assert "Failed, see below: orbits of 'broken'" in str(found)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        ep.audit(broken, task.x, None, task.transform, backend="python")
+
+
+def test_audits_refuse_what_is_no_model(task):
+    with refuses("models is empty", "pass a predict function"):
+        ep.audit({}, task.x, task.y, task.transform)
+    with refuses("models must be a function", error=TypeError):
+        ep.audit({"a": 3}, task.x, task.y, task.transform)
+
+
+# ---- the page -------------------------------------------------------------------------------
+
+
+def test_the_report_is_one_file_with_landmarks_headings_and_descriptions(found, tmp_path):
+    html = found.report(tmp_path / "audit.html").read_text()
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.html"]
+    assert not re.search(r'(src|href|srcset)="(?!data:|#)', html)
+    assert "<script" not in html
+    assert html.count("<main>") == html.count("<h1>") == html.count("<header>") == 1
+    assert html.count("<figure>") == len(re.findall(r'<img [^>]*alt="[^"]{20}', html))
+    assert html.count("<th ") == html.count('scope="')
+    for target in re.findall(r'href="#([^"]+)"', html):
+        assert f'id="{target}"' in html
+    assert html.index("Ship") < html.index("<figure>")
+    for words in ("skewed: how equivariant is it?", "What is not here, and why", "seed=0"):
+        assert words in html
+
+
+# ---- as an assertion ------------------------------------------------------------------------
+
+
+def test_an_equivariant_model_passes_the_assertion(task):
+    result = ep.assert_equivariant(
+        symmetric, task.x, task.transform, max_error=1e-3, n_transforms=2, backend="python"
+    )
+    assert result.is_exact
+
+
+def test_a_failed_assertion_says_what_where_and_how_much(task):
+    with refuses(
+        r"P\(equivariance error <= 0.01\) is 0.000",
+        "rotations2d",
+        "credible interval",
+        "largest errors at rows",
+        "by angle",
+        error=AssertionError,
+    ):
+        ep.assert_equivariant(
+            skewed, task.x, task.transform, max_error=0.01, n_transforms=4, backend="python"
+        )
+
+
+def test_a_limit_inside_the_interval_asks_for_more_rows(task):
+    options = {"n_transforms": 4, "backend": "python"}
+    result = ep.assert_equivariant(skewed, task.x, task.transform, max_error=10, **options)
+    middle = float(np.median(result.draws["error"]))
+    with pytest.raises(AssertionError, match="more rows would decide"):
+        ep.assert_equivariant(skewed, task.x, task.transform, max_error=middle, **options)
+
+
+def test_limits_that_are_none_are_refused(task):
+    with refuses("max_error must be a positive number"):
+        ep.assert_equivariant(skewed, task.x, task.transform, max_error=-1)
+    with refuses("credibility must lie between 0 and 1"):
+        ep.assert_equivariant(skewed, task.x, task.transform, max_error=1, credibility=95)
