@@ -208,7 +208,8 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
         return numpyro.sample(name, dist.Normal(0, 1).expand(size).to_event(len(size)))
 
     k, j = shape.candidates, shape.nodes
-    exponent = draw("exponent")
+    stated = "exponent_from_theory" if shape.structured else "exponent"
+    exponent = numpyro.sample("exponent", priors.of(stated))
     exponents = jnp.full(k, exponent)
     if not shape.structured:
         exponents = exponent * jnp.exp(draw("exponent_spread") * white("exponent_white", k))

@@ -7,10 +7,11 @@ from typing import Any
 
 _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "exponent": ("LogNormal", (-0.2, 0.4)),
+    "exponent_from_theory": ("LogNormal", (0.0, 0.3)),
     "exponent_spread": ("LogNormal", (-1.6, 0.5)),
     "shared_bend": ("HalfNormal", (0.15,)),
     "own_bend": ("LogNormal", (-1.2, 0.5)),
-    "bend_from_theory": ("StudentT", (4.0, 0.0, 0.06)),
+    "bend_from_theory": ("StudentT", (4.0, 0.0, 0.03)),
     "shared_turn": ("LogNormal", (0.03, 0.2)),
     "own_turn": ("LogNormal", (-2.3, 0.3)),
     "floor": ("Normal", (-1.0, 1.0)),
@@ -23,9 +24,9 @@ _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "noise_depth": ("HalfNormal", (1.5,)),
     "data_error": ("HalfNormal", (1.5,)),
     "slack": ("StudentT", (4.0, 0.0, 1.0)),
-    "slack_spread": ("LogNormal", (-6.2, 0.8)),
+    "slack_spread": ("LogNormal", (-6.9, 0.5)),
     "sampling_cost": ("LogNormal", (0.0, 1.0)),
-    "cost_deviation": ("StudentT", (4.0, 0.0, 0.1)),
+    "cost_deviation": ("StudentT", (4.0, 0.0, 0.05)),
     "estimation_share": ("LogNormal", (-2.3, 1.5)),
     "error_noise": ("HalfNormal", (0.2,)),
 }
@@ -40,14 +41,17 @@ class CurvePriors:
     changes of the exponent that fade over a third of a decade of n.
 
     Args:
-        exponent: The exponent alpha common to the candidates [LogNormal(-0.2, 0.4)].
+        exponent: The exponent alpha common to the candidates, where there are no errors
+            [LogNormal(-0.2, 0.4)].
+        exponent_from_theory: The same where there are errors: squared risks of a fixed number of
+            parameters fall as 1/n [LogNormal(0, 0.3)].
         exponent_spread: Standard deviation of the logarithms of single candidates' exponents about
             it, where there are no errors [LogNormal(-1.6, 0.5)].
         shared_bend: Standard deviation of bends that all candidates share [HalfNormal(0.15)].
         own_bend: The same for each candidate's own, where there are no errors
             [LogNormal(-1.2, 0.5)].
         bend_from_theory: Each candidate's own bends where there are errors, between two sizes far
-            apart [StudentT(4, 0, 0.06)].
+            apart [StudentT(4, 0, 0.03)].
         shared_turn: Standard deviation of shared bends beyond the data, where it is larger than
             within: what happens there cannot be learned from smooth curves [LogNormal(0.03, 0.2)].
         own_turn: Standard deviation of each candidate's own bends beyond the data
@@ -68,11 +72,11 @@ class CurvePriors:
         slack: By how much a floor differs from the theory's, over `slack_spread`
             [StudentT(4, 0, 1)].
         slack_spread: How well the theory's floors fit, which the runs tell where there are four
-            candidates or more [LogNormal(-6.2, 0.8)].
+            candidates or more [LogNormal(-6.9, 0.5)].
         sampling_cost: What the symmetric and the asymmetric part each cost at the end, over what
             would be left of the mean observed fall of risks at an exponent of 0.8
             [LogNormal(0, 1)].
-        cost_deviation: Logarithm of a candidate's cost over the theory's [StudentT(4, 0, 0.1)].
+        cost_deviation: Logarithm of a candidate's cost over the theory's [StudentT(4, 0, 0.05)].
         estimation_share: Share of a measured squared error that is estimation noise, at the end,
             over the rest [LogNormal(-2.3, 1.5)].
         error_noise: Standard deviation over seeds of the logarithm of a measured error
@@ -80,6 +84,7 @@ class CurvePriors:
     """
 
     exponent: Any = None
+    exponent_from_theory: Any = None
     exponent_spread: Any = None
     shared_bend: Any = None
     own_bend: Any = None

@@ -270,7 +270,7 @@ class LearningCurve(AbstractEstimator):
     case: Literal["H", "I", "N"] = "H"
     seed: int = 0
     num_warmup: int = 500
-    num_samples: int = 750
+    num_samples: int = 1000
     num_chains: int = 4
 
     def __post_init__(self) -> None:
