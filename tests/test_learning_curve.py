@@ -117,6 +117,22 @@ def test_the_optimal_level_of_a_ridge_task_is_found():
     assert high - low < 0.25 * task.optimal_level(1000)
 
 
+def test_the_optimal_level_weighs_costs_as_the_curves_show_them():
+    """Costs at the end rise with squared errors, and the level follows from that slope.
+
+    Errors seen at fewer rows are larger; taking their size for the unit made costs less than half
+    as large.
+    """
+    _, curve = ridge()
+    n = curve.n_observed[-1]
+    costs = curve.draws["risk"][:, :, -1] - curve.draws["floor"]
+    squares = curve.draws["model_error"] ** 2
+    slopes = (costs[:, -1] - costs[:, 0]) / (squares[:, -1] - squares[:, 0])
+    truth, level = curve.draws["data_error"], curve.optimal_level(n)
+    used = 0.5 * (truth / level - 1)
+    assert np.median(used / slopes) == pytest.approx(1, abs=0.1)
+
+
 def test_the_truth_of_a_ridge_task_is_that_of_its_formula():
     task = ridge_task(0, p_sym=3, p_perp=6, asymmetry=0.3)
     n = 400
