@@ -208,12 +208,13 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
         return numpyro.sample(name, dist.Normal(0, 1).expand(size).to_event(len(size)))
 
     k, j = shape.candidates, shape.nodes
-    stated = "exponent_from_theory" if shape.structured else "exponent"
-    exponent = numpyro.sample("exponent", priors.of(stated))
+    ending = "_from_theory" if shape.structured else ""
+    exponent, shared_bend = (
+        numpyro.sample(name, priors.of(name + ending)) for name in ("exponent", "shared_bend")
+    )
     exponents = jnp.full(k, exponent)
     if not shape.structured:
         exponents = exponent * jnp.exp(draw("exponent_spread") * white("exponent_white", k))
-    shared_bend = draw("shared_bend")
     shared_slopes = shared_bend * (data["root"] @ white("shared_white", j))
     for name in ("shared_turn", "own_turn"):  # of the future: no run speaks of them
         draw(name)

@@ -10,6 +10,7 @@ _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "exponent_from_theory": ("LogNormal", (0.0, 0.3)),
     "exponent_spread": ("LogNormal", (-1.6, 0.5)),
     "shared_bend": ("HalfNormal", (0.15,)),
+    "shared_bend_from_theory": ("HalfNormal", (0.07,)),
     "own_bend": ("LogNormal", (-1.2, 0.5)),
     "bend_from_theory": ("StudentT", (4.0, 0.0, 0.03)),
     "shared_turn": ("LogNormal", (0.03, 0.2)),
@@ -47,7 +48,9 @@ class CurvePriors:
             parameters fall as 1/n [LogNormal(0, 0.3)].
         exponent_spread: Standard deviation of the logarithms of single candidates' exponents about
             it, where there are no errors [LogNormal(-1.6, 0.5)].
-        shared_bend: Standard deviation of bends that all candidates share [HalfNormal(0.15)].
+        shared_bend: Standard deviation of bends that all candidates share, where there are no
+            errors [HalfNormal(0.15)].
+        shared_bend_from_theory: The same where there are errors [HalfNormal(0.07)].
         own_bend: The same for each candidate's own, where there are no errors
             [LogNormal(-1.2, 0.5)].
         bend_from_theory: Each candidate's own bends where there are errors, between two sizes far
@@ -87,6 +90,7 @@ class CurvePriors:
     exponent_from_theory: Any = None
     exponent_spread: Any = None
     shared_bend: Any = None
+    shared_bend_from_theory: Any = None
     own_bend: Any = None
     bend_from_theory: Any = None
     shared_turn: Any = None
