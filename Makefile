@@ -40,6 +40,7 @@ notebooks: .venv/.docs ## run every notebook; an error or a warning in one fails
 
 calibrate: .venv/.test ## simulation-based calibration
 	.venv/bin/python -m benchmarks.calibration
+	.venv/bin/python -m benchmarks.certificates
 
 bench: .venv/.test ## time the orbit-pass benchmark
 	.venv/bin/python -m benchmarks.orbit_pass

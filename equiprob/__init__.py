@@ -15,6 +15,7 @@ _WHERE = {
     "Alignment": "equiprob.equivariance.alignment",
     "ApproximationGap": "equiprob.bounds.approximation_gap",
     "Audit": "equiprob.auditing.findings",
+    "Certificate": "equiprob.equivariance.certificate",
     "Comparison": "equiprob.decisions.compare",
     "Controls": "equiprob.equivariance.controls",
     "CurvePriors": "equiprob.levels.curve_priors",
@@ -38,6 +39,7 @@ _WHERE = {
     "align": "equiprob.equivariance.alignment",
     "assert_equivariant": "equiprob.auditing.assertion",
     "audit": "equiprob.auditing.run",
+    "certify": "equiprob.equivariance.certificate",
     "check_action": "equiprob.transforms.check_action",
     "compare": "equiprob.decisions.compare",
     "controls": "equiprob.equivariance.controls",
@@ -57,6 +59,7 @@ _MODULES = {
     "paths": "equiprob.levels.paths",
     "plots": "equiprob.plots",
     "posteriors": "equiprob.posterior.posteriors",
+    "stopping": "equiprob.equivariance.stopping",
     "testing": "equiprob.testing",
     "transforms": "equiprob.transforms",
 }

@@ -17,8 +17,11 @@ from equiprob.decisions.costs import Costs as Costs
 from equiprob.decisions.decide import Decision as Decision
 from equiprob.decisions.decide import decide as decide
 from equiprob.equivariance import methods as methods
+from equiprob.equivariance import stopping as stopping
 from equiprob.equivariance.alignment import Alignment as Alignment
 from equiprob.equivariance.alignment import align as align
+from equiprob.equivariance.certificate import Certificate as Certificate
+from equiprob.equivariance.certificate import certify as certify
 from equiprob.equivariance.controls import Controls as Controls
 from equiprob.equivariance.controls import controls as controls
 from equiprob.equivariance.cross_fit import cross_fit as cross_fit
@@ -51,6 +54,7 @@ __all__ = [
     "Alignment",
     "ApproximationGap",
     "Audit",
+    "Certificate",
     "Comparison",
     "Controls",
     "Costs",
@@ -76,6 +80,7 @@ __all__ = [
     "assert_equivariant",
     "audit",
     "bounds",
+    "certify",
     "check_action",
     "compare",
     "controls",
@@ -90,6 +95,7 @@ __all__ = [
     "plots",
     "posteriors",
     "run_learning_curve",
+    "stopping",
     "testing",
     "transforms",
     "worst_case",

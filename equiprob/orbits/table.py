@@ -91,7 +91,7 @@ class RowStatistics:
         }
         return replace(chunks[0], **per_row)
 
-    def take(self, rows: NDArray[Any]) -> RowStatistics:
+    def take(self, rows: NDArray[Any] | slice) -> RowStatistics:
         """Return the statistics of the given rows."""
         per_row = {
             name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)

@@ -92,6 +92,10 @@ class Diagnostic(enum.Enum):
     ONE_ESTIMATOR = (
         "the level is that of kernel ridge regression; the best one of another estimator may differ"
     )
+    GROUPS_COUNT_ONCE = (
+        "groups have different numbers of rows: what is certified is the mean over groups, each of "
+        "which counts once"
+    )
     EQUAL_ROWS = "rows that are equal to others, or transformed copies of them, count once"
     INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
@@ -175,6 +179,7 @@ class Diagnostic(enum.Enum):
         "rows with outputs that are not finite were left out (see nonfinite_rows): the result "
         "speaks of the others"
     )
+    NONFINITE_AS_WORST = "rows with outputs that are not finite count as the largest possible error"
     VACUOUS = "vacuous: the bound is no smaller than the largest loss, and says nothing"
 
     @property
