@@ -246,7 +246,12 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
     seed_noise = jnp.exp(
         jnp.log(draw("seed_noise")) + draw("seed_noise_spread") * white("noise_white", k)
     )
-    together = draw("shared_seed_noise") * white("pair_white", shape.pairs)
+    # Half centred: the effects of the rows are known well where many candidates share them.
+    shared_noise = draw("shared_seed_noise")
+    half = jnp.sqrt(shared_noise)
+    together = half * numpyro.sample(
+        "half_pair", dist.Normal(0, half).expand([shape.pairs]).to_event(1)
+    )
     least, tail = draw("least_noise"), draw("tail")
     c, left, w = data["candidate"], data["left"], data["right_share"]
     at = (1 - w) * log_risk[c, left] + w * log_risk[c, left + 1]
@@ -361,7 +366,7 @@ def _start(shape: CurveShape) -> dict[str, Any]:
         "exponent_white": jnp.zeros(k),
         "shared_white": jnp.zeros(j),
         "noise_white": jnp.zeros(k),
-        "pair_white": jnp.zeros(shape.pairs),
+        "half_pair": jnp.zeros(shape.pairs),
         "moved_error": jnp.zeros(k),
         "cost_deviation": jnp.zeros(k),
     }
