@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -94,16 +95,31 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
 
     Raises:
         ImportError: Without the extra ``onnx``.
-        ValueError: If the model has no such output.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no ONNX model, or the model has no such output.
     """
     runtime = require("onnxruntime", extra="onnx")
     session = model
     if isinstance(model, bytes | str | PathLike):
-        source = model if isinstance(model, bytes) else fspath(model)
-        session = runtime.InferenceSession(source, providers=["CPUExecutionProvider"])
+        session = _session(runtime, model)
     there = [output.name for output in session.get_outputs()]
     chosen = there if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
     unknown = [name for name in chosen if name not in there]
     if unknown or not chosen:
         raise ValueError(f"outputs asks for {unknown or 'nothing'}, but the model has {there}")
     return OnnxPredictor(session, tuple(chosen))
+
+
+def _session(runtime: Any, model: bytes | str | PathLike[str]) -> Any:
+    """Return a session of a file or of its bytes, on the CPU."""
+    name = "these bytes" if isinstance(model, bytes) else fspath(model)
+    if not isinstance(model, bytes) and not Path(name).is_file():
+        raise FileNotFoundError(f"there is no ONNX file {name}")
+    source = model if isinstance(model, bytes) else name
+    try:
+        return runtime.InferenceSession(source, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has exceptions of its own for each way to fail
+        raise ValueError(
+            f"{name} cannot be read as an ONNX model ({error}): export the model again, or pass a "
+            f"session of your own"
+        ) from error

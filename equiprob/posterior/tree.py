@@ -138,7 +138,8 @@ def _from_datatree(tree: xr.DataTree, source: Path) -> Any:
     return kind(
         draws={str(name): v.values[0] for name, v in posterior.data_vars.items()},
         dims=dims,
-        coords={d: posterior[d].values for ds in dims.values() for d in ds},
+        # Dimensions may be declared of quantities that are withheld.
+        coords={d: posterior[d].values for ds in dims.values() for d in ds if d in posterior},
         units=header["units"],
         diagnostics=tuple(Diagnostic[name] for name in header["diagnostics"]),
         facts=header["facts"],

@@ -15,6 +15,9 @@ from equiprob.transforms.rotations2d import rotation_matrix
 _MOST_CONDITION = 1e10
 """Condition number above which a matrix counts as singular."""
 
+_MOST_ORDER = 360
+"""Largest order: a table of products is made, in time that grows with the cube of the order."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -279,3 +282,8 @@ def dihedral(
 def _require_order(order: int) -> None:
     if not isinstance(order, int | np.integer) or order < 1:
         raise ValueError(f"order must be a positive integer, got {order!r}")
+    if order > _MOST_ORDER:
+        raise ValueError(
+            f"order must be at most {_MOST_ORDER}, got {order}: finer turns are "
+            f"ep.transforms.rotations2d()"
+        )

@@ -1,0 +1,265 @@
+"""The commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from equiprob.cli.output import GATE_FAILED, Refusals, answer, of_table, say, writable
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_SEED = click.IntRange(0, 2**32 - 1)
+
+_data = [
+    click.option("--data", type=_FILE, required=True, help="An .npz file of arrays, rows first."),
+    click.option("--transform", required=True, help='Such as "rotations2d(max_angle=30deg)".'),
+    click.option("--target", help="The array of targets."),
+    click.option(
+        "--input", "inputs", multiple=True, help="An array of inputs; x if left out. Repeatable."
+    ),
+    click.option("--groups", help="The array that says which rows belong together."),
+    click.option("--seed", type=_SEED, default=0, show_default=True),
+    click.option("--draws", type=click.IntRange(50, 1_000_000), default=4000, show_default=True),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words."),
+]
+
+
+def _with(options: list[Any]) -> Any:
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group(cls=Refusals, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="equiprob")
+def main() -> None:
+    """Measure how equivariant models are, and how much symmetry to build in.
+
+    Exit codes: 0 done, 2 bad input, 3 a stated limit is not met.
+    """
+
+
+@main.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    required=True,
+    help="An ONNX file, or name=file. Repeatable.",
+)
+@_with(_data)
+@click.option("--train", type=_FILE, help="An .npz file of the training rows, names as in --data.")
+@click.option("--output", help="Which output of the model, by name.")
+@click.option("--n-transforms", type=click.IntRange(1, 100_000), default=16, show_default=True)
+@click.option("--rope", type=click.FloatRange(0), default=0.0, help="Difference that makes none.")
+@click.option("--report", type=_FILE, help="Write a page here.")
+@click.option("--save", type=_FILE, help="Write the results here (netCDF).")
+@click.option("--max-error", type=float, help="Exit with 3 unless the error is at most this ...")
+@click.option(
+    "--credibility", type=float, default=0.95, show_default=True, help="... with this probability."
+)
+@click.option("--relative", is_flag=True, help="--max-error is a share of the output's variation.")
+def audit(
+    models: tuple[str, ...],
+    data: Path,
+    transform: str,
+    target: str | None,
+    inputs: tuple[str, ...],
+    groups: str | None,
+    seed: int,
+    draws: int,
+    as_json: bool,
+    train: Path | None,
+    output: str | None,
+    n_transforms: int,
+    rope: float,
+    report: Path | None,
+    save: Path | None,
+    max_error: float | None,
+    credibility: float,
+    relative: bool,
+) -> None:
+    r"""Answer every question about one or several ONNX models.
+
+    \b
+    equiprob audit --model cnn.onnx --data test.npz --target y \
+      --transform "rotations2d(max_angle=30deg)" --report audit.html
+    """
+    import equiprob as ep
+    from equiprob.auditing.assertion import Gate
+    from equiprob.cli.expressions import parse_transform
+    from equiprob.cli.files import choose, read_arrays, read_models
+
+    for path in (report, save):
+        writable(path)
+    limit = max_error is not None
+    gate = Gate(max_error=max_error, credibility=credibility, relative=relative) if limit else None
+    parsed = parse_transform(transform)
+    rows = choose(read_arrays(data), data, inputs, target, groups)
+    trained = None
+    if train is not None:
+        if target is None:
+            raise ValueError("--train needs --target: the gap is one of risks")
+        part = choose(read_arrays(train), train, inputs, target, None)
+        trained = (part.x, part.y)
+    found = ep.audit(
+        read_models(models, output),
+        rows.x,
+        rows.y,
+        parsed,
+        train=trained,
+        groups=rows.groups,
+        n_transforms=n_transforms,
+        rope=rope,
+        seed=seed,
+        n_draws=draws,
+        backend="python",
+        progress=False,
+    )
+    if save is not None:
+        found.save(save)
+        say(f"Results: {save}")
+    if report is not None:
+        found.report(report)
+        say(f"Report: {report}")
+    failures = [] if gate is None else _failures(gate, found)
+    answer(
+        str(found),
+        {
+            "verdict": found.verdict,
+            "summary": of_table(found.summary()),
+            "missing": of_table(found.missing),
+            "facts": found.facts,
+            "gate": {"passed": not failures, "failures": failures} if limit else None,
+        },
+        as_json=as_json,
+    )
+    for failure in failures:
+        say(failure)
+    if failures:
+        click.get_current_context().exit(GATE_FAILED)
+
+
+def _failures(gate: Any, found: Any) -> list[str]:
+    """Return a message for each model that does not meet the limit, or could not be judged."""
+    failures = []
+    for name in found.models:
+        error = found[name].get("model_error")
+        if error is None:
+            failures.append(f"'{name}': there is no error to judge, see what is missing")
+        elif not gate.passes(error):
+            failures.append(f"'{name}': {gate.failure(error)}")
+    return failures
+
+
+@main.command()
+@_with(_data)
+def check(
+    data: Path,
+    transform: str,
+    target: str | None,
+    inputs: tuple[str, ...],
+    groups: str | None,
+    seed: int,
+    draws: int,
+    as_json: bool,
+) -> None:
+    """Check how a transform acts on your arrays, and whether their law is invariant."""
+    import equiprob as ep
+    from equiprob.cli.expressions import parse_transform
+    from equiprob.cli.files import choose, read_arrays
+
+    parsed = parse_transform(transform)
+    rows = choose(read_arrays(data), data, inputs, target, groups)
+    action = ep.check_action(parsed, rows.x, rows.y, seed=seed)
+    law = ep.InvarianceCheck(seed=seed, n_draws=draws).fit(rows.x, parsed, groups=rows.groups)
+    answer(
+        f"{action}\n{law}",
+        {
+            "action": {"status": action.status, "leaves": of_table(action.table)},
+            "law": {"verdict": str(law), "summary": of_table(law.summary())},
+        },
+        as_json=as_json,
+    )
+
+
+@main.command()
+@click.argument("runs", type=_FILE)
+@click.option("--at", type=click.FloatRange(1), multiple=True, help="Numbers of rows to judge at.")
+@click.option("--seed", type=_SEED, default=0, show_default=True)
+@click.option("--samples", type=click.IntRange(50, 100_000), default=750, show_default=True)
+@click.option("--report", type=_FILE, help="Write a page here.")
+@click.option("--save", type=_FILE, help="Write the result here (netCDF).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
+def curve(
+    runs: Path,
+    at: tuple[float, ...],
+    seed: int,
+    samples: int,
+    report: Path | None,
+    save: Path | None,
+    as_json: bool,
+) -> None:
+    """Fit learning curves to a CSV file with the columns candidate, n, seed and risk."""
+    import equiprob as ep
+    from equiprob.cli.files import read_runs_table
+    from equiprob.report.audit_page import result_page
+
+    for path in (report, save):
+        writable(path)
+    result = ep.LearningCurve(seed=seed, num_samples=samples, num_warmup=max(samples // 2, 50)).fit(
+        read_runs_table(runs)
+    )
+    if save is not None:
+        result.save(save)
+        say(f"Result: {save}")
+    if report is not None:
+        result_page(result).write(report)
+        say(f"Report: {report}")
+    best = {f"{n:g}": {str(k): p for k, p in result.p_best(n).items()} for n in at}
+    words = [str(result)]
+    words += [f"At n = {n}: {_listed(p)}." for n, p in best.items()]
+    data = {"verdict": str(result), "summary": of_table(result.summary()), "p_best": best}
+    answer("\n".join(words), data, as_json=as_json)
+
+
+def _listed(probabilities: dict[str, float]) -> str:
+    ordered = sorted(probabilities.items(), key=lambda item: -item[1])
+    return "P(best) " + ", ".join(f"{p:.2f} '{name}'" for name, p in ordered)
+
+
+@main.command()
+@click.argument("saved", type=_FILE)
+@click.option("--output", type=_FILE, help="The page; the name of the file with .html if left out.")
+def report(saved: Path, output: Path | None) -> None:
+    """Write the page of an audit, or of one result, that was saved."""
+    import equiprob as ep
+    from equiprob.auditing.findings import Audit
+    from equiprob.report.audit_page import result_page
+
+    target = saved.with_suffix(".html") if output is None else output
+    writable(target)
+    found = ep.load(saved)
+    page = found.report(target) if isinstance(found, Audit) else result_page(found).write(target)
+    click.echo(str(page))
+
+
+@main.command()
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("equiprob-demo"),
+    show_default=True,
+    help="The folder to write figures and the page to.",
+)
+@click.option("--seed", type=_SEED, default=0, show_default=True)
+def demo(output: Path, seed: int) -> None:
+    """Train small networks on handwritten digits and decide which to ship."""
+    from equiprob.demo.run import run_demo
+
+    run_demo(output, seed=seed, say=click.echo)

@@ -1,0 +1,183 @@
+"""Transform expressions: a small language that is read, never run.
+
+    transform  = name "(" arguments ")"          a function of ep.transforms
+    argument   = value | name "=" value
+    value      = number | string | True | False | None | list | tuple | dict | transform | law
+    number     = digits, "pi", sums and products of numbers, and a unit: 30deg, 0.5rad
+    law        = Normal(0, 5deg) and a few other distributions of NumPyro
+
+Nothing else is known: no attributes, no names, no code.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from equiprob.transforms.base import AbstractTransform
+
+_FACTORIES = (
+    "conjugated",
+    "cyclic",
+    "dihedral",
+    "euclidean3d",
+    "finite",
+    "irreps",
+    "lorentz",
+    "mixture",
+    "permutations",
+    "product",
+    "rotations2d",
+    "rotations3d",
+    "scalings",
+    "sign_flips",
+    "translations",
+)
+
+_LAWS = ("Laplace", "LogNormal", "Normal", "TruncatedNormal", "Uniform", "VonMises")
+
+_NUMBERS = {"pi": float(np.pi), "deg": float(np.pi) / 180, "rad": 1.0}
+
+_LONGEST = 4000
+_DEEPEST = 20
+
+_STRINGS = re.compile(r"""('[^'\\]*'|"[^"\\]*")""")
+_UNITS = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(deg|rad)\b")
+
+_OPERATIONS: dict[type, Callable[[float, float], float]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+}
+
+
+def parse_transform(text: str) -> AbstractTransform:
+    """Return the transform that an expression describes.
+
+    Args:
+        text: Such as ``"rotations2d(max_angle=30deg)"``.
+
+    Raises:
+        ValueError: If the expression is not in the language, or its arguments do not fit; the
+            message says where.
+    """
+    if len(text) > _LONGEST:
+        raise ValueError(f"a transform has at most {_LONGEST} characters, got {len(text)}")
+    try:
+        tree = ast.parse(_with_units(text).strip(), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"transform {text!r} cannot be read: expected something like "
+            f"rotations2d(max_angle=30deg)"
+        ) from error
+    result = _value(tree.body, depth=0)
+    if not isinstance(result, AbstractTransform):
+        raise ValueError(
+            f"{text!r} is no transform: expected a call of one of {', '.join(_FACTORIES)}"
+        )
+    return result
+
+
+def _with_units(text: str) -> str:
+    """Write ``30deg`` as ``(30*deg)``, outside strings."""
+    parts = _STRINGS.split(text)
+    parts[::2] = [_UNITS.sub(r"(\1*\2)", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _value(node: ast.expr, depth: int) -> Any:
+    """Return the value of a node of the language."""
+    if depth > _DEEPEST:
+        raise ValueError(f"the transform is nested more than {_DEEPEST} deep")
+    deeper = depth + 1
+    match node:
+        case ast.Constant(value=bool() | str() | None as value):
+            return value
+        case ast.Constant(value=int() | float() as number):
+            return number
+        case ast.Name(id=name) if name in _NUMBERS:
+            return _NUMBERS[name]
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+            number = _number(operand, deeper)
+            return -number if isinstance(sign, ast.USub) else number
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
+            return _calculated(type(op), _number(left, deeper), _number(right, deeper))
+        case ast.List(elts=items):
+            return [_value(item, deeper) for item in items]
+        case ast.Tuple(elts=items):
+            return tuple(_value(item, deeper) for item in items)
+        case ast.Dict(keys=keys, values=values):
+            named = [_leaf_name(key) for key in keys]
+            return {k: _value(v, deeper) for k, v in zip(named, values, strict=True)}
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            return _called(name, args, keywords, deeper)
+    raise ValueError(
+        f"{ast.unparse(node)!r} is not part of a transform: expected numbers (with deg or rad), "
+        f"strings, lists, dicts and calls of {', '.join(_FACTORIES)}"
+    )
+
+
+def _leaf_name(key: ast.expr | None) -> str:
+    if isinstance(key, ast.Constant) and isinstance(key.value, str):
+        return key.value
+    raise ValueError("keys of a dict are names of leaves, as in {'positions': 'points'}")
+
+
+def _number(node: ast.expr, depth: int) -> float:
+    value = _value(node, depth)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{ast.unparse(node)!r} must be a number")
+    return value
+
+
+def _calculated(operation: type, left: float, right: float) -> float:
+    try:
+        return _OPERATIONS[operation](left, right)
+    except (ZeroDivisionError, OverflowError) as error:
+        raise ValueError(f"a number in the transform is not finite: {error}") from error
+
+
+def _called(name: str, args: list[ast.expr], keywords: list[ast.keyword], depth: int) -> Any:
+    """Return what a call of one of the known functions makes."""
+    make = _function(name)
+    for argument in args:
+        if isinstance(argument, ast.Starred):
+            raise ValueError(f"{name} takes no starred arguments here")
+    values = [_value(a, depth) for a in args]
+    named: dict[str, Any] = {}
+    for keyword in keywords:
+        if keyword.arg is None:
+            raise ValueError(f"{name} takes no starred arguments here")
+        if keyword.arg in named:
+            raise ValueError(f"{name} got {keyword.arg} twice")
+        named[keyword.arg] = _value(keyword.value, depth)
+    try:
+        return make(*values, **named)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{name}(...): {error}") from error
+
+
+def _function(name: str) -> Callable[..., Any]:
+    if name in _FACTORIES:
+        from equiprob import transforms
+
+        return getattr(transforms, name)
+    if name in _LAWS:
+        from numpyro import distributions
+
+        return getattr(distributions, name)
+    if name == "from_functions":
+        raise ValueError(
+            "from_functions takes functions, which no expression holds: use ep.audit in Python"
+        )
+    raise ValueError(
+        f"unknown transform {name!r}: expected one of {', '.join(_FACTORIES)}; laws are "
+        f"{', '.join(_LAWS)}"
+    )

@@ -1,0 +1,228 @@
+"""The command line: expressions, files, answers and exit codes."""
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from onnx_files import linear_file
+from refusals import refuses
+
+import equiprob as ep
+from equiprob.cli import main
+from equiprob.cli.expressions import parse_transform
+
+mpl.use("Agg")
+
+VECTORS = 'rotations2d(max_angle=30deg, acts_on="vectors", output_action="vectors")'
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+# ---- expressions ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("rotations2d(max_angle=30deg)", "rotations2d(up to 30 degrees)"),
+        ("rotations2d(30 deg)", "rotations2d(up to 30 degrees)"),
+        ("rotations2d(pi/6)", "rotations2d(up to 30 degrees)"),
+        ("rotations2d(5.235987755982988e-1rad)", "rotations2d(up to 30 degrees)"),
+    ],
+)
+def test_angles_have_units(text, same):
+    assert str(parse_transform(text)) == same
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cyclic(4)",
+        "dihedral(order=4, acts_on='points')",
+        "euclidean3d(1.5, 90deg, acts_on={'positions': 'points', 'charges': 'invariant'})",
+        "finite([[[1, 0], [0, 1]], [[-1, 0], [0, -1]]])",
+        "finite([(0, 1, 2), (2, 1, 0)], weights=[.5, .5], acts_on='permuted')",
+        "lorentz(max_rapidity=.5)",
+        "permutations(5)",
+        "product(rotations3d(), permutations(4, acts_on='permuted'), commute=True)",
+        "mixture([rotations2d(10deg), translations(2, acts_on='image')], weights=(1, 3))",
+        "conjugated(rotations2d(acts_on='vectors'), seed=-1 + 2)",
+        "rotations3d(acts_on=irreps('2x0e + 1x1o'), parity='both')",
+        "rotations2d(law=Normal(0, 10deg))",
+        "scalings(max_factor=1.5)",
+        "sign_flips(3)",
+        "translations(max_shift=3, whole=True, acts_on='image', wrap=True)",
+    ],
+)
+def test_every_factory_can_be_written(text):
+    assert isinstance(parse_transform(text), ep.transforms.AbstractTransform)
+
+
+def test_no_factory_is_left_out():
+    from equiprob.cli.expressions import _FACTORIES
+
+    no_factories = {"AbstractTransform", "Action", "ActionCheck", "check_action", "from_functions"}
+    assert set(_FACTORIES) == set(ep.transforms.__all__) - no_factories
+
+
+def test_units_in_strings_stay_words():
+    assert parse_transform("rotations2d(acts_on={'30deg': 'image'})") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["cannot be read"]),
+        ("rotations2d(", ["cannot be read", "something like"]),
+        ("(" * 3000, ["cannot be read"]),
+        ("__import__('os').system('true')", ["not part of a transform"]),
+        ("eval('1')", ["unknown transform 'eval'"]),
+        ("rotations2d.__class__", ["not part of a transform"]),
+        ("rotations2d(max_angle=10**9)", ["not part of a transform"]),
+        ("rotations2d(lambda: 0)", ["not part of a transform"]),
+        ("rotations2d(*[1])", ["starred"]),
+        ("rotations2d(**{'max_angle': 1})", ["starred"]),
+        ("rotations2d(max_angle=1/0)", ["not finite"]),
+        ("rotations2d(max_angle='a' * 3)", ["must be a number"]),
+        ("rotations2d(angle=1)", ["rotations2d", "angle"]),
+        ("rotations2d(max_angle=-1)", ["max_angle"]),
+        ("30deg", ["is no transform"]),
+        ("from_functions(1, 2)", ["use ep.audit in Python"]),
+        ("cyclic(100000000)", ["at most 360"]),
+        ("rotations2d(" + "[" * 40 + "]" * 40 + ")", ["nested"]),
+        ("1+" * 2500 + "1", ["at most 4000"]),
+    ],
+)
+def test_what_is_no_transform_is_refused(text, words):
+    with refuses(*words):
+        parse_transform(text)
+
+
+# ---- audits ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2)).astype(np.float32)
+    np.savez(folder / "d.npz", x=x, y=x @ np.eye(2) + 0.1 * rng.normal(size=(40, 2)))
+    np.savez(folder / "objects.npz", x=np.array([{}], dtype=object))
+    (folder / "text.npz").write_text("no archive")
+    linear_file(folder / "straight.onnx", np.eye(2))
+    linear_file(folder / "bent.onnx", np.array([[1.0, 0.3], [0.1, 0.7]]))
+    (folder / "broken.onnx").write_bytes(b"no model")
+    return folder
+
+
+def audit(folder, *more, models=("straight.onnx",), data="d.npz", transform=VECTORS):
+    chosen = [part for m in models for part in ("--model", m.replace("@", str(folder) + "/"))]
+    if "@" not in "".join(models):
+        chosen = [part for m in models for part in ("--model", folder / m)]
+    base = ("--data", folder / data, "--transform", transform, "--draws", 100)
+    return run("audit", *chosen, *base, "--n-transforms", 2, *more)
+
+
+def test_an_audit_of_two_models_writes_its_report_and_its_results(folder, tmp_path):
+    page, saved = tmp_path / "out.html", tmp_path / "out.nc"
+    models = ("a=@straight.onnx", "b=@bent.onnx")
+    done = audit(folder, "--target", "y", "--report", page, "--save", saved, models=models)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("Ship 'a'")
+    assert "a: how equivariant is it?" in page.read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.html", "out.nc"]
+    again = run("report", saved, "--output", tmp_path / "again.html")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "again.html").read_text() == page.read_text()
+
+
+def test_json_is_one_object_with_numbers_and_reasons(folder):
+    done = audit(folder, "--json", models=("bent.onnx",))
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    errors = {r["quantity"]: r["estimate"] for r in found["summary"]}
+    assert errors["error"] > 0
+    assert {m["status"] for m in found["missing"]} == {"withheld"}
+    assert found["gate"] is None
+
+
+def test_a_limit_that_is_not_met_exits_with_3_and_says_why(folder):
+    done = audit(folder, "--max-error", 0.02, models=("bent.onnx",))
+    assert done.exit_code == 3
+    assert "P(equivariance error <= 0.02) is 0.000" in done.stderr
+    assert audit(folder, "--max-error", 0.02, "--credibility", 0.95).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"models": ("nothing.onnx",)}, "there is no ONNX file"),
+        ({"models": ("broken.onnx",)}, "cannot be read as an ONNX model"),
+        ({"models": ("d.npz",)}, "no .onnx file"),
+        ({"models": ("straight.onnx", "straight.onnx")}, "two models are called 'straight'"),
+        ({"data": "nothing.npz"}, "there is no file"),
+        ({"data": "text.npz"}, "cannot be read"),
+        ({"data": "objects.npz"}, "Python objects, which are not loaded"),
+        ({"transform": "rotations2d("}, "cannot be read"),
+        ({"transform": "rotations3d(acts_on='vectors')"}, "axis of length 3"),
+        ({"more": ("--target", "z")}, "'z' is not in"),
+        ({"more": ("--input", "z")}, "'z' is not in"),
+        ({"more": ("--report", "/no/such/folder/out.html")}, "does not exist"),
+        ({"more": ("--max-error", "-1")}, "max_error must be a positive number"),
+        ({"more": ("--train", "x.npz")}, "--train needs --target"),
+    ],
+)
+def test_bad_input_exits_with_2_and_one_clear_message(folder, arguments, words):
+    done = audit(folder, *arguments.pop("more", ()), **arguments)
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_check_speaks_of_actions_and_of_the_law(folder):
+    done = run("check", "--data", folder / "d.npz", "--input", "x", "--target", "y", "--transform",
+               VECTORS, "--draws", 100)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "x (vectors, float32)" in done.stdout
+    assert "A classifier tells inputs from inputs moved" in done.stdout
+
+
+def test_learning_curves_from_a_csv_file(tmp_path, monkeypatch):
+    from equiprob.levels import learning_curve
+    from equiprob.testing import ridge_task
+
+    ridge_task(2).runs([100, 1000]).to_csv(tmp_path / "runs.csv", index=False)
+    done = run("curve", tmp_path / "nothing.csv")
+    assert done.exit_code == 2
+    assert "there is no file" in done.stderr
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert "runs need the columns" in run("curve", tmp_path / "other.csv").stderr
+
+    class Result(str):
+        def p_best(self, n):
+            return learning_curve_series
+
+        def summary(self):
+            return learning_curve_series.rename("p").to_frame()
+
+    import pandas as pd
+
+    learning_curve_series = pd.Series({"a": 0.25, "b": 0.75})
+    fit = lambda self, runs: Result(f"{len(runs)} runs")  # noqa: E731 - NUTS has its own tests
+    monkeypatch.setattr(learning_curve.LearningCurve, "fit", fit)
+    done = run("curve", tmp_path / "runs.csv", "--at", 5000)
+    assert done.exit_code == 0, done.output
+    assert "P(best) 0.75 'b', 0.25 'a'" in done.stdout
+
+
+def test_saved_results_that_are_none_are_refused(tmp_path):
+    (tmp_path / "x.nc").write_text("no netCDF")
+    done = run("report", tmp_path / "x.nc")
+    assert done.exit_code == 2
+    assert "cannot be read as netCDF" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["x.nc"]
