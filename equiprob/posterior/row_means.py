@@ -26,7 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids
-from equiprob.posterior.tails import Array, Tail, fit_tail
+from equiprob.posterior.tails import (
+    SHAPES_FROM_ABOVE,
+    TYPICAL_SHAPES,
+    Array,
+    Tail,
+    fit_tail,
+)
 from equiprob.posterior.weights import weighted_sums
 
 _END_MASS = 0.5
@@ -78,6 +84,13 @@ class RowMeans:
         """Return draws ``(draw,)`` of the mean of row values ``(row,)``."""
         return self.means(values[:, None])[:, 0]
 
+    def mean_from_above(self, values: Array) -> Array:
+        """Return draws ``(draw,)`` of a mean whose upper quantiles are read as bounds.
+
+        Tails may be heavier than `mean` expects them to be.
+        """
+        return self._ratios(values[:, None], np.ones((len(values), 1)), SHAPES_FROM_ABOVE)[:, 0]
+
     def means(self, columns: Array) -> Array:
         """Return draws ``(draw, column)`` of the means of columns ``(row, column)``, with tails."""
         return self.ratios(columns, np.ones((len(columns), 1)))
@@ -93,10 +106,13 @@ class RowMeans:
             above: Numerators, ``(row, column)``.
             below: Denominators of positive mean, ``(row, column)`` or ``(row, 1)``.
         """
+        return self._ratios(above, below, TYPICAL_SHAPES)
+
+    def _ratios(self, above: Array, below: Array, shapes: tuple[float, float]) -> Array:
         top, bottom = self._totals(above), self._totals(below)
         centre = top.sum(axis=0) / bottom.sum(axis=0)
         contrasts = top - centre * bottom
-        models = [_Contrast.of(values) for values in contrasts.T]
+        models = [_Contrast.of(values, shapes) for values in contrasts.T]
         parts = [bottom, np.ones((self.n_units, 1))]
         sums = self._sums(np.column_stack(parts + [m.columns for m in models]))
         denominators, mass = sums[:, : bottom.shape[1]], sums[:, bottom.shape[1]]
@@ -178,8 +194,8 @@ class _Contrast:
     ends: tuple[float, float]
 
     @classmethod
-    def of(cls, values: Array) -> _Contrast:
-        tails = fit_tail(values), fit_tail(-values)
+    def of(cls, values: Array, shapes: tuple[float, float]) -> _Contrast:
+        tails = fit_tail(values, shapes), fit_tail(-values, shapes)
         body, parts = values.copy(), []
         for sign, tail in zip((1.0, -1.0), tails, strict=True):
             if tail is not None:

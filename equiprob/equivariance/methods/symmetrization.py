@@ -82,7 +82,7 @@ class Symmetrization(AbstractMethod):
         noise = noise_of_rows(orbits, self.noise_variance, self.repeats, found)
         facts = {"noise_variance": float(noise.mean()), "n_predictors": 1 + len(self.others)}
         loss = self._symmetric_risk(table)
-        excess = np.maximum(means.mean(loss - noise), 0.0)
+        excess = np.maximum(means.mean_from_above(loss - noise), 0.0)
         if means.tail_index(loss) > _HEAVY:
             found.add(Diagnostic.HEAVY_NOISE)
         if case is Case.NEITHER:  # this much stays true on any law of the inputs
