@@ -12,7 +12,7 @@ UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --group && command 
 # Pinned versions, checked against their hashes; -b: the build backend's too.
 INSTALL = $(UV) pip install --python .venv -c constraints.txt -b constraints.txt
 
-.PHONY: help demo test test-torch check docs notebooks calibrate bench constraints clean
+.PHONY: help demo test test-torch test-lowest package check docs notebooks calibrate bench constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,6 +26,18 @@ test: .venv/.test ## run the tests, two at a time; PYTEST_ARGS= for one
 
 test-torch: .venv/.test .venv/.torch ## install PyTorch (5 GB) and run its tests
 	.venv/bin/python -m pytest tests/test_torch.py $(PYTEST_ARGS)
+
+test-lowest: | $(UV) ## run the tests with the lowest versions that pyproject.toml declares
+	$(UV) venv --no-project -q --clear -p 3.12 .venv-lowest
+	$(UV) pip install -q --python .venv-lowest --resolution lowest-direct -e . --group test
+	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
+
+package: .venv/.core ## build the wheel and the sdist, and install the wheel by itself
+	rm -rf dist
+	$(UV) build -q -b constraints.txt -o dist
+	$(UV) venv --no-project -q --clear -p .venv/bin/python dist/venv
+	$(UV) pip install -q --python dist/venv -c constraints.txt dist/*.whl
+	cd dist && venv/bin/equiprob --version && venv/bin/equiprob audit --help >/dev/null
 
 check: .venv/.check ## formatting, lint and types
 	.venv/bin/ruff format --check
@@ -51,7 +63,7 @@ constraints: | $(UV) ## pin the newest versions in constraints.txt
 	  --group dev --group build -o constraints.txt pyproject.toml
 
 clean: ## remove everything that make made
-	rm -rf .venv .tools docs/_build docs/_notebooks docs/_api
+	rm -rf .venv .venv-lowest .tools dist docs/_build docs/_notebooks docs/_api
 
 # --- set-up: one .venv, and in it a stamp for each group that is installed ---
 
