@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration --replications 400 --processes 2
 
-A cell (a problem, a number of rows and fifty seeds) is written to a file of its own when it is
+A cell (a problem, a number of rows and ten seeds) is written to a file of its own when it is
 done, so that a run that was stopped goes on where it was.
 """
 
@@ -35,6 +35,9 @@ def main() -> None:
     parser.add_argument("--replications", type=int, default=400)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
+    parser.add_argument(
+        "--problems", nargs="+", default=[""], help="simulate only those that begin like this"
+    )
     parser.add_argument("--page-only", action="store_true", help="write what there is")
     options = parser.parse_args()
     folder = RUNS / sources()
@@ -44,7 +47,12 @@ def main() -> None:
         for suite in options.suites
         for cell in cells(suite, options.replications)
     }
-    missing = [] if options.page_only else [c for c, path in files.items() if not path.exists()]
+    wanted = () if options.page_only else tuple(options.problems)
+    missing = [
+        cell
+        for cell, path in files.items()
+        if cell.problem.startswith(wanted) and not path.exists()
+    ]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
         waiting = {pool.submit(run_cell, cell, files[cell]): cell for cell in missing}
