@@ -12,7 +12,7 @@ UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --group && command 
 # Pinned versions, checked against their hashes; -b: the build backend's too.
 INSTALL = $(UV) pip install --python .venv -c constraints.txt -b constraints.txt
 
-.PHONY: help demo test test-torch test-lowest package check docs notebooks calibrate bench constraints clean
+.PHONY: help demo test test-torch test-lowest fuzz package check docs notebooks calibrate bench constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -31,6 +31,9 @@ test-lowest: | $(UV) ## run the tests with the lowest versions that pyproject.to
 	$(UV) venv --no-project -q --clear -p 3.12 .venv-lowest
 	$(UV) pip install -q --python .venv-lowest --resolution lowest-direct -e . --group test
 	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
+
+fuzz: .venv/.test ## give 2,000 inputs to each fuzz test
+	EQUIPROB_FUZZ=2000 .venv/bin/python -m pytest tests/test_fuzz.py $(PYTEST_ARGS)
 
 package: .venv/.core ## build the wheel and the sdist, and install the wheel by itself
 	rm -rf dist
