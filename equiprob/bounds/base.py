@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -120,6 +120,61 @@ class GapCurve:
     without: Array
     penalty: Array
 
+    @property
+    def draws(self) -> dict[str, Array]:
+        """Draws by the names of a forecast."""
+        return {
+            "expected_bound": self.expected,
+            "bound": self.expected + self.penalty,
+            "without": self.without,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ObservedCurve:
+    """The gap itself at other numbers of rows.
+
+    Args:
+        n: Numbers of independent training rows, increasing, ``(n,)``.
+        expected: Draws of the mean gap of training runs, ``(draw, n)``.
+        gap: Draws of the gap of one run, with the same noise at every n, ``(draw, n)``.
+        without: Draws of the mean gap without the symmetry, where it is known.
+    """
+
+    n: Array
+    expected: Array
+    gap: Array
+    without: Array | None = None
+
+    @property
+    def draws(self) -> dict[str, Array]:
+        """Draws by the names of a forecast."""
+        draws = {"expected_gap": self.expected, "gap": self.gap}
+        return draws if self.without is None else draws | {"without": self.without}
+
+
+def at_sizes(draws: Mapping[str, Array], known: Array, n: Array) -> dict[str, Array]:
+    """Return draws at other numbers of rows: on lines in log n, and beyond the known ones, too.
+
+    What is positive goes along lines of its logarithm, a power law; what is not, of itself.
+
+    Args:
+        draws: ``(draw, known)``, by name.
+        known: Numbers of rows, increasing.
+        n: Numbers of rows, ``(n,)``.
+    """
+    right = np.clip(np.searchsorted(known, n), 1, len(known) - 1)
+    left, at = right - 1, np.log(known)
+    share = (np.log(n) - at[left]) / (at[right] - at[left])
+
+    def between(values: Array) -> Array:
+        return values[:, left] * (1 - share) + values[:, right] * share
+
+    return {
+        name: np.exp(between(np.log(values))) if values.min() > 0 else between(values)
+        for name, values in draws.items()
+    }
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GapEvidence:
@@ -130,7 +185,7 @@ class GapEvidence:
             gap), or ``gap`` (the gap itself); further quantities of the bound's own.
         without: Draws of ``expected_bound`` without the symmetry.
         rate: Draws of the exponent at which that falls with the number of rows, a positive number.
-        curve: The bound at other numbers of rows.
+        curve: The bound, or the gap, at other numbers of rows.
         loss_range: The largest loss; a bound above it is vacuous.
         assumptions: What has to be true for the bound to hold.
         facts: As in `AbstractResult`.
@@ -140,7 +195,7 @@ class GapEvidence:
     draws: dict[str, Array]
     without: Array | None = None
     rate: Array | None = None
-    curve: GapCurve | None = None
+    curve: GapCurve | ObservedCurve | None = None
     loss_range: float | None = None
     assumptions: tuple[Assumption, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from equiprob.bounds.base import AbstractBound, GapCurve, GapEvidence, GapProblem
+from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, at_sizes
 from equiprob.bounds.transport import Transport
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -30,26 +30,34 @@ _UNITS = {
     "bound": "risk",
     "expected_bound": "risk",
     "gap": "risk",
+    "expected_gap": "risk",
     "gain": "ratio",
     "equivalent_samples": "samples",
-    "curve": "risk",
-    "curve_bound": "risk",
-    "curve_without": "risk",
 }
+
+_CURVE = "curve_"
+"""Before the names of what is known at other numbers of rows, too."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GapForecast(AbstractResult):
-    """Bounds at other numbers of rows, extrapolated; made by `GeneralizationGapResult.forecast`.
+    """Bounds or gaps at other numbers of rows; made by `GeneralizationGapResult.forecast`.
 
-    A forecast of the bound's value, not a bound: that the cost goes on as a power of the number of
+    A forecast of a bound's value is not a bound: that the cost goes on as a power of the number of
     rows is an assumption.
     """
 
     def __str__(self) -> str:
         """Say what is forecast at the largest number of rows."""
-        n, values = self.coords["n"][-1], self.draws["expected_bound"][:, -1]
+        n = self.coords["n"][-1]
+        if "gap" in self.draws:
+            return (
+                f"At {n:.0f} independent training rows the generalization gap of one training run "
+                f"is {_number(self.draws['gap'][:, -1])}, and the mean gap of such runs "
+                f"{_number(self.draws['expected_gap'][:, -1])}." + self.cautions
+            )
+        values = self.draws["expected_bound"][:, -1]
         low, high = credible_interval(values, 0.9)
         return (
             f"Forecast, not a bound: at {n:.0f} independent rows the bound on the expected gap is "
@@ -82,22 +90,33 @@ class GeneralizationGapResult(AbstractResult):
     def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
         """Return the table of `AbstractResult.summary`, without the curves of the forecast."""
         table = super().summary(ci_prob, ci_kind)
-        return table[~table.index.str.startswith("curve")]
+        return table[~table.index.str.startswith(_CURVE)]
+
+    @property
+    def curves(self) -> dict[str, Array]:
+        """Draws ``(draw, n)`` at the numbers of rows in `coords`, by the names of a forecast."""
+        return {
+            name.removeprefix(_CURVE): values
+            for name, values in self.draws.items()
+            if name.startswith(_CURVE)
+        }
 
     def forecast(self, n: ArrayLike) -> GapForecast:
-        """Return the bound at other numbers of independent rows: a forecast, not a bound.
+        """Return bound or gap at other numbers of independent rows: a forecast, not a bound.
 
         Args:
             n: Numbers of rows, ``(n,)`` or one.
 
         Returns:
-            Draws ``(draw, n)`` of ``expected_bound``, ``bound`` and ``without`` (the expected one
-            without the symmetry).
+            Draws ``(draw, n)`` of ``expected_bound`` and ``bound``, or of ``expected_gap`` and
+            ``gap`` where the gap itself is predicted; and of ``without`` (the expected one without
+            the symmetry).
 
         Raises:
-            ValueError: If the bound has no forecast, or a number is not positive.
+            ValueError: If the bound has no forecast, a number is not positive, or a gap was not
+                predicted so far away.
         """
-        if "curve" not in self.draws:
+        if not self.curves:
             raise ValueError(
                 f"there is no forecast here: {self.facts['kind']} bounds one number of rows, or "
                 f"there were too few rows to see how it falls"
@@ -105,12 +124,13 @@ class GeneralizationGapResult(AbstractResult):
         at = np.unique(np.atleast_1d(np.asarray(n, dtype=np.float64)))
         if not (np.isfinite(at).all() and at.min() >= 1):
             raise ValueError(f"n must be numbers of rows, at least 1, got {n!r}")
-        known = np.log(self.coords["n"])
-        named = {"expected_bound": "curve", "bound": "curve_bound", "without": "curve_without"}
-        draws = {
-            name: _along_lines(np.log(at), known, self.draws[curve])
-            for name, curve in named.items()
-        }
+        known = self.coords["n"]
+        if "gap" in self.draws and not known[0] <= at[0] <= at[-1] <= known[-1]:
+            raise ValueError(
+                f"gaps are predicted at {known[0]:g} to {known[-1]:g} rows, got {at.tolist()}; add "
+                f"runs nearer to these"
+            )
+        draws = at_sizes(self.curves, known, at)
         return GapForecast(
             draws=draws,
             dims=dict.fromkeys(draws, ("n",)),
@@ -127,12 +147,12 @@ class GeneralizationGapResult(AbstractResult):
         """Say what was found."""
         facts = self.facts
         if "gap" in self.draws:
-            low, high = credible_interval(self.draws["gap"], 0.9)
-            return (
-                f"The generalization gap is {np.median(self.draws['gap']):.3g} "
-                f"(90% credible interval {low:.3g} to {high:.3g}) for {facts['n']} training rows, "
-                f"by {facts['kind']}." + self.cautions
-            )
+            text = f"The generalization gap is {_number(self.draws['gap'])} for {facts['n']} "
+            text += f"training rows, by {facts['kind']}"
+            if "expected_gap" in self.draws:
+                text += f", for one training run of {facts['candidate']!r}; the mean gap of such "
+                text += f"runs is {_number(self.draws['expected_gap'])}"
+            return text + "." + self.cautions
         which = (
             "the generalization gap of this model is at most"
             if facts.get("of_this_model")
@@ -244,12 +264,12 @@ class GeneralizationGap(AbstractEstimator):
             found.add(Diagnostic.VACUOUS)
         curve = evidence.curve
         if curve is not None:
-            draws |= _curves(curve)
+            draws |= {_CURVE + name: values for name, values in curve.draws.items()}
         return GeneralizationGapResult(
             draws=draws,
-            dims={name: ("n",) for name in draws if name.startswith("curve")},
+            dims={name: ("n",) for name in draws if name.startswith(_CURVE)},
             coords={} if curve is None else {"n": curve.n},
-            units=_UNITS,
+            units={name: _UNITS.get(name, "risk") for name in draws},
             diagnostics=worst_first(found),
             facts={
                 "kind": type(self.bound).__name__,
@@ -279,22 +299,6 @@ def _gain(expected: Array, evidence: GapEvidence, found: set[Diagnostic]) -> dic
         found.add(Diagnostic.SATURATED)
         return {"gain": gain}
     return {"gain": gain, "equivalent_samples": gain ** (-1 / evidence.rate)}
-
-
-def _curves(curve: GapCurve) -> dict[str, Array]:
-    return {
-        "curve": curve.expected,
-        "curve_bound": curve.expected + curve.penalty,
-        "curve_without": curve.without,
-    }
-
-
-def _along_lines(at: Array, known: Array, draws: Array) -> Array:
-    """Return values at `at` on the lines through the logarithms of draws at `known`, and beyond."""
-    logs = np.log(draws)
-    right = np.clip(np.searchsorted(known, at), 1, len(known) - 1)
-    share = (at - known[right - 1]) / (known[right] - known[right - 1])
-    return np.exp(logs[:, right - 1] * (1 - share) + logs[:, right] * share)
 
 
 def _number(draws: Array) -> str:

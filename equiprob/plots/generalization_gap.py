@@ -37,13 +37,9 @@ def plot_generalization_gap(
     Returns:
         The Matplotlib figure.
     """
-    if "curve" not in result.draws:
+    curves = result.curves
+    if not curves:
         return _plot_values(result)
-    curves = {
-        "expected_bound": result.draws["curve"],
-        "bound": result.draws["curve_bound"],
-        "without": result.draws["curve_without"],
-    }
     figure, ax, given = _axes(ax)
     _draw(ax, result.coords["n"], curves, result.facts)
     n = float(result.facts["n"])

@@ -127,7 +127,7 @@ class Diagnostic(enum.Enum):
         "interval may be too narrow; judge by the risk saved"
     )
     FEW_SEEDS = "fewer than 3 training seeds: the spread between trainings is hardly known"
-    RUNS_LEFT_OUT = "runs without a finite risk were left out (see left_out)"
+    RUNS_LEFT_OUT = "runs without a finite risk (or gap) were left out (see left_out)"
     TWO_SIZES = (
         "two sample sizes: how curves bend rests on the priors; add runs at a third, far from both"
     )

@@ -1,0 +1,190 @@
+"""The gap at any number of rows and any symmetry level, from gaps that were observed.
+
+Theory bounds a gap for every predictor of a class, which is far above the gap of those that
+training finds, but it knows how gaps fall with the number of rows and rise with the freedom of the
+class. Observed gaps know the constants. Together they give an interval for the gap itself, neither
+vacuous nor free of theory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, final, override
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, at_sizes
+from equiprob.bounds.gap_model import compiled_gap_chains, gap_data, nodes_of, observed_curve
+from equiprob.bounds.gap_runs import GapRuns, read_gap_runs
+from equiprob.posterior.chains import MOST_R_HAT, convergence, flattened
+from equiprob.posterior.diagnostics import Diagnostic
+
+Array = NDArray[np.float64]
+
+_PARAMETRIC = 0.5
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibrated(AbstractBound):
+    """Predict the gap from observed gaps at two or more numbers of rows, and theory's shape.
+
+    Args:
+        runs: A table with a row for each training run: ``candidate`` (a name) or ``level`` (a
+            number: how far from exact symmetry, in any unit) or both, ``n`` (independent training
+            rows), ``seed``, ``gap`` (risk on new rows less that on training rows; it may be
+            negative), and optionally ``gap_se``, what the finite number of new rows leaves. Runs
+            whose gap is not finite are left out, and named.
+        shape: How the gap falls with n in theory, up to a constant: an exponent (the gap falls like
+            ``n^-shape``); a result of ``ep.GeneralizationGap`` with a forecast, such as that of
+            `Transport`; or a mapping from candidates to such results, whose ratios then say what is
+            expected of the constants, too. When left out, ``1 / max(d, 2)`` with d the dimension of
+            the geometry (of orbits, where it has one), or 1/2 without a geometry.
+        candidate: Whose gap. Needless where there is one, or a level.
+        level: At which symmetry level: one of those in the runs or another.
+        departure: Prior of how much faster than the shape gaps fall, an exponent: a
+            ``numpyro.distributions.Distribution`` of one number; Normal(0, 0.4) when left out.
+        num_warmup: Warm-up steps of each chain.
+        num_samples: Samples of each chain.
+        num_chains: Chains.
+
+    Assumptions:
+        The run that is predicted is trained as those observed were, on independent rows of the same
+        law. The expected gap is above zero. It goes on as it did, up to bends such as those of the
+        prior: nothing that sets in only beyond the observed numbers of rows is foreseen.
+
+    References:
+        MATH 6; Petrache & Trivedi, NeurIPS 2023; Tahmasebi & Jegelka, NeurIPS 2023 (exponents);
+        Hoffman & Gelman, JMLR 2014.
+    """
+
+    runs: Any = field(repr=False)
+    shape: Any = None
+    candidate: str | None = None
+    level: float | None = None
+    departure: Any = None
+    num_warmup: int = 500
+    num_samples: int = 1000
+    num_chains: int = 4
+
+    @override
+    def evaluate(self, problem: GapProblem) -> GapEvidence:
+        runs = read_gap_runs(self.runs)
+        name, level = self._asked(runs)
+        nodes = nodes_of(runs.sizes)
+        if not nodes[0] <= problem.n <= nodes[-1]:
+            raise ValueError(
+                f"the sample has {problem.n} independent rows, and runs at n = {runs.sizes[0]:g} "
+                f"to {runs.sizes[-1]:g} speak of {nodes[0]:g} to {nodes[-1]:g}; add runs nearer "
+                f"to it"
+            )
+        runs = runs.with_last(name, level)
+        log_shape = np.stack([self._log_shape(m, nodes, problem) for m in runs.candidates])
+        follows_levels = not isinstance(self.shape, Mapping)
+        found = runs.diagnostics()
+        samples, mixed = self._sample(runs, nodes, log_shape, follows_levels, problem, found)
+        noise = np.random.default_rng([problem.weight_seed, 37])
+        curve = observed_curve(runs, nodes, samples, noise)
+        here = at_sizes(curve.draws, nodes, np.array([float(problem.n)]))
+        return GapEvidence(
+            draws={name: here[name][:, 0] for name in ("gap", "expected_gap")},
+            curve=curve,
+            facts={
+                "candidate": name,
+                "n_runs": len(runs.gap),
+                "left_out": list(runs.left_out),
+                "observed": runs.observed(name),
+                **mixed,
+            },
+            found=found,
+        )
+
+    def _sample(
+        self,
+        runs: GapRuns,
+        nodes: Array,
+        log_shape: Array,
+        follows_levels: bool,
+        problem: GapProblem,
+        found: set[Diagnostic],
+    ) -> tuple[dict[str, Array], dict[str, float]]:
+        """Return draws of the model's parameters, in units of the gaps, and how chains mixed."""
+        import jax
+
+        shape, data, unit = gap_data(runs, nodes, log_shape, follows_levels)
+        run = compiled_gap_chains(
+            shape, self.departure, self.num_warmup, self.num_samples, self.num_chains
+        )
+        samples, diverging = jax.device_get(run(jax.random.key(problem.weight_seed), data))
+        samples = {k: np.asarray(v, dtype=np.float64) for k, v in samples.items()}
+        mixed = convergence({k: samples[k] for k in ("log_gap", "noise_of_rows", "of_seeds")})
+        r_hat, n_divergences = max(mixed["r_hat"].values()), int(diverging.sum())
+        if n_divergences or r_hat > MOST_R_HAT:
+            found.add(Diagnostic.NOT_CONVERGED)
+        draws = flattened(samples, problem.n_draws, problem.weight_seed)
+        draws["gap"] = unit * np.exp(draws["log_gap"])
+        draws["noise_of_rows"] = unit * draws["noise_of_rows"]
+        ess = min(mixed["ess"].values())
+        return draws, {"r_hat": r_hat, "ess": ess, "n_divergences": n_divergences}
+
+    def _asked(self, runs: GapRuns) -> tuple[str, float | None]:
+        """Return the name and the level of the candidate whose gap is asked for."""
+        if self.candidate is not None and self.level is not None:
+            raise ValueError("pass candidate= or level=, one of the two")
+        if self.level is not None:
+            return self._at_level(runs, self.level)
+        name = self.candidate
+        if name is None and len(runs.candidates) == 1:
+            name = runs.candidates[0]
+        if name not in runs.candidates:
+            raise ValueError(
+                f"whose gap? pass candidate=, one of {list(runs.candidates)}, or a level= where "
+                f"runs have levels; got {self.candidate!r}"
+            )
+        k = runs.candidates.index(name)
+        return name, None if runs.levels is None else float(runs.levels[k])
+
+    def _at_level(self, runs: GapRuns, level: float) -> tuple[str, float]:
+        if runs.levels is None:
+            raise ValueError("level= needs a column 'level' in the runs; pass candidate= instead")
+        if not (np.isfinite(level) and level >= 0):
+            raise ValueError(f"level must be a number of at least 0, got {level!r}")
+        same = np.flatnonzero(np.isclose(runs.levels, level))
+        if len(same):
+            return runs.candidates[int(same[0])], float(runs.levels[same[0]])
+        if isinstance(self.shape, Mapping):
+            raise ValueError(
+                f"there is no run at level {level:g}, and so no shape in the mapping; pass one "
+                f"shape for all levels"
+            )
+        return f"level {level:g}", float(level)
+
+    def _log_shape(self, candidate: str, nodes: Array, problem: GapProblem) -> Array:
+        """Return the logarithm of theory's shape at the nodes, up to a constant."""
+        shape = self.shape
+        if isinstance(shape, Mapping):
+            if candidate not in shape:
+                raise ValueError(
+                    f"shape has no entry for {candidate!r}, only for {sorted(map(str, shape))}"
+                )
+            shape = shape[candidate]
+        if hasattr(shape, "forecast"):
+            logs = np.log(shape.forecast(nodes).draws["expected_bound"])
+            return np.median(logs, axis=0)
+        if shape is None:
+            shape = _rate_of(problem)
+        if isinstance(shape, bool) or not isinstance(shape, int | float | np.number):
+            raise TypeError(
+                f"shape must be an exponent, a result of ep.GeneralizationGap with a forecast, or "
+                f"a mapping from candidates to such results; got {shape!r}"
+            )
+        return -float(shape) * np.log(nodes)
+
+
+def _rate_of(problem: GapProblem) -> float:
+    """Return the exponent of the paper's rates: one over the dimension, and at most a half."""
+    known = {} if problem.geometry is None else problem.geometry.draws
+    name = "orbit_dimension" if "orbit_dimension" in known else "dimension"
+    return _PARAMETRIC if name not in known else float(1 / max(np.median(known[name]), 2.0))
