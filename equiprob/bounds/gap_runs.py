@@ -64,7 +64,9 @@ class GapRuns:
         kept = [self.candidates.index(c) for c in others]
         place = np.full(len(self.candidates), len(others))
         place[kept] = np.arange(len(others))
-        levels = None if self.levels is None else np.append(self.levels[kept], level)
+        levels = None
+        if self.levels is not None and level is not None:
+            levels = np.append(self.levels[kept], level)
         return replace(
             self,
             candidates=(*others, name),

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from equiprob.levels.curve_priors import CurvePriors
 from equiprob.levels.curve_runs import Runs
+from equiprob.posterior.chains import jitted_chains
 
 Array = NDArray[np.float64]
 
@@ -378,27 +379,18 @@ def compiled_chains(
     shape: CurveShape, priors: CurvePriors, num_warmup: int, num_samples: int, num_chains: int
 ) -> Any:
     """Return one jitted run of all chains as a function of a key and the data."""
-    from numpyro.infer import MCMC, NUTS, init_to_value
+    from numpyro.infer import init_to_value
 
-    @jax.jit
-    def run(key: Any, data: Any) -> tuple[Any, Any]:
-        dense: Any = [_OF_THEORY if shape.structured else _OF_FLOORS]
-        kernel = NUTS(
-            curve_model,
-            target_accept_prob=0.8 if shape.structured else 0.95,
-            max_tree_depth=9,
-            dense_mass=dense,
-            init_strategy=init_to_value(values=_start(shape)),
-        )
-        chains = MCMC(
-            kernel,
-            num_warmup=num_warmup,
-            num_samples=num_samples,
-            num_chains=num_chains,
-            chain_method="vectorized",
-            progress_bar=False,
-        )
-        chains.run(key, data, shape, priors, extra_fields=("diverging",))
-        return chains.get_samples(group_by_chain=True), chains.get_extra_fields()["diverging"]
-
-    return run
+    dense = [_OF_THEORY if shape.structured else _OF_FLOORS]
+    return jitted_chains(
+        curve_model,
+        shape,
+        priors,
+        num_warmup=num_warmup,
+        num_samples=num_samples,
+        num_chains=num_chains,
+        target_accept_prob=0.8 if shape.structured else 0.95,
+        max_tree_depth=9,
+        dense_mass=dense,
+        init_strategy=init_to_value(values=_start(shape)),
+    )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.run_tables import as_frame, numbers, refuse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,34 +128,26 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
         ValueError: If columns are missing, a run is given twice, a risk is not above 0, a size not
             a positive number, a standard error negative, or fewer than two sizes are left.
     """
-    import pandas as pd
-
-    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
-    missing = [c for c in _REQUIRED if c not in frame.columns]
-    if missing:
-        raise ValueError(
-            f"runs need the columns {list(_REQUIRED)}, a row for each training run; "
-            f"{missing} missing from {list(frame.columns)}"
-        )
-    numbers = {
-        name: _numeric(frame, name) for name in ("n", "risk", *_MEASURED) if name in frame.columns
+    frame = as_frame(table, _REQUIRED)
+    given = {
+        name: numbers(frame, name) for name in ("n", "risk", *_MEASURED) if name in frame.columns
     }
-    _refuse(frame, ~(numbers["n"] > 0), "n", "must be a positive number of rows")
-    crashed = ~np.isfinite(numbers["risk"])
-    _refuse(
+    refuse(frame, ~(given["n"] > 0), "n", "must be a positive number of rows")
+    crashed = ~np.isfinite(given["risk"])
+    refuse(
         frame,
-        ~crashed & (numbers["risk"] <= 0),
+        ~crashed & (given["risk"] <= 0),
         "risk",
         "must be above 0 (curves are fitted to logarithms; give the mean loss, not the log "
         "likelihood or a score)",
     )
     for name in _MEASURED:
-        if name in numbers:
-            _refuse(frame, numbers[name] < 0, name, "must not be negative")
+        if name in given:
+            refuse(frame, given[name] < 0, name, "must not be negative")
     twice = frame.duplicated(["candidate", "n", "seed"], keep=False).to_numpy() & ~crashed
-    _refuse(frame, twice, "seed", "must differ between runs of one candidate at one n")
+    refuse(frame, twice, "seed", "must differ between runs of one candidate at one n")
     kept = np.flatnonzero(~crashed)
-    sizes, size = np.unique(numbers["n"][kept], return_inverse=True)
+    sizes, size = np.unique(given["n"][kept], return_inverse=True)
     if len(sizes) < 2:
         raise ValueError(
             f"a learning curve needs runs at 2 sample sizes or more, got n = {sizes.tolist()}"
@@ -164,7 +157,7 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
     candidates = tuple(dict.fromkeys(names))
     _, seed = np.unique(frame["seed"].to_numpy()[kept].astype(str), return_inverse=True)
     nothing = np.full(len(frame), np.nan)
-    error = numbers.get("error", nothing)[kept]
+    error = given.get("error", nothing)[kept]
     return Runs(
         candidates=candidates,
         sizes=sizes,
@@ -172,27 +165,10 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
         candidate=np.array([candidates.index(name) for name in names]),
         size=size,
         seed=seed,
-        risk=numbers["risk"][kept],
-        risk_se=np.nan_to_num(numbers.get("risk_se", nothing)[kept]),
+        risk=given["risk"][kept],
+        risk_se=np.nan_to_num(given.get("risk_se", nothing)[kept]),
         error=error,
-        error_se=np.nan_to_num(numbers.get("error_se", nothing)[kept]),
+        error_se=np.nan_to_num(given.get("error_se", nothing)[kept]),
         left_out=tuple(str(label) for label in frame.index[crashed]),
         has_relative_error="relative_error" in frame.columns and "error" not in frame.columns,
     )
-
-
-def _numeric(frame: pd.DataFrame, name: str) -> Array:
-    try:
-        return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"the column {name!r} must hold numbers: {error}") from None
-
-
-def _refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], column: str, words: str) -> None:
-    if bad.any():
-        shown = frame.loc[bad, ["candidate", "n", "seed", column]].head(5)
-        rows = "; ".join(
-            ", ".join(f"{name} {row[name]}" for name in dict.fromkeys(shown.columns))
-            for _, row in shown.T.drop_duplicates().T.iterrows()
-        )
-        raise ValueError(f"{column} {words}; {int(bad.sum())} runs do not: {rows}")

@@ -19,6 +19,7 @@ from equiprob.levels.curve_forecast import Forecast
 from equiprob.levels.curve_model import compiled_chains, curve_data, nodes_of
 from equiprob.levels.curve_priors import DEFAULT_PRIORS, CurvePriors
 from equiprob.levels.curve_runs import Runs, read_runs
+from equiprob.posterior.chains import MOST_R_HAT, convergence, flattened
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _WEIGHTS = {"H": 0.5, "I": 0.25, "N": 0.25}
-
-_MOST_R_HAT = 1.01
 
 _LEVEL_DRAWS: tuple[str, ...] = (
     "data_error",
@@ -332,19 +331,15 @@ class LearningCurve(AbstractEstimator):
         )
         samples, diverging = jax.device_get(run(jax.random.key(self.seed), data))
         named = _named_draws(samples, data)
-        convergence = _convergence(named)
+        mixed = convergence(named)
         n_divergences = int(diverging.sum())
         found = runs.diagnostics()
-        if n_divergences or max(convergence["r_hat"].values()) > _MOST_R_HAT:
+        if n_divergences or max(mixed["r_hat"].values()) > MOST_R_HAT:
             found.add(Diagnostic.NOT_CONVERGED)
-        flat = {k: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for k, v in named.items()}
-        order = np.random.default_rng([self.seed, 3]).permutation(
-            np.resize(np.arange(len(flat["common_exponent"])), self.n_draws)
-        )
-        facts = {**convergence, "n_divergences": n_divergences, "is_prior": evidence == 0}
+        facts = {**mixed, "n_divergences": n_divergences, "is_prior": evidence == 0}
         if shape.structured:
             facts["unit_of_errors"] = float(data["top_error"])
-        return self._result(runs, {k: v[order] for k, v in flat.items()}, found, facts)
+        return self._result(runs, flattened(named, self.n_draws, self.seed), found, facts)
 
     def _elicited(self, runs: Runs, data_error: Any) -> Array | None:
         if data_error is None:
@@ -439,17 +434,3 @@ def _named_draws(samples: Mapping[str, Array], data: Mapping[str, Any]) -> dict[
             "estimation_share": samples["estimation_share"],
         }
     return named
-
-
-def _convergence(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
-    """Return the largest R-hat and the least effective sample size of each kind of draws."""
-    from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
-
-    r_hat, ess = {}, {}
-    for name, values in draws.items():
-        flat = values.reshape(*values.shape[:2], -1)
-        moving = flat[:, :, np.ptp(flat, axis=(0, 1)) > 0]
-        if moving.size:
-            r_hat[name] = float(np.max(split_gelman_rubin(moving)))
-            ess[name] = float(np.min(effective_sample_size(moving)))
-    return {"r_hat": r_hat, "ess": ess}

@@ -158,11 +158,9 @@ def check_declared(declared: Any, n: int) -> None:
                 f"the mask of {name!r} has shape {np.shape(output.mask)}, but x has {n} rows; it "
                 f"must hold a boolean for each row and item"
             )
-        counted = output.per is not None and not isinstance(output.per, str)
-        if counted and len(np.asarray(output.per)) != n:
-            raise ValueError(
-                f"per of {name!r} must hold {n} counts, got shape {np.shape(output.per)}"
-            )
+        counts = None if isinstance(output.per, str) else output.per
+        if counts is not None and len(np.asarray(counts)) != n:
+            raise ValueError(f"per of {name!r} must hold {n} counts, got shape {np.shape(counts)}")
 
 
 def rows_of(declared: Any, rows: Any) -> Any:

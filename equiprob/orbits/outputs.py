@@ -79,7 +79,7 @@ def checked_targets(y: Any, n: int) -> Any:
     return arrays if isinstance(y, Mapping) else arrays[None]
 
 
-def named_targets(y: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+def named_targets(y: Any, outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the target given for each output, or None."""
     if y is None:
         return dict.fromkeys(outputs)
