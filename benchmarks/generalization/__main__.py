@@ -41,8 +41,10 @@ def main() -> None:
             print(f"{done} of {len(missing)}: {waiting[future]}", flush=True)
     found = {part: json.loads(path.read_text()) for part, path in files.items() if path.exists()}
     write_page(
-        [r for part, records in found.items() if part[0] == "worst" for r in records],
-        [r for part, records in found.items() if part[0] == "trained" for r in records],
+        *(
+            [r for part, records in found.items() if part[0] == kind for r in records]
+            for kind in ("worst", "trained", "observed")
+        )
     )
 
 

@@ -3,6 +3,8 @@ from equiprob.bounds.base import AbstractBound as AbstractBound
 from equiprob.bounds.base import GapCurve as GapCurve
 from equiprob.bounds.base import GapEvidence as GapEvidence
 from equiprob.bounds.base import GapProblem as GapProblem
+from equiprob.bounds.base import ObservedCurve as ObservedCurve
+from equiprob.bounds.calibrated import Calibrated as Calibrated
 from equiprob.bounds.covering import Covering as Covering
 from equiprob.bounds.holdout import Holdout as Holdout
 from equiprob.bounds.losses import AbstractLoss as AbstractLoss
@@ -18,11 +20,13 @@ __all__ = [
     "AbstractLoss",
     "Assumption",
     "BoundedLoss",
+    "Calibrated",
     "Covering",
     "GapCurve",
     "GapEvidence",
     "GapProblem",
     "Holdout",
+    "ObservedCurve",
     "PredictorClass",
     "SquaredError",
     "Transport",

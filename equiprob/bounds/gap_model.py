@@ -36,6 +36,7 @@ _BELOW, _ABOVE = 4.0, 100.0
 _NODES_BELOW, _NODES_ABOVE = 2, 10
 _JITTER = 1e-6
 _LEAST_SCALE = 1e-3
+_TYPICAL_FREEDOM = 15
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class GapShape:
 
 def nodes_of(sizes: Array) -> Array:
     """Return the numbers of rows at which curves are known: around the observed, and beyond."""
-    inside = sizes if len(sizes) <= _MOST_NODES else np.geomspace(*sizes[[0, -1]], _MOST_NODES)
+    inside = sizes if len(sizes) <= _MOST_NODES else np.geomspace(sizes[0], sizes[-1], _MOST_NODES)
     below = np.geomspace(sizes[0] / _BELOW, sizes[0], _NODES_BELOW + 1)[:-1]
     above = np.geomspace(sizes[-1], sizes[-1] * _ABOVE, _NODES_ABOVE + 1)[1:]
     return np.concatenate([below, inside, above])
@@ -134,74 +135,74 @@ def _bend_root(u: Array, middle: float) -> Array:
     return bends - np.array([np.interp(middle, u, column) for column in bends.T])
 
 
+_SCALES = {
+    "constants": 0.7,
+    "departures": 0.2,
+    "bends": 0.25,
+    "noises": 0.5,
+    "of_seeds": 0.15,
+    "of_sample": 1.0,
+}
+"""Scales of half-normal priors: of deviations between candidates, of bends, of kinds of noise."""
+
+_BESIDE_LEVELS = 0.25
+"""How far constants may differ from those of their levels, where they follow levels."""
+
+
 def gap_model(data: Any, shape: GapShape, departure: Any) -> None:
-    """State the model in NumPyro."""
+    """State the model in NumPyro; few sites of many numbers, since each takes long to compile."""
     import numpyro
     import numpyro.distributions as dist
 
-    def scale(name: str, size: float) -> Any:
-        return numpyro.sample(name, dist.HalfNormal(size))
-
-    def white(name: str, *size: int) -> Any:
-        return numpyro.sample(name, dist.Normal(0, 1).expand(size).to_event(len(size)))
-
     k = shape.candidates
-    constant = numpyro.sample("constant", dist.Normal(0, 1.5))
-    constants = scale("constant_spread", 0.25 if shape.levels else 0.7) * white("constants", k)
+    sizes = {"constants": k, "departures": k, "noises": k, "bends": shape.nodes}
+    sizes["samples"] = shape.samples
+    white = numpyro.sample("white", dist.Normal(0, 1).expand([sum(sizes.values())]).to_event(1))
+    parts = jnp.split(white, np.cumsum(list(sizes.values()))[:-1])
+    whites = dict(zip(sizes, parts, strict=True))
+    most = _SCALES | ({"constants": _BESIDE_LEVELS} if shape.levels else {})
+    drawn = numpyro.sample("scales", dist.HalfNormal(jnp.array([*most.values()])).to_event(1))
+    scale = dict(zip(most, drawn, strict=True))
+    constants = numpyro.sample("constant", dist.Normal(0, 1.5))
+    constants += scale["constants"] * whites["constants"]
     if shape.levels:
-        free = numpyro.sample("free", dist.LogNormal(0, 1.5))
-        power = numpyro.sample("power", dist.LogNormal(0, 0.7))
+        free, power = numpyro.sample("levels", dist.LogNormal(0, jnp.array([1.5, 0.7])).to_event(1))
         constants += jnp.log1p(free * data["level"] ** power)
     common = numpyro.sample("departure", dist.Normal(0, 0.4) if departure is None else departure)
-    departures = common + scale("departure_spread", 0.2) * white("departures", k)
-    bends = scale("bend", 0.25) * (data["bends"] @ white("bends", shape.nodes))
-    log_gap = data["log_shape"] + constant + constants[:, None] + bends
-    log_gap -= departures[:, None] * data["u"]
+    departures = common + scale["departures"] * whites["departures"]
+    bends = scale["bends"] * (data["bends"] @ whites["bends"])
+    log_gap = data["log_shape"] + constants[:, None] + bends - departures[:, None] * data["u"]
     left, share, who = data["left"], data["right_share"], data["candidate"]
     mean = jnp.exp((1 - share) * log_gap[who, left] + share * log_gap[who, left + 1])
-    noise = data["noise_unit"] * numpyro.sample("noise", dist.LogNormal(0, 0.7))
-    noises = noise * jnp.exp(scale("noise_spread", 0.5) * white("noises", k))
-    of_seeds = scale("of_seeds", 0.15)
-    tail = numpyro.sample("tail", dist.Gamma(2, 0.1))
-    centre, of_sample = mean, jnp.zeros(())
-    if shape.shared:
-        of_sample = data["noise_unit"] * scale("of_sample", 1.0)
-        centre += of_sample * data["root_rows"] * white("samples", shape.samples)[data["sample"]]
+    noise, tail = numpyro.sample("noise_and_tail", dist.LogNormal(0, 0.7).expand([2]).to_event(1))
+    noises = data["noise_unit"] * noise * jnp.exp(scale["noises"] * whites["noises"])
+    of_sample = data["noise_unit"] * scale["of_sample"] * float(shape.shared)
+    centre = mean + of_sample * data["root_rows"] * whites["samples"][data["sample"]]
     spread = jnp.sqrt(
-        (noises[who] * data["root_rows"]) ** 2 + (of_seeds * mean) ** 2 + data["gap_se"] ** 2
+        (noises[who] * data["root_rows"]) ** 2
+        + (scale["of_seeds"] * mean) ** 2
+        + data["gap_se"] ** 2
     )
-    numpyro.sample("gaps", dist.StudentT(tail + 2, centre, spread), obs=data["gap"])
-    numpyro.deterministic("log_gap", log_gap)
-    numpyro.deterministic("noise_of_rows", jnp.hypot(noises[-1], of_sample))
-
-
-_STARTS = {
-    "constant": 0.0,
-    "constant_spread": 0.3,
-    "free": 1.0,
-    "power": 1.0,
-    "departure": 0.0,
-    "departure_spread": 0.1,
-    "bend": 0.1,
-    "noise": 1.0,
-    "noise_spread": 0.2,
-    "of_seeds": 0.05,
-    "of_sample": 0.5,
-    "tail": 10.0,
-}
+    freedom = _TYPICAL_FREEDOM * tail + 2
+    numpyro.sample("gaps", dist.StudentT(freedom, centre, spread), obs=data["gap"])
+    for name, value in {
+        "log_gap": log_gap,
+        "noise_of_rows": jnp.hypot(noises[-1], of_sample),
+        "of_seeds": scale["of_seeds"],
+        "freedom": freedom,
+    }.items():
+        numpyro.deterministic(name, value)
 
 
 def _start(shape: GapShape) -> dict[str, Any]:
     """Return values from which chains start: looking for them takes as long to compile as NUTS."""
-    white = {
-        "constants": shape.candidates,
-        "departures": shape.candidates,
-        "bends": shape.nodes,
-        "noises": shape.candidates,
-        "samples": shape.samples,
-    }
-    return {name: jnp.asarray(v) for name, v in _STARTS.items()} | {
-        name: jnp.zeros(size) for name, size in white.items()
+    return {
+        "white": jnp.zeros(3 * shape.candidates + shape.nodes + shape.samples),
+        "scales": jnp.array([*_SCALES.values()]) / 3,
+        "constant": jnp.zeros(()),
+        "levels": jnp.ones(2),
+        "departure": jnp.zeros(()),
+        "noise_and_tail": jnp.ones(2),
     }
 
 
@@ -238,7 +239,7 @@ def observed_curve(
     expected = draws["gap"][:, -1]
     middle = np.exp(np.log(runs.sizes).mean())
     of_rows = draws["noise_of_rows"][:, None] * np.sqrt(middle / nodes)
-    noise = generator.standard_t(draws["tail"] + 2)[:, None]
+    noise = generator.standard_t(draws["freedom"])[:, None]
     gap = expected + noise * np.hypot(of_rows, draws["of_seeds"][:, None] * expected)
     without = None
     if runs.levels is not None and runs.levels[-1] < runs.levels.max():

@@ -35,6 +35,17 @@ _UNITS = {
     "equivalent_samples": "samples",
 }
 
+_OF_FORECAST = (
+    "kind",
+    "n",
+    "delta",
+    "loss_range",
+    "assumptions",
+    "transform",
+    "candidate",
+    "observed",
+)
+
 _CURVE = "curve_"
 """Before the names of what is known at other numbers of rows, too."""
 
@@ -137,10 +148,7 @@ class GeneralizationGapResult(AbstractResult):
             coords={"n": at},
             units=dict.fromkeys(draws, "risk"),
             diagnostics=self.diagnostics,
-            facts={
-                name: self.facts[name]
-                for name in ("kind", "n", "delta", "loss_range", "assumptions", "transform")
-            },
+            facts={name: self.facts[name] for name in _OF_FORECAST if name in self.facts},
         )
 
     def __str__(self) -> str:

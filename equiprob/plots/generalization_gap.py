@@ -31,7 +31,8 @@ def plot_generalization_gap(
 
     Args:
         result: The fitted result.
-        observed: Gaps that were measured: a table with columns ``n`` and ``gap``.
+        observed: Gaps that were measured: a table with columns ``n`` and ``gap``; those that a
+            prediction was fitted to when left out.
         ax: Matplotlib axes to draw on.
 
     Returns:
@@ -41,6 +42,10 @@ def plot_generalization_gap(
     if not curves:
         return _plot_values(result)
     figure, ax, given = _axes(ax)
+    if "gap" in curves:
+        _draw_predicted(ax, result, curves, observed)
+        _label(figure, ax, given)
+        return figure
     _draw(ax, result.coords["n"], curves, result.facts)
     n = float(result.facts["n"])
     ax.axvline(n, color=GREY, linewidth=1, linestyle=":")
@@ -67,6 +72,10 @@ def plot_gap_forecast(forecast: GapForecast, *, observed: Any = None, ax: Any = 
         The Matplotlib figure.
     """
     figure, ax, given = _axes(ax)
+    if "gap" in forecast.draws:
+        _draw_predicted(ax, forecast, dict(forecast.draws), observed)
+        _label(figure, ax, given)
+        return figure
     _draw(ax, forecast.coords["n"], dict(forecast.draws), forecast.facts)
     _finish(figure, ax, given, observed)
     return figure
@@ -102,6 +111,44 @@ def _draw(ax: Any, n: Any, curves: dict[str, Any], facts: Any) -> None:
         )
 
 
+def _draw_predicted(ax: Any, result: Any, curves: dict[str, Any], observed: Any) -> None:
+    """Draw predicted gaps, times the root of the number of rows: noise is then as high anywhere."""
+    n = result.coords["n"]
+    observed = result.facts["observed"] if observed is None else observed
+    rows, gaps = (np.asarray(observed[name], dtype=np.float64) for name in ("n", "gap"))
+    within = slice(0, None) if not len(rows) else (n >= rows.min() / 2) & (n <= 20 * rows.max())
+    root = np.sqrt(n[within])
+    if "without" in curves:
+        band(
+            ax,
+            n[within],
+            root * curves["without"][:, within],
+            GREY,
+            label="mean gap without the symmetry",
+        )
+    low, high = np.quantile(curves["gap"][:, within], [0.05, 0.95], axis=0)
+    ax.plot(n[within], root * low, color=BLUE, linestyle="--", linewidth=1.2)
+    ax.plot(
+        n[within],
+        root * high,
+        color=BLUE,
+        linestyle="--",
+        linewidth=1.2,
+        label="one training run: 90 % credible interval",
+    )
+    band(
+        ax,
+        n[within],
+        root * curves["expected_gap"][:, within],
+        BLUE,
+        label=f"mean gap of {result.facts['candidate']}",
+    )
+    ax.plot(rows, np.sqrt(rows) * gaps, "o", color=ORANGE, markersize=4, label="observed gap")
+    ax.axhline(0, color=INK, linewidth=0.9)
+    ax.set_xscale("log")
+    ax.set_ylabel("gap times root of rows (risk)")
+
+
 def _finish(figure: Any, ax: Any, given: bool, observed: Any) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -112,8 +159,12 @@ def _finish(figure: Any, ax: Any, given: bool, observed: Any) -> None:
         ax.plot(rows[shown], gaps[shown], "o", color=ORANGE, markersize=4, label="observed gap")
         if not shown.all():
             ax.plot([], [], " ", label=f"({(~shown).sum()} observed gaps below 0 not shown)")
-    ax.set_xlabel("independent rows")
     ax.set_ylabel("generalization gap (risk)")
+    _label(figure, ax, given)
+
+
+def _label(figure: Any, ax: Any, given: bool) -> None:
+    ax.set_xlabel("independent rows")
     ax.plot([], [], " ", label=BAND_NOTE)
     if given:
         ax.legend(frameon=False, fontsize=8)
