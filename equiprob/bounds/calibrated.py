@@ -138,7 +138,7 @@ class Calibrated(AbstractBound):
         name = self.candidate
         if name is None and len(runs.candidates) == 1:
             name = runs.candidates[0]
-        if name not in runs.candidates:
+        if name is None or name not in runs.candidates:
             raise ValueError(
                 f"whose gap? pass candidate=, one of {list(runs.candidates)}, or a level= where "
                 f"runs have levels; got {self.candidate!r}"

@@ -154,27 +154,30 @@ def gap_model(data: Any, shape: GapShape, departure: Any) -> None:
     import numpyro
     import numpyro.distributions as dist
 
+    def draw(name: str, law: Any) -> Any:
+        return numpyro.sample(name, law)
+
     k = shape.candidates
     sizes = {"constants": k, "departures": k, "noises": k, "bends": shape.nodes}
     sizes["samples"] = shape.samples
-    white = numpyro.sample("white", dist.Normal(0, 1).expand([sum(sizes.values())]).to_event(1))
+    white = draw("white", dist.Normal(0, 1).expand([sum(sizes.values())]).to_event(1))
     parts = jnp.split(white, np.cumsum(list(sizes.values()))[:-1])
-    whites = dict(zip(sizes, parts, strict=True))
+    whites: dict[str, Any] = dict(zip(sizes, parts, strict=True))
     most = _SCALES | ({"constants": _BESIDE_LEVELS} if shape.levels else {})
-    drawn = numpyro.sample("scales", dist.HalfNormal(jnp.array([*most.values()])).to_event(1))
-    scale = dict(zip(most, drawn, strict=True))
-    constants = numpyro.sample("constant", dist.Normal(0, 1.5))
+    drawn = draw("scales", dist.HalfNormal(jnp.array([*most.values()])).to_event(1))
+    scale: dict[str, Any] = dict(zip(most, drawn, strict=True))
+    constants = draw("constant", dist.Normal(0, 1.5))
     constants += scale["constants"] * whites["constants"]
     if shape.levels:
-        free, power = numpyro.sample("levels", dist.LogNormal(0, jnp.array([1.5, 0.7])).to_event(1))
+        free, power = draw("levels", dist.LogNormal(0, jnp.array([1.5, 0.7])).to_event(1))
         constants += jnp.log1p(free * data["level"] ** power)
-    common = numpyro.sample("departure", dist.Normal(0, 0.4) if departure is None else departure)
+    common = draw("departure", dist.Normal(0, 0.4) if departure is None else departure)
     departures = common + scale["departures"] * whites["departures"]
     bends = scale["bends"] * (data["bends"] @ whites["bends"])
     log_gap = data["log_shape"] + constants[:, None] + bends - departures[:, None] * data["u"]
     left, share, who = data["left"], data["right_share"], data["candidate"]
     mean = jnp.exp((1 - share) * log_gap[who, left] + share * log_gap[who, left + 1])
-    noise, tail = numpyro.sample("noise_and_tail", dist.LogNormal(0, 0.7).expand([2]).to_event(1))
+    noise, tail = draw("noise_and_tail", dist.LogNormal(0, 0.7).expand([2]).to_event(1))
     noises = data["noise_unit"] * noise * jnp.exp(scale["noises"] * whites["noises"])
     of_sample = data["noise_unit"] * scale["of_sample"] * float(shape.shared)
     centre = mean + of_sample * data["root_rows"] * whites["samples"][data["sample"]]
