@@ -247,17 +247,12 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
     seed_noise = jnp.exp(
         jnp.log(draw("seed_noise")) + draw("seed_noise_spread") * white("noise_white", k)
     )
-    # Half centred: the effects of the rows are known well where many candidates share them.
-    shared_noise = draw("shared_seed_noise")
-    half = jnp.sqrt(shared_noise)
-    together = half * numpyro.sample(
-        "half_pair", dist.Normal(0, half).expand([shape.pairs]).to_event(1)
-    )
+    together = _of_rows("shared_seed_noise", "half_pair", data, shape, priors)
     least, tail = draw("least_noise"), draw("tail")
     c, left, w = data["candidate"], data["left"], data["right_share"]
     at = (1 - w) * log_risk[c, left] + w * log_risk[c, left + 1]
     shares = (1 - w) * share[c, left] + w * share[c, left + 1]
-    mean = at + shares * together[data["pair"]] * data["is_paired"]
+    mean = at + shares * together
     scale = jnp.sqrt((seed_noise[c] * shares) ** 2 + least**2 + data["log_risk_se"] ** 2)
     seeds = dist.StudentT(tail + 1, mean, scale)
     numpyro.factor("runs", data["evidence"] * seeds.log_prob(data["log_risk"]).sum())
@@ -271,6 +266,19 @@ def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
         "seed_noises": seed_noise,
     }.items():
         numpyro.deterministic(name, value)
+
+
+def _of_rows(name: str, effects: str, data: Any, shape: CurveShape, priors: CurvePriors) -> Any:
+    """Return what each run's training rows do to it, ``(run,)``, where candidates share them.
+
+    Half centred: such effects are known well where many candidates share rows, else hardly.
+    """
+    import numpyro
+    import numpyro.distributions as dist
+
+    half = jnp.sqrt(numpyro.sample(name, priors.of(name)))
+    each = numpyro.sample(effects, dist.Normal(0, half).expand([shape.pairs]).to_event(1))
+    return half * each[data["pair"]] * data["is_paired"]
 
 
 def _theory(data: Any, shape: CurveShape, priors: CurvePriors, exponent: Any, log_risk: Any) -> Any:
@@ -315,9 +323,12 @@ def _theory(data: Any, shape: CurveShape, priors: CurvePriors, exponent: Any, lo
     spread = numpyro.sample("slack_spread", priors.of("slack_spread"))
     numpyro.factor("slacks", (priors.of("slack").log_prob(slack / spread) - jnp.log(spread)).sum())
     scatter = numpyro.sample("error_noise", priors.of("error_noise"))
-    grown = 0.5 * jnp.log1p(estimation * jnp.exp(-exponent * data["error_ahead"]))
+    together = _of_rows("shared_error_noise", "half_pair_error", data, shape, priors)
+    decayed = jnp.exp(-exponent * data["error_ahead"])
+    grown = 0.5 * jnp.log1p(estimation * decayed) + jnp.sqrt(decayed) * together
     measured = dist.Normal(
-        log_error[data["candidate"]] + grown, jnp.hypot(scatter, data["log_error_se"])
+        log_error[data["candidate"]] + grown,
+        jnp.hypot(jnp.sqrt(decayed) * scatter, data["log_error_se"]),
     )
     seen = jnp.where(data["error_seen"], measured.log_prob(data["log_error"]), 0.0)
     numpyro.factor("measured_errors", data["evidence"] * seen.sum())
@@ -349,6 +360,7 @@ _STARTS = {
     "cost_asym": 1.0,
     "estimation_share": 0.1,
     "error_noise": 0.1,
+    "shared_error_noise": 0.05,
     "slack_spread": 0.003,
 }
 
@@ -368,6 +380,7 @@ def _start(shape: CurveShape) -> dict[str, Any]:
         "shared_white": jnp.zeros(j),
         "noise_white": jnp.zeros(k),
         "half_pair": jnp.zeros(shape.pairs),
+        "half_pair_error": jnp.zeros(shape.pairs),
         "moved_error": jnp.zeros(k),
         "cost_deviation": jnp.zeros(k),
     }

@@ -29,7 +29,8 @@ _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "sampling_cost": ("LogNormal", (0.0, 1.0)),
     "cost_deviation": ("StudentT", (4.0, 0.0, 0.05)),
     "estimation_share": ("LogNormal", (-2.3, 1.5)),
-    "error_noise": ("HalfNormal", (0.2,)),
+    "error_noise": ("HalfNormal", (0.1,)),
+    "shared_error_noise": ("HalfNormal", (0.1,)),
 }
 
 
@@ -82,8 +83,10 @@ class CurvePriors:
         cost_deviation: Logarithm of a candidate's cost over the theory's [StudentT(4, 0, 0.05)].
         estimation_share: Share of a measured squared error that is estimation noise, at the end,
             over the rest [LogNormal(-2.3, 1.5)].
-        error_noise: Standard deviation over seeds of the logarithm of a measured error
-            [HalfNormal(0.2)].
+        error_noise: Standard deviation over seeds of the logarithm of a measured error, at the end;
+            it falls with n as the square root of costs [HalfNormal(0.1)].
+        shared_error_noise: The same of what candidates trained on the same rows have in common
+            [HalfNormal(0.1)].
     """
 
     exponent: Any = None
@@ -110,6 +113,7 @@ class CurvePriors:
     cost_deviation: Any = None
     estimation_share: Any = None
     error_noise: Any = None
+    shared_error_noise: Any = None
 
     def __post_init__(self) -> None:
         """Check that priors are distributions of one number."""
