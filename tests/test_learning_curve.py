@@ -189,7 +189,7 @@ def test_status_says_what_the_runs_cannot_tell(monkeypatch):
     assert Diagnostic.TWO_SIZES not in found
     crashed = power_laws()
     crashed.loc[0, "risk"] = np.nan
-    monkeypatch.setattr("equiprob.levels.learning_curve._MOST_R_HAT", 0.5)
+    monkeypatch.setattr("equiprob.levels.learning_curve.MOST_R_HAT", 0.5)
     result = ep.LearningCurve().fit(crashed)
     expected = {Diagnostic.RUNS_LEFT_OUT, Diagnostic.FEW_SEEDS, Diagnostic.NOT_CONVERGED}
     assert expected <= set(result.diagnostics)

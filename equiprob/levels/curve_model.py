@@ -276,8 +276,9 @@ def _of_rows(name: str, effects: str, data: Any, shape: CurveShape, priors: Curv
     import numpyro
     import numpyro.distributions as dist
 
-    half = jnp.sqrt(numpyro.sample(name, priors.of(name)))
-    each = numpyro.sample(effects, dist.Normal(0, half).expand([shape.pairs]).to_event(1))
+    scale: Any = numpyro.sample(name, priors.of(name))
+    half = jnp.sqrt(scale)
+    each: Any = numpyro.sample(effects, dist.Normal(0, half).expand([shape.pairs]).to_event(1))
     return half * each[data["pair"]] * data["is_paired"]
 
 

@@ -19,7 +19,7 @@ _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "floor_spread": ("LogNormal", (-0.35, 0.5)),
     "seed_noise": ("LogNormal", (-2.3, 1.0)),
     "seed_noise_spread": ("HalfNormal", (0.7,)),
-    "shared_seed_noise": ("HalfNormal", (0.2,)),
+    "shared_seed_noise": ("HalfNormal", (0.1,)),
     "least_noise": ("HalfNormal", (0.03,)),
     "tail": ("Gamma", (2.0, 0.1)),
     "noise_depth": ("HalfNormal", (1.5,)),
@@ -66,7 +66,7 @@ class CurvePriors:
             remove [LogNormal(-2.3, 1)].
         seed_noise_spread: Standard deviation of its logarithm over candidates [HalfNormal(0.7)].
         shared_seed_noise: Standard deviation of what candidates trained with the same n and seed,
-            and so on the same rows, have in common [HalfNormal(0.2)].
+            and so on the same rows, have in common [HalfNormal(0.1)].
         least_noise: Standard deviation over seeds of the logarithm of the whole risk
             [HalfNormal(0.03)].
         tail: Degrees of freedom of the seeds' Student t, less one [Gamma(2, 0.1)].
