@@ -124,6 +124,9 @@ def _rank_table(records: pd.DataFrame) -> str:
         cells = []
         for n in sizes:
             here = rows[rows["n"] == n]
+            if here.empty:
+                cells.append("")
+                continue
             means = here.groupby(["task", "level"])[["gap", "expected_bound"]].mean()
             within = [_rank(part) for _, part in means.groupby("task")]
             cells.append(f"{sum(within) / len(within):.2f} / {_rank(means):.2f}")
