@@ -46,7 +46,8 @@ def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
         ax.set_yticks(range(len(names)), list(reversed(shown)))
         ax.set_ylim(-0.7, len(names) - 0.3)
         if min(draws[n].min() for n in names) >= 0:
-            ax.set_xlim(left=-0.03 * ax.get_xlim()[1])  # a point at zero shows whole
+            right = 1.05 * ax.get_xlim()[1]
+            ax.set_xlim(-0.03 * right, right)  # points at zero and at the end show whole
         else:
             ax.axvline(0, color=INK, linewidth=0.8)
         ax.set_xlabel(label)
