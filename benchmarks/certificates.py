@@ -195,7 +195,7 @@ def _holds(estimator: ep.ModelEquivarianceError, table: ep.OrbitTable, truth: fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=2000)
-    parser.add_argument("--interval-runs", type=int, default=200)
+    parser.add_argument("--interval-runs", type=int, default=100)
     options = parser.parse_args()
     runs = options.runs
     violated, worst = violation_table(runs)
