@@ -13,7 +13,7 @@ from benchmarks.calibration.page import PAGE, tabulate
 GEOMETRY_PAGE = PAGE.with_name("calibration_geometry.md")
 
 _LEAST = 0.85
-"""Coverage that intervals of the dimension are held to on spaces without a boundary."""
+"""Coverage that intervals of the dimension are held to; cells below it are named."""
 
 
 def write_geometry_page(records: list[dict[str, Any]]) -> None:
@@ -34,7 +34,7 @@ def write_geometry_page(records: list[dict[str, Any]]) -> None:
         "## Dimension of inputs\n\n"
         "A torus is a box whose opposite sides are joined: no boundary, no curvature. Products of "
         "circles are the same up to the curvature of the circles.\n\n"
-        f"{part('dimension')}\n\n{_low(table)}\n\n"
+        f"{part('dimension')}\n\n"
         f"## Dimension of orbits\n\n{part('orbit_dimension')}\n\n"
         "## Covering numbers\n\n"
         "The logarithm of the covering number of as many fresh rows of the same law, at radii "
@@ -47,7 +47,8 @@ def write_geometry_page(records: list[dict[str, Any]]) -> None:
         "The model error of the kernel ridge regression of least risk at half as many, as many and "
         "twice as many rows as were seen, found by brute force over 40 fresh data sets. Half of "
         "the tasks on the disc are exactly symmetric; the others have an amplitude with a "
-        f"half-normal law of scale 1/2.\n\n{part('level')}\n\n{_all_levels(table)}\n"
+        f"half-normal law of scale 1/2.\n\n{part('level')}\n\n{_all_levels(table)}\n\n"
+        f"## Reading\n\n{_low(table)}\n"
     )
     print(GEOMETRY_PAGE.read_text())
 
@@ -76,7 +77,10 @@ def _all_levels(table: pd.DataFrame) -> str:
 
 
 def _low(table: pd.DataFrame) -> str:
-    """Name the spaces on which intervals of the dimension cover too little."""
-    part = table[table["quantity"].str.endswith("dimension") & (table[0.9] < _LEAST)]
-    cells = [f"{r['problem']} at n = {r['n']} ({r[0.9]:.2f})" for _, r in part.iterrows()]
-    return f"Below {_LEAST}: {'; '.join(cells) or 'nothing'}."
+    """Name the cells whose intervals cover too little, of every quantity."""
+    part = table[table[0.9] < _LEAST]
+    cells = [
+        f"- {r['problem']}, {r['quantity']}, n = {r['n']}: {r[0.9]:.2f} of {r['runs']} runs"
+        for _, r in part.iterrows()
+    ]
+    return f"Below {_LEAST}:\n\n" + ("\n".join(cells) or "- nothing")
