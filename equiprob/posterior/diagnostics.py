@@ -147,8 +147,8 @@ class Diagnostic(enum.Enum):
         "heavy tail (index above 0.7): a few rows decide the mean, and rows not seen may hold more"
     )
     HEAVY_NOISE = (
-        "heavy-tailed noise: the mean of squared residuals is more often too small than too large, "
-        "and the upper bound holds less often than stated"
+        "heavy-tailed noise: the mean of squared residuals is more often too small than too large; "
+        "the upper bound allows for it, as far as the tail goes on as the largest rows do"
     )
     FEW_TRANSFORMS = (
         "a crossed design with fewer than 30 transformations: their share of the uncertainty is "
