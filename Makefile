@@ -42,10 +42,13 @@ package: .venv/.core ## build the wheel and the sdist, and install the wheel by 
 	$(UV) pip install -q --python dist/venv -c constraints.txt dist/*.whl
 	cd dist && venv/bin/equiprob --version && venv/bin/equiprob audit --help >/dev/null
 
-check: .venv/.check ## formatting, lint and types
+check: .venv/.check ## formatting, lint, types, and that all of the public API is typed
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/basedpyright
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/basedpyright --verifytypes equiprob --ignoreexternal \
+	  > .venv/types.txt || { cat .venv/types.txt; exit 1; }
+	@tail -n 3 .venv/types.txt
 
 docs: .venv/.docs ## build the pages in docs/_build/html, running the notebooks
 	.venv/bin/python -m sphinx -W --keep-going -n -b html docs docs/_build/html

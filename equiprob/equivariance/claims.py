@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final, override
 
 import numpy as np
@@ -74,7 +74,7 @@ class ShareClaim(AbstractClaim):
 
     tolerance: float
     quantity = "share"
-    largest = 1.0
+    largest: float = field(default=1.0, init=False)
 
     @override
     def unit_of(self, output_unit: str) -> str:

@@ -100,6 +100,7 @@ class ChunkStatistics:
     n_parts: int
     range_magnitudes: NDArray[np.float64] | None
     keep_raw: bool
+    base: Rows = field(init=False)
     _seen: int = 0
     _blocks: list[Rows] = field(default_factory=list)
 

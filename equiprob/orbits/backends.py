@@ -130,8 +130,9 @@ class JaxBackend(AbstractBackend):
         Raises:
             ValueError: If the model is not repeatable.
         """
-        jaxpr, self.output = traced
-        named_outputs(self.output, _n_rows(x))
+        jaxpr, output = traced
+        self.output: Any = output
+        named_outputs(output, _n_rows(x))
         made_of = fingerprint(jaxpr)
         if "callback" in made_of[0]:  # runs Python that a trace does not show
             _require_equal(predict(x), predict(x))
@@ -202,7 +203,7 @@ class PythonBackend(AbstractBackend):
             ValueError: If the two differ and no `noise` was declared: the model is stochastic.
         """
         self._predict, self._transform, self._noise = predict, transform, noise
-        self.output = None
+        self.output: Any = None
         ids = np.zeros(_n_rows(x), dtype=np.uint64)
         first = self._outputs(x, ids)
         if noise is None:

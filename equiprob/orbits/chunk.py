@@ -279,7 +279,10 @@ class _Engines:
 
 
 _engines = _Engines()
-forget_pass = _engines.forget
+
+def forget_pass(token: str) -> None:
+    """Drop the backend of a pass that is over, and with it the model."""
+    _engines.forget(token)
 
 
 def _floor(passes: Rows, dtype: Any) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, final, override
+from typing import Any, ClassVar, final, override
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +21,17 @@ import numpy as np
 Element = Mapping[str, Any]
 """The arrays that describe one transformation, in the dtype of the leaf they act on."""
 
+Needs = tuple[tuple[str, ...], ...]
+"""Sets of element keys."""
+
 
 class AbstractLeafAction(abc.ABC):
     """The action of one transformation on one leaf of one row."""
 
-    needs: tuple[tuple[str, ...], ...] = ()
+    needs: ClassVar[Needs] = ()
     """Sets of element keys, one of which a transform must provide."""
 
-    tolerance: float = 0.0
+    tolerance: ClassVar[float] = 0.0
     """Relative error of ``g^-1 g x`` that is no mistake (images interpolate)."""
 
     @property
@@ -69,7 +72,7 @@ class Invariant(AbstractLeafAction):
 class Vectors(AbstractLeafAction):
     """The last axis is a vector: it turns and reflects, and does not translate."""
 
-    needs = (("matrix",), ("scale",), ("shift",))
+    needs: ClassVar[Needs] = (("matrix",), ("scale",), ("shift",))
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
@@ -90,7 +93,7 @@ class Vectors(AbstractLeafAction):
 class Points(AbstractLeafAction):
     """The last axis is a position: it turns, reflects and translates."""
 
-    needs = (("matrix",), ("scale",), ("shift",))
+    needs: ClassVar[Needs] = (("matrix",), ("scale",), ("shift",))
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
@@ -107,7 +110,7 @@ class Points(AbstractLeafAction):
 class Columns(AbstractLeafAction):
     """The last axis but one is a vector, such as a cell with its lattice vectors in columns."""
 
-    needs = (("matrix",), ("scale",), ("shift",))
+    needs: ClassVar[Needs] = (("matrix",), ("scale",), ("shift",))
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
@@ -124,7 +127,7 @@ class Columns(AbstractLeafAction):
 class Tensors2(AbstractLeafAction):
     """The last two axes are a tensor of order 2, such as a stress: ``T`` becomes ``g T g^T``."""
 
-    needs = (("matrix",), ("scale",), ("shift",))
+    needs: ClassVar[Needs] = (("matrix",), ("scale",), ("shift",))
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
@@ -143,7 +146,7 @@ class Tensors2(AbstractLeafAction):
 class Permuted(AbstractLeafAction):
     """The first axis of the row is a list of items that changes its order."""
 
-    needs = (("source",),)
+    needs: ClassVar[Needs] = (("source",),)
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
@@ -171,8 +174,8 @@ class Image(AbstractLeafAction):
     fill: float = 0.0
     wrap: bool = False
 
-    needs = (("matrix",), ("shift",))
-    tolerance = float("inf")
+    needs: ClassVar[Needs] = (("matrix",), ("shift",))
+    tolerance: ClassVar[float] = float("inf")
 
     @property
     @override
@@ -258,7 +261,7 @@ class Action(AbstractLeafAction):
     function: Callable[[Any, Any], Any]
     inverse: Callable[[Any, Any], Any] | None = None
 
-    tolerance = 0.5
+    tolerance: ClassVar[float] = 0.5
 
     @property
     @override

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, final, override
+from typing import Any, ClassVar, final, override
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.actions import AbstractLeafAction, Element
+from equiprob.transforms.actions import AbstractLeafAction, Element, Needs
 from equiprob.transforms.extras import require
 from equiprob.transforms.rotation_group import in_float64, rotation_vectors
 
@@ -49,7 +49,7 @@ class Irreps(AbstractLeafAction):
 
     irreps: str
 
-    needs = (("matrix",),)
+    needs: ClassVar[Needs] = (("matrix",),)
 
     @override
     def prepare(self, element: Element) -> Element:
