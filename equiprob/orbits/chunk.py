@@ -280,6 +280,7 @@ class _Engines:
 
 _engines = _Engines()
 
+
 def forget_pass(token: str) -> None:
     """Drop the backend of a pass that is over, and with it the model."""
     _engines.forget(token)

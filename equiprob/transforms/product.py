@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product as all_combinations
-from typing import final, override
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +53,9 @@ class Product(AbstractInTurn):
         each = zip(self._by_factor(shifts), orders, strict=True)
         return self._joined(f.spread(n, u)[..., order, :] for (f, u), order in each)
 
-    def _by_factor(self, uniforms: NDArray[np.float64]) -> list[tuple[AbstractTransform, NDArray]]:
+    def _by_factor(
+        self, uniforms: NDArray[np.float64]
+    ) -> list[tuple[AbstractTransform, NDArray[Any]]]:
         ends = np.cumsum([factor.n_uniforms for factor in self.factors])
         parts = np.split(uniforms, ends[:-1], axis=-1)
         return list(zip(self.factors, parts, strict=True))
