@@ -47,6 +47,7 @@ _WHERE = {
     "decide": "equiprob.decisions.decide",
     "evaluate_orbits": "equiprob.orbits.evaluate",
     "load": "equiprob.posterior.tree",
+    "merge": "equiprob.orbits.merge",
     "padded": "equiprob.orbits.padding",
     "run_learning_curve": "equiprob.levels.run_learning_curve",
     "worst_case": "equiprob.equivariance.worst_case",

@@ -23,7 +23,8 @@ from equiprob.orbits.inputs import (
 from equiprob.orbits.loop import Course, run_pass
 from equiprob.orbits.outputs import are_labels, checked_targets
 from equiprob.orbits.sources import ArrayRows
-from equiprob.orbits.table import OrbitTable, RowStatistics
+from equiprob.orbits.statistics import RowStatistics
+from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.weights import folds as folds_of
 from equiprob.transforms.base import AbstractTransform
 
@@ -103,7 +104,10 @@ def cross_fit(
             Keep.of(keep, len(judged) * plan.n_transforms),
         )
         rows = ArrayRows(
-            take_rows(host, judged), take_rows(targets, judged), ids[judged], units[judged]
+            take_rows(host, judged),
+            take_rows(targets, judged),
+            ids[judged],
+            None if groups is None else units[judged],
         )
         tables.append(run_pass(orbit_pass, rows, Course(progress)))
         order.append(judged)

@@ -180,13 +180,13 @@ class ModelEquivarianceError(AbstractEstimator):
             )
         table = orbits.finite
         found = design_diagnostics(orbits)
-        means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
+        means = RowMeans.of(table, self.n_draws, self.weight_seed)
         draws, coords, dims, sampler = (
             self._crossed(table, means)
             if table.design.kind == "crossed"
             else self._by_row(table, means, found)
         )
-        stats = table.only
+        stats = table.moments
         relative = _relative_error(table, means, draws["error"])
         if relative is None:
             found.add(Diagnostic.CONSTANT_OUTPUT)
@@ -208,7 +208,8 @@ class ModelEquivarianceError(AbstractEstimator):
             coords, dims = _with_parts(table.transform.parts, coords, dims)
         order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share")
         order = (*order, "error_by_part", "profile")
-        parts = table.variance_parts
+        parts, n_effective = table.variance_parts, means.n_effective(stats.pair_sq)
+        single = len(orbits.positions)
         return ModelEquivarianceErrorResult(
             draws={name: draws[name] for name in order if name in draws},
             dims=dims,
@@ -218,9 +219,9 @@ class ModelEquivarianceError(AbstractEstimator):
             facts={
                 "transform": str(table.transform),
                 "output": table.outputs[0],
-                "n_rows": len(table),
+                "n_rows": table.n_finite,
                 "n_units": means.n_units,
-                "n_effective": means.n_effective(stats.pair_sq),
+                "n_effective": None if np.isnan(n_effective) else n_effective,
                 "tail_index": None if np.isnan(tail_index) else tail_index,
                 "monte_carlo_share": None if parts is None else parts.monte_carlo_share,
                 "invisible_rate": min(3 / means.n_units, 1.0),
@@ -231,21 +232,21 @@ class ModelEquivarianceError(AbstractEstimator):
                 "n_components": stats.n_components,
                 "float_floor": stats.float_floor,
                 "floor_method": table.floor_method,
-                "noise": float(np.sqrt(stats.noise_sq.mean())),
+                "noise": float(np.sqrt(np.average(stats.noise_sq, weights=table.mass))),
                 "magnitude_label": table.transform.magnitude_label,
                 "magnitude_unit": table.transform.magnitude_unit,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },
             rows={
-                "position": np.flatnonzero(orbits.valid),
-                "row_id": table.row_ids,
-                "error": _root(stats.pair_sq),
+                "position": orbits.positions,
+                "row_id": table.row_ids[:single],
+                "error": _root(stats.pair_sq[:single]),
             },
         )
 
     def _by_row(self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]) -> Any:
         """Return draws where each row has its own transformations."""
-        stats = table.only
+        stats = table.moments
         found.add(Diagnostic.WORST_NEEDS_CROSSED)
         seen = stats.bin_weight.sum(axis=0) > 0
         draws = {
@@ -289,7 +290,7 @@ class ModelEquivarianceError(AbstractEstimator):
         self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]
     ) -> Draws | None:
         """Return draws of ``(R(f) - R(S f)) / R(f)``, unbiased at a finite orbit."""
-        stats = table.only
+        stats = table.moments
         if stats.y is None or not orbit_average_available(table, found):
             return None
         residual, squared = stats.y - stats.base, table.mean_displacement_sq
@@ -326,7 +327,7 @@ def _numbers(columns: Draws) -> NDArray[np.uint64]:
 def rounding_limit(table: OrbitTable) -> float:
     """Return the error up to which a model counts as equivariant up to rounding."""
     by_pass = table.floor_method == "float64 pass"
-    return (FLOAT64_FACTOR if by_pass else ROUNDING_FACTOR) * table.only.float_floor
+    return (FLOAT64_FACTOR if by_pass else ROUNDING_FACTOR) * table.moments.float_floor
 
 
 def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:
@@ -344,12 +345,12 @@ def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
     """Return what a table's rows and design say of every result fitted to it."""
     found: set[Diagnostic] = set()
     design = orbits.design
-    n_units = len(np.unique(orbits.finite.unit_ids))
+    n_units = orbits.finite.n_units
     if n_units < FEW_UNITS:
         found.add(Diagnostic.FEW_ROWS)
     if n_units < ENOUGH_FOR_FAILURES:
         found.add(Diagnostic.RARE_FAILURES)
-    if len(orbits.nonfinite_rows):
+    if orbits.n_finite < len(orbits):
         found.add(Diagnostic.NONFINITE_OUTPUTS)
     if design.kind == "full":
         found.add(Diagnostic.FULL_ORBIT)
@@ -407,15 +408,18 @@ def fixed_part_of_mean(table: OrbitTable, values: Draws) -> Draws:
     Weighted components (see `RowStatistics`) have the mean of the rows in which they are data, and
     it is returned with each row's weights.
     """
-    weight = table.only.weight
+    weight, shape = table.moments.weight, table.moments.output_shape
+    # What components a block has beyond those of an output are spread, which has no mean.
+    k = int(np.prod(shape))
+    centre = np.zeros(values.shape[1])
     if weight is None:
-        centre = values.mean(axis=0)
+        centre[:k] = np.average(values[:, :k], axis=0, weights=table.mass)
     else:
         mass = (weight**2).sum(axis=0)
         centre = (weight * values).sum(axis=0) / np.where(mass > 0, mass, 1.0)
     alone = table.transform.of_output(table.outputs[0])
     if not alone.keeps_output:
-        centre = fixed_part(alone, centre.reshape(table.only.output_shape)).ravel()
+        centre[:k] = fixed_part(alone, centre[:k].reshape(shape)).ravel()
     return centre if weight is None else weight * centre
 
 
@@ -448,18 +452,19 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
 
     None where the output does not vary.
     """
-    stats = table.only
+    stats = table.moments
     base = stats.base
     centre = fixed_part_of_mean(table, base)
     invariant = table.transform.of_output(table.outputs[0]).keeps_output
     spread = ((base - centre) ** 2).sum(axis=1) - stats.noise_sq / table.noise_repeats
-    size = (base**2).sum(axis=1).mean()
-    if spread.mean() <= _CONSTANT * size:
+    size = np.average((base**2).sum(axis=1), weights=table.mass)
+    if np.average(spread, weights=table.mass) <= _CONSTANT * size:
         return None
     # The centre moves with the weights, too: take off the squared distance of the weighted mean
     # from it, along the outputs that can be a centre.
     size_sq = means.mean(spread)
-    moved = (means.plain(base - centre) ** 2).sum(axis=1) if invariant else 0.0
+    k = int(np.prod(stats.output_shape))
+    moved = (means.plain((base - centre)[:, :k]) ** 2).sum(axis=1) if invariant else 0.0
     with np.errstate(divide="ignore", over="ignore"):
         kept = np.maximum(1 - moved / size_sq, np.finfo(float).tiny)
     if table.design.kind == "crossed":  # the error has a random effect that no row contrast has

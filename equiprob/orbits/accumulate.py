@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.designs import Design
-from equiprob.orbits.table import Rows, RowStatistics
+from equiprob.orbits.statistics import Rows, RowStatistics
 
 _MOST_BINS = 12
 

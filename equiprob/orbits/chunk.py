@@ -32,8 +32,11 @@ from equiprob.orbits.outputs import (
     named_outputs,
     named_targets,
 )
-from equiprob.orbits.table import Rows, RowStatistics
+from equiprob.orbits.statistics import Rows, RowStatistics
 from equiprob.transforms.base import AbstractTransform, Parameters
+
+MOST_ROWS = 1_000_000
+"""Rows up to which keep="auto" keeps the statistics of each."""
 
 _MOST_KEPT = 2**23
 """Numbers up to which keep="auto" keeps all displacements (64 MiB)."""
@@ -74,30 +77,39 @@ class Keep:
     """What is kept of each row.
 
     Args:
-        what: ``"auto"``, ``"all"``, ``"rows"`` or ``"magnitudes"``.
+        what: ``"auto"``, ``"all"``, ``"rows"``, ``"blocks"`` or ``"magnitudes"``.
         magnitudes: Those up to which displacements are summed, or None.
         entries: Rows times transformations, where the number of rows is known.
+        may_pool: Whether the statistics can be pooled.
     """
 
     what: str
     magnitudes: NDArray[np.float64] | None
     entries: int | None
+    may_pool: bool = True
 
     @classmethod
-    def of(cls, keep: str | Sequence[float], entries: int | None) -> Keep:
+    def of(cls, keep: str | Sequence[float], entries: int | None, *, may_pool: bool = True) -> Keep:
         """Return what is kept as the user asks for it.
 
         Raises:
-            ValueError: If it is not known.
+            ValueError: If it is not known, or not possible.
         """
         if not isinstance(keep, str):
             magnitudes = np.unique(np.asarray(keep, dtype=np.float64))
             if magnitudes.size == 0 or not np.isfinite(magnitudes).all() or (magnitudes <= 0).any():
                 raise ValueError(f"keep must list positive magnitudes, got {keep}")
             return cls("magnitudes", magnitudes, entries)
-        if keep not in ("auto", "all", "rows"):
-            raise ValueError(f"keep must be 'auto', 'all', 'rows' or magnitudes, got {keep!r}")
-        return cls(keep, None, entries)
+        if keep not in ("auto", "all", "rows", "blocks"):
+            raise ValueError(
+                f"keep must be 'auto', 'all', 'rows', 'blocks' or magnitudes, got {keep!r}"
+            )
+        if keep == "blocks" and not may_pool:
+            raise ValueError(
+                "keep='blocks' holds sums that a crossed design and outputs with a mask (or "
+                "per='item') have not; pass keep='rows'"
+            )
+        return cls(keep, None, entries, may_pool)
 
     def displacements(self, outputs: Mapping[str, Any]) -> bool:
         """Whether all displacements of outputs of the given shapes are kept."""
@@ -105,6 +117,17 @@ class Keep:
             return self.what == "all"
         numbers = self.entries * sum(int(np.prod(s.shape[1:])) for s in outputs.values())
         return numbers <= _MOST_KEPT
+
+    def pools(self, n: int) -> bool:
+        """Whether so many rows are pooled into blocks."""
+        return self.what == "blocks" or (self.what == "auto" and self.may_pool and n > MOST_ROWS)
+
+    @property
+    def counted(self) -> float:
+        """Rows up to which equal ones of a stream are told apart."""
+        if self.what == "blocks":
+            return 0
+        return MOST_ROWS if self.what == "auto" and self.may_pool else np.inf
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -21,11 +20,17 @@ from equiprob.orbits.inputs import (
     units_of_rows,
 )
 from equiprob.orbits.loop import Course, run_pass
-from equiprob.orbits.output import Output, check_declared, without_padding
+from equiprob.orbits.output import Output, check_declared, has_masks, without_padding
 from equiprob.orbits.outputs import checked_targets
-from equiprob.orbits.sources import ArrayRows
+from equiprob.orbits.sources import (
+    ArrayRows,
+    StreamedRows,
+    as_arrays,
+    is_read_by_slices,
+    is_stream,
+)
 from equiprob.orbits.table import OrbitTable
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.base import AbstractTransform, leaf_names
 
 
 def evaluate_orbits(
@@ -57,10 +62,12 @@ def evaluate_orbits(
             such. It must be deterministic, or `noise_repeats` given. Class probabilities, not
             logits, where `y` holds labels.
         x: The inputs: an array or a dict (pytree) of arrays, rows first. Not rows that the model
-            was trained on.
+            was trained on. Arrays that are not in memory (``np.memmap``, zarr, h5py, an xarray
+            Dataset) are read slice by slice; an iterator of batches, each the inputs or
+            ``(inputs, targets)``, is read once.
         transform: The distribution over transformations and how they act.
         y: The targets, shaped like the output (a dict of some of its names for several outputs), or
-            integer class labels ``(row,)``.
+            integer class labels ``(row,)``. Leave out where the batches of `x` hold them.
         n_transforms: Transformations for each row.
         design: ``"quasi"`` (two independently shifted lattices for each row; a finite set with no
             more than `n_transforms` elements is evaluated in full), ``"random"``, ``"crossed"``
@@ -71,8 +78,10 @@ def evaluate_orbits(
             trajectory, crops of an image).
         row_ids: A unique label for each row (integers or strings). When left out, a hash of its
             content in `x` and `y`: give labels where tables with and without `y` must be paired.
-        keep: ``"all"`` keeps every displacement, ``"rows"`` only row statistics, ``"auto"`` all
-            below 64 MiB; a sequence of magnitudes keeps sums up to each (for ``paths.Range``).
+        keep: ``"all"`` keeps every displacement, ``"rows"`` only row statistics, ``"blocks"`` sums
+            over 1024 blocks of rows and the rows of largest error, in memory that does not grow.
+            ``"auto"``: all below 64 MiB, and blocks above a million rows. A sequence of magnitudes
+            keeps sums up to each (for ``paths.Range``).
         noise_repeats: Calls on each input of a model that is random (dropout left on, a sampler),
             at least 2: the noise between calls is taken off the error. The model may take keys,
             ``predict(batch, keys)`` with a JAX key for each row, and then does not depend on the
@@ -121,8 +130,6 @@ def evaluate_orbits(
             f"transform must be made by a function of ep.transforms, such as "
             f"ep.transforms.rotations2d(), got {transform!r}"
         )
-    n = check_inputs(x)
-    size = check_batch_size(batch_size, n)
     plan = make_design(transform, design, n_transforms, check_seed(seed))
     noise = Noise.of(predict, noise_repeats, seed)
     if noise is not None and y is not None:
@@ -130,18 +137,41 @@ def evaluate_orbits(
             "risks of a stochastic model are not separated from its noise: leave y out, or pass "
             "the mean of several calls as predict"
         )
-    x_host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
+    x, streamed = as_arrays(x), is_stream(x) or is_read_by_slices(as_arrays(x))
+    n = _length(x, y, row_ids, groups) if streamed else check_inputs(x)
+    size = check_batch_size(batch_size, n)
+    may_pool = plan.kind != "crossed" and not has_masks(outputs)
+    kept = Keep.of(keep, None if n is None else n * plan.n_transforms, may_pool=may_pool)
+    if n is not None:
+        check_declared(outputs, n)
+    if streamed:
+        rows = StreamedRows(x, y, row_ids, groups, n, kept.counted, outputs)
+    else:
+        rows = _rows_in_memory(x, y, row_ids, groups, outputs, n)
+    orbit_pass = OrbitPass(predict, transform, plan, size, noise, backend, kept)
+    return run_pass(orbit_pass, rows, Course(progress, on_error == "skip", stop_when))
+
+
+def _rows_in_memory(
+    x: Any, y: Any, row_ids: ArrayLike | None, groups: ArrayLike | None, outputs: Any, n: int
+) -> ArrayRows:
+    """Return checked rows with their ids."""
+    host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     y = checked_targets(without_padding(y, outputs), n)
-    ids = ids_of_rows(row_ids, x_host, y, n)
-    units = ids if groups is None else units_of_rows(groups, n)
-    check_declared(outputs, n)
-    orbit_pass = OrbitPass(
-        predict, transform, plan, size, noise, backend, Keep.of(keep, n * plan.n_transforms)
-    )
-    rows = ArrayRows(x_host, y, ids, units, outputs)
-    course = Course(progress, on_error == "skip", stop_when)
-    table = run_pass(orbit_pass, rows, course)
-    return replace(table, x=x if len(table) == n else table.x, grouped=groups is not None)
+    ids = ids_of_rows(row_ids, host, y, n)
+    units = None if groups is None else units_of_rows(groups, n)
+    return ArrayRows(host, y, ids, units, outputs)
+
+
+def _length(x: Any, y: Any, row_ids: Any, groups: Any) -> int | None:
+    """Return how many rows there will be, as far as that is known beforehand."""
+    known = [] if is_stream(x) else list(zip(leaf_names(x), jax.tree.leaves(x), strict=True))
+    lengths = {f"x{name}": len(leaf) for name, leaf in known}
+    named = {"y": y, "row_ids": row_ids, "groups": groups}
+    lengths |= {k: len(leaf) for k, v in named.items() for leaf in jax.tree.leaves(v)}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"x, y, row_ids and groups must have the same length, got {lengths}")
+    return next(iter(lengths.values()), None)
 
 
 def _refuse_reserved(executor: Any, checkpoint: Any) -> None:

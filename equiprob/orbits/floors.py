@@ -22,7 +22,8 @@ from equiprob.orbits.rounding import (
     float64_floors,
     is_low_precision,
 )
-from equiprob.orbits.table import FloorMethod, RowStatistics
+from equiprob.orbits.statistics import Rows, RowStatistics
+from equiprob.orbits.table import FloorMethod, OrbitTable
 
 
 @dataclass
@@ -54,21 +55,21 @@ class ProbedRows:
     def floors(
         self,
         orbit_pass: OrbitPass,
-        statistics: Mapping[str, RowStatistics],
+        table: OrbitTable,
         outputs: Mapping[str, Any],
-        backend: str,
     ) -> tuple[dict[str, float], FloorMethod]:
         """Return each output's floor: of a float64 pass, where that is possible and needed.
 
         Args:
             orbit_pass: The pass.
-            statistics: What it found.
+            table: What it found.
             outputs: Shapes of the outputs, rows first.
-            backend: The backend it used.
         """
-        found = {name: s.float_floor for name, s in statistics.items()}
-        in_question = any(_rms(s) <= IN_QUESTION * s.float_floor for s in statistics.values())
-        if not self._rows or not in_question or backend != "jax":
+        found = {name: s.float_floor for name, s in table.statistics.items()}
+        in_question = any(
+            _rms(s, table.mass) <= IN_QUESTION * s.float_floor for s in table.statistics.values()
+        )
+        if not self._rows or not in_question or table.backend != "jax":
             return found, "perturbation"
         x = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(row.x for row in self._rows))
         if not is_low_precision(x):
@@ -96,7 +97,10 @@ def with_floors(
     return {name: replace(s, float_floor=floors[name]) for name, s in statistics.items()}
 
 
-def _rms(statistics: RowStatistics) -> float:
+def _rms(statistics: RowStatistics, mass: Rows | None) -> float:
     """Return the rms displacement over rows with finite outputs; infinite where there are none."""
     finite = statistics.n_nonfinite == 0
-    return float(np.sqrt(statistics.pair_sq[finite].mean())) if finite.any() else np.inf
+    if not finite.any():
+        return np.inf
+    weights = None if mass is None else mass[finite]
+    return float(np.sqrt(np.average(statistics.pair_sq[finite], weights=weights)))

@@ -25,6 +25,14 @@ def take_rows(x: Any, rows: Any) -> Any:
 
 def check_inputs(x: Any) -> int:
     """Return the number of rows of finite numeric arrays, rows first; raise where they are not."""
+    n = check_batch(x)
+    if n < 2:
+        raise ValueError(f"x has {n} row(s); an interval needs at least 2")
+    return n
+
+
+def check_batch(x: Any, start: int = 0) -> int:
+    """Return the number of rows, as `check_inputs` does, of rows that number `start` begins."""
     leaves, names = jax.tree.leaves(x), leaf_names(x)
     if not leaves:
         raise ValueError("x holds no arrays; pass an array or a dict of arrays, rows first")
@@ -42,23 +50,22 @@ def check_inputs(x: Any) -> int:
             if bad.any():
                 raise ValueError(
                     f"x{name} is not finite (NaN or infinity) in rows "
-                    f"{describe_rows(np.flatnonzero(bad))}; drop or mend these rows"
+                    f"{describe_rows(start + np.flatnonzero(bad))}; drop or mend these rows"
                 )
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the leaves of x have different numbers of rows: {lengths}")
-    n = next(iter(lengths.values()))
-    if n < 2:
-        raise ValueError(f"x has {n} row(s); an interval needs at least 2")
-    return n
+    return next(iter(lengths.values()))
 
 
-def check_batch_size(batch_size: int | None, n: int) -> int:
-    """Return the rows in a chunk, at most 128 where none is given."""
+def check_batch_size(batch_size: int | None, n: int | None) -> int:
+    """Return the rows in a chunk, at most 128 where none is given, of `n` rows if that is known."""
     if batch_size is None:
+        if n is None:
+            return _BATCH
         return -(-n // -(-n // _BATCH))  # equal chunks, so that little is padded
     if not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}")
-    return min(int(batch_size), n)
+    return int(batch_size) if n is None else min(int(batch_size), n)
 
 
 def check_seed(seed: int) -> int:
@@ -68,7 +75,8 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def _check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
+def check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
+    """Return labels as an array of one for each of `n` rows; raise where they are none."""
     array = np.asarray(labels)
     if array.shape != (n,):
         raise ValueError(f"{name} must hold one label for each of the {n} rows, got {array.shape}")
@@ -81,7 +89,7 @@ def ids_of_rows(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
     """Return the id of each row: its label, else a hash of its content."""
     if row_ids is None:
         return content_ids(jax.tree.leaves(x) + jax.tree.leaves(y))
-    ids = label_ids(_check_labels(row_ids, "row_ids", n))
+    ids = label_ids(check_labels(row_ids, "row_ids", n))
     if len(np.unique(ids)) < n:
         raise ValueError("row_ids must be unique; pass groups= for rows that belong together")
     return ids
@@ -89,7 +97,7 @@ def ids_of_rows(row_ids: ArrayLike | None, x: Any, y: Any, n: int) -> Ids:
 
 def units_of_rows(groups: ArrayLike, n: int) -> Ids:
     """Return the id of each row's group."""
-    ids = label_ids(_check_labels(groups, "groups", n))
+    ids = label_ids(check_labels(groups, "groups", n))
     if len(np.unique(ids)) < 2:
         raise ValueError("groups holds a single group; an interval needs at least 2")
     return ids

@@ -23,6 +23,9 @@ Ids = NDArray[np.uint64]
 
 _LENGTH_STEP = 128
 
+_ROWS_HASHED = 4096
+"""Rows made contiguous float64 at a time."""
+
 
 class Purpose(enum.IntEnum):
     """What random numbers are for: different purposes never share any."""
@@ -47,19 +50,47 @@ def _canonical(leaf: Any) -> NDArray[Any]:
     return np.ascontiguousarray(array.reshape(len(array), -1).astype(wide) + wide(0))
 
 
+def content_hashes(leaves: Sequence[Any]) -> Ids:
+    """Return a hash of the content of each row; equal rows have equal ones.
+
+    Args:
+        leaves: Arrays with rows first, all of the same length.
+    """
+    hashes = np.empty(len(leaves[0]), dtype=np.uint64)
+    for start in range(0, len(hashes), _ROWS_HASHED):
+        part = slice(start, start + _ROWS_HASHED)
+        columns = [_canonical(leaf[part]) for leaf in leaves]
+        for i, row in enumerate(zip(*columns, strict=True), start):
+            hashes[i] = _digest(b"".join(values.tobytes() for values in row))
+    return hashes
+
+
+def told_apart(hashes: Ids, seen: Counter[int]) -> Ids:
+    """Return an id for each row, from its hash and from how often that has been seen before.
+
+    Args:
+        hashes: Of the content of each row.
+        seen: How often each came before these rows; counts on.
+    """
+    ids = hashes.copy()
+    for i, content in enumerate(hashes.tolist()):
+        if seen[content]:
+            ids[i] = _digest(b"%d#%d" % (content, seen[content]))
+        seen[content] += 1
+    return ids
+
+
 def content_ids(leaves: Sequence[Any]) -> Ids:
     """Return an id for each row: a hash of its content and of how often it came before.
 
     Args:
         leaves: Arrays with rows first, all of the same length.
     """
-    columns = [_canonical(leaf) for leaf in leaves]
-    seen: Counter[int] = Counter()
-    ids = np.empty(len(columns[0]), dtype=np.uint64)
-    for i, row in enumerate(zip(*columns, strict=True)):
-        content = _digest(b"".join(part.tobytes() for part in row))
-        ids[i] = content if not seen[content] else _digest(b"%d#%d" % (content, seen[content]))
-        seen[content] += 1
+    ids = content_hashes(leaves)
+    order = np.argsort(ids, kind="stable")
+    again = np.flatnonzero(np.diff(ids[order]) == 0)
+    copies = np.sort(np.union1d(order[again], order[again + 1]))
+    ids[copies] = told_apart(ids[copies], Counter())
     return ids
 
 

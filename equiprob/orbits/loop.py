@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass, forget_pass
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
-from equiprob.orbits.row_store import RowStore
 from equiprob.orbits.sources import AbstractRows
+from equiprob.orbits.store import Store
 from equiprob.orbits.table import OrbitTable
 
 _SLOW_SECONDS = 4.0
@@ -41,43 +41,42 @@ def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Orbit
     Raises:
         PredictionFailed: If the model raises on a chunk, or on all where they are passed over.
     """
-    store, probed, stopped = RowStore(orbit_pass, rows.n), ProbedRows(), None
+    store, probed, stopped = Store(orbit_pass, rows.n, rows.grouped), ProbedRows(), None
     try:
         for chunk, found in _outcomes(orbit_pass, rows, store, course):
             probed.see(chunk)
             if isinstance(found, PredictionFailed):
                 store.skip(chunk, str(found))
                 continue
-            if store.last is None:
+            if store.is_empty:
                 rows.check_targets(found.outputs)
             store.add(chunk, found)
             stopped = _stopped(course.stop_when, store, rows)
             if stopped is not None:
                 break
-        if store.last is None:
+        if store.is_empty:
             raise PredictionFailed(f"no row was evaluated: {store.skipped[0].reason}")
-        last = store.last
         table = store.table(rows.reference(store.done), stopped)
-        floors, method = probed.floors(orbit_pass, table.statistics, last.outputs, last.backend)
+        floors, method = probed.floors(orbit_pass, table, store.outputs)
     finally:
         forget_pass(orbit_pass.token)
     return replace(table, statistics=with_floors(table.statistics, floors), floor_method=method)
 
 
 def _outcomes(
-    orbit_pass: OrbitPass, rows: AbstractRows, store: RowStore, course: Course
+    orbit_pass: OrbitPass, rows: AbstractRows, store: Store, course: Course
 ) -> Iterator[tuple[Chunk, Evaluated | PredictionFailed]]:
     """Yield each chunk with what was found there, in the order of the rows."""
     for chunk in _with_progress(rows.chunks(orbit_pass.size), rows.n, course.progress):
         try:
-            yield chunk, orbit_pass.evaluate(chunk, probe=store.last is None)
+            yield chunk, orbit_pass.evaluate(chunk, probe=store.is_empty)
         except PredictionFailed as error:
             if not course.skip_errors:
                 raise
             yield chunk, error
 
 
-def _stopped(rule: StopRule | None, store: RowStore, rows: AbstractRows) -> str | None:
+def _stopped(rule: StopRule | None, store: Store, rows: AbstractRows) -> str | None:
     """Return why no more rows are needed, if they are not."""
     if rule is None or store.done < 2:
         return None

@@ -163,6 +163,12 @@ def check_declared(declared: Any, n: int) -> None:
             raise ValueError(f"per of {name!r} must hold {n} counts, got shape {np.shape(counts)}")
 
 
+def has_masks(declared: Any) -> bool:
+    """Whether components of some output weigh differently from row to row."""
+    each = declared.values() if isinstance(declared, Mapping) else [declared]
+    return any(o is not None and (o.mask is not None or isinstance(o.per, str)) for o in each)
+
+
 def rows_of(declared: Any, rows: Any) -> Any:
     """Return declared outputs for some of the rows they were declared for."""
 

@@ -54,8 +54,14 @@ def is_numeric(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.number) or jnp.issubdtype(dtype, jnp.bool_)
 
 
-def checked_targets(y: Any, n: int) -> Any:
-    """Return `y` as an array or a dict of arrays of numbers with `n` rows, or None."""
+def checked_targets(y: Any, n: int, start: int = 0) -> Any:
+    """Return `y` as an array or a dict of arrays of numbers with `n` rows, or None.
+
+    Args:
+        y: The targets.
+        n: How many rows there are.
+        start: The number of the first.
+    """
     if y is None:
         return None
     arrays = {k: np.asarray(v) for k, v in (y if isinstance(y, Mapping) else {None: y}).items()}
@@ -73,8 +79,8 @@ def checked_targets(y: Any, n: int) -> Any:
         bad = ~np.isfinite(array.astype(np.float64)).reshape(n, -1).all(axis=1)
         if bad.any():
             raise ValueError(
-                f"{name} is not finite in rows {describe_rows(np.flatnonzero(bad))}; drop these "
-                f"rows"
+                f"{name} is not finite in rows {describe_rows(start + np.flatnonzero(bad))}; drop "
+                f"these rows"
             )
     return arrays if isinstance(y, Mapping) else arrays[None]
 

@@ -1,17 +1,25 @@
-"""Where do the rows come from?"""
+"""Where do the rows come from?
+
+From memory, checked beforehand; or as they stream past, from an iterator of batches or from arrays
+that are read slice by slice (memory-mapped files, zarr, xarray), checked as they come.
+"""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final, override
 
+import jax
+import numpy as np
+
 from equiprob.orbits.chunk import Chunk
-from equiprob.orbits.inputs import take_rows
-from equiprob.orbits.keys import Ids
-from equiprob.orbits.output import rows_of
-from equiprob.orbits.outputs import check_target, named_targets
+from equiprob.orbits.inputs import check_batch, check_labels, take_rows
+from equiprob.orbits.keys import Ids, content_hashes, label_ids, told_apart
+from equiprob.orbits.output import rows_of, without_padding
+from equiprob.orbits.outputs import check_target, checked_targets, named_targets
 
 
 class AbstractRows(abc.ABC):
@@ -19,6 +27,9 @@ class AbstractRows(abc.ABC):
 
     n: int | None
     """How many there are, where that is known beforehand."""
+
+    grouped: bool
+    """Whether groups of rows are the independent units."""
 
     @abc.abstractmethod
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -46,20 +57,25 @@ class ArrayRows(AbstractRows):
         x: Inputs, a pytree of arrays.
         y: Targets: an array, a dict of such, or None.
         ids: The rows' ids, ``(row,)``.
-        units: The ids of their independent units, ``(row,)``.
+        units: The ids of their groups, ``(row,)``; None where each row is a unit.
         declared: Declared outputs.
     """
 
     x: Any
     y: Any
     ids: Ids
-    units: Ids
+    units: Ids | None
     declared: Any = None
 
     @property
     def n(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """How many there are."""
         return len(self.ids)
+
+    @property
+    def grouped(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether groups were given."""
+        return self.units is not None
 
     @override
     def chunks(self, size: int) -> Iterator[Chunk]:
@@ -70,7 +86,7 @@ class ArrayRows(AbstractRows):
                 take_rows(self.x, part),
                 take_rows(self.y, part),
                 self.ids[part],
-                self.units[part],
+                (self.ids if self.units is None else self.units)[part],
                 rows_of(self.declared, part),
             )
 
@@ -83,3 +99,154 @@ class ArrayRows(AbstractRows):
     @override
     def reference(self, n: int) -> Any:
         return self.x if n == self.n else take_rows(self.x, slice(n))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class StreamedRows(AbstractRows):
+    """Rows that are read once, in order, and checked as they come.
+
+    Args:
+        x: An iterable of batches, each the inputs ``x`` or ``(x, y)``; or a pytree of arrays that
+            are read slice by slice.
+        y: Targets of all rows, sliced likewise; None where the batches hold them or there are none.
+        labels: A label for each row, or None for a hash of its content.
+        groups: The label of each row's independent unit, or None.
+        n: How many rows there are, where that is known.
+        counted: Rows up to which equal ones are told apart by counting them, which takes memory;
+            of those beyond, equal ones share an id: one unit.
+        declared: Declared outputs of all rows.
+    """
+
+    x: Any
+    y: Any
+    labels: Any
+    groups: Any
+    n: int | None
+    counted: float
+    declared: Any = None
+
+    @property
+    def grouped(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether groups were given."""
+        return self.groups is not None
+
+    @override
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        start, seen = 0, Counter[int]()
+        for x, y in _in_chunks(self._batches(size), size):
+            n = check_batch(x, start)
+            part = slice(start, start + n)
+            declared = rows_of(self.declared, part)
+            targets = y if self.y is None else _read(self.y, part)
+            targets = checked_targets(without_padding(targets, declared), n, start)
+            if self.labels is not None:
+                ids = label_ids(check_labels(_read(self.labels, part), "row_ids", n))
+            else:
+                ids = content_hashes(jax.tree.leaves(x) + jax.tree.leaves(targets))
+                if start + n <= self.counted:
+                    ids = told_apart(ids, seen)
+                else:
+                    seen.clear()
+            units = ids
+            if self.groups is not None:
+                units = label_ids(check_labels(_read(self.groups, part), "groups", n))
+            yield Chunk(start, x, targets, ids, units, declared)
+            start += n
+        if start < 2 or (self.n is not None and start != self.n):
+            expected = "at least 2" if self.n is None else f"{self.n}"
+            raise ValueError(f"the stream x ended after {start} row(s), but {expected} are needed")
+
+    @override
+    def check_targets(self, outputs: Mapping[str, Any]) -> None:
+        """Nothing is at hand: each chunk is checked as it comes."""
+
+    @override
+    def reference(self, n: int) -> Any:
+        mapped = all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(self.x))
+        if is_stream(self.x) or (n != self.n and not mapped):
+            return None
+        return self.x if n == self.n else take_rows(self.x, slice(n))
+
+    def _batches(self, size: int) -> Iterator[tuple[Any, Any]]:
+        """Yield inputs and targets in batches of any size."""
+        if not is_stream(self.x):
+            assert self.n is not None, "arrays have a length"
+            step = max([size, *(_stored_rows(leaf) for leaf in jax.tree.leaves(self.x))])
+            for start in range(0, self.n, step):
+                yield _read(self.x, slice(start, min(start + step, self.n))), None
+            return
+        for batch in self.x:
+            if isinstance(batch, tuple | list) and len(batch) != 2:
+                raise ValueError(
+                    f"a batch of the stream x must be the inputs or (inputs, targets), got a "
+                    f"{type(batch).__name__} of {len(batch)}"
+                )
+            x, y = batch if isinstance(batch, tuple | list) else (batch, None)
+            if y is not None and self.y is not None:
+                raise ValueError("the batches of x hold targets: leave y out")
+            host = lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)  # noqa: E731
+            yield jax.tree.map(host, x), None if y is None else jax.tree.map(np.asarray, y)
+
+
+def is_stream(x: Any) -> bool:
+    """Whether `x` is an iterable of batches rather than arrays."""
+    leaf = jax.tree.structure(x) == jax.tree.structure(0)
+    return leaf and isinstance(x, Iterable) and not hasattr(x, "shape") and not isinstance(x, str)
+
+
+def is_read_by_slices(x: Any) -> bool:
+    """Whether a leaf of `x` is an array that is not in memory."""
+
+    def one(leaf: Any) -> bool:
+        if isinstance(leaf, np.memmap):
+            return True
+        in_memory = isinstance(leaf, np.ndarray | jax.Array)
+        return not in_memory and isinstance(getattr(leaf, "dtype", None), np.dtype)
+
+    return any(one(leaf) for leaf in jax.tree.leaves(x))
+
+
+def as_arrays(x: Any) -> Any:
+    """Return an xarray Dataset as a dict of its variables; anything else as it is."""
+    return {name: x[name] for name in x.data_vars} if hasattr(x, "data_vars") else x
+
+
+def _stored_rows(leaf: Any) -> int:
+    """Return how many rows are stored together, which are read together, too."""
+    chunks = getattr(leaf, "chunks", None)
+    if not chunks:
+        return 1
+    return int(chunks[0] if np.ndim(chunks[0]) == 0 else chunks[0][0])
+
+
+def _read(arrays: Any, part: slice) -> Any:
+    """Read some rows of every leaf into memory."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf[part]), arrays)
+
+
+def _in_chunks(batches: Iterator[tuple[Any, Any]], size: int) -> Iterator[tuple[Any, Any]]:
+    """Yield pairs of pytrees cut anew into chunks of `size` rows, the last one perhaps shorter."""
+    held, n_held = [], 0
+    for batch in batches:
+        held.append(batch)
+        n_held += _length(batch)
+        while n_held >= size:
+            whole = held[0] if len(held) == 1 else _joined(held)
+            yield take_rows(whole, slice(size))
+            n_held -= size
+            held = [take_rows(whole, slice(size, None))] if n_held else []
+    if n_held:
+        yield held[0] if len(held) == 1 else _joined(held)
+
+
+def _joined(batches: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *batches)
+
+
+def _length(batch: Any) -> int:
+    """Return the number of rows of a batch."""
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(batch)]
+    if not shapes or not all(shapes) or len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"a batch of the stream x must hold arrays with rows first, got {shapes}")
+    return shapes[0][0]

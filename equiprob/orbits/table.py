@@ -1,8 +1,6 @@
 """What does one pass over the model leave behind?
 
-Row statistics from which nearly every quantity of the package follows by arithmetic. They are kept
-as *displacements* ``D = rho(g)^-1 f(g.x) - f(x)``: an equivariant model has none, and differences
-of nearly equal numbers are taken once, in float64.
+Row statistics by output, the ids of the rows, and which transformations they saw.
 """
 
 from __future__ import annotations
@@ -17,86 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.allocation import Allocation, VarianceParts, allocate, variance_parts
+from equiprob.orbits.blocks import BlockState
 from equiprob.orbits.designs import Design
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
-from equiprob.orbits.output import OUTPUT_UNITS
+from equiprob.orbits.statistics import Rows, RowStatistics
 from equiprob.transforms.base import AbstractTransform, Parameters
 
-Rows = NDArray[np.float64]
 FloorMethod = Literal["float64 pass", "perturbation"]
-
-
-@dataclass(frozen=True, eq=False)
-class RowStatistics:
-    """The statistics of one output, one entry a row; outputs flattened to k components.
-
-    Args:
-        base: The model's output at the row itself, ``(row, k)``.
-        y: The target, ``(row, k)``, or None.
-        displacement: Mean displacement in each replicate of the design, ``(row, replicate, k)``.
-        within_sq: Mean squared distance of the displacements from their mean, ``(row,)``.
-        pair_sq: Mean squared displacement, ``(row,)``.
-        bin_sq: Weighted sum of squared displacements by magnitude, ``(row, bin)``.
-        bin_weight: Sum of weights by magnitude, ``(row, bin)``.
-        part_sq: Weighted sum of squared displacements by part of the law, ``(row, part)``; no
-            columns where it is not reported in parts.
-        part_weight: Sum of weights by part, ``(row, part)``.
-        pair_sq_each: Squared displacement by transformation, ``(row, transformation)``; crossed
-            designs only.
-        range_sum: Weighted sums of displacements up to each magnitude,
-            ``(row, replicate, magnitude, k)``, where magnitudes were declared.
-        range_sq: Weighted sums of squared displacements, ``(row, magnitude)``, likewise.
-        raw: All displacements, ``(row, transformation, k)``, where they were kept.
-        n_nonfinite: How many of the row's outputs, its base among them, are not finite.
-        noise_sq: Variance of the output between calls on the same input, summed over components,
-            ``(row,)``; 0 for deterministic models. It has been taken off all squared displacements.
-        output_shape: The shape of one output.
-        float_floor: What rounding makes of a displacement, root mean square: see
-            `OrbitTable.floor_method`.
-        weight: The root of each component's weight in squared norms, ``(row, k)``, which all
-            outputs above have been multiplied by (0: padding), or None for 1 everywhere.
-        unit: The unit of the output.
-        n_components: How many components of weight 1 an output has.
-    """
-
-    base: Rows
-    y: Rows | None
-    displacement: Rows
-    within_sq: Rows
-    pair_sq: Rows
-    bin_sq: Rows
-    bin_weight: Rows
-    part_sq: Rows
-    part_weight: Rows
-    pair_sq_each: Rows | None
-    range_sum: Rows | None
-    range_sq: Rows | None
-    raw: Rows | None
-    n_nonfinite: NDArray[np.int64]
-    noise_sq: Rows
-    output_shape: tuple[int, ...]
-    float_floor: float
-    weight: Rows | None = None
-    unit: str = OUTPUT_UNITS
-    n_components: float = 1.0
-
-    @classmethod
-    def concatenate(cls, chunks: list[RowStatistics]) -> RowStatistics:
-        """Return the statistics of all rows of all chunks; the floor is the first chunk's."""
-        per_row = {
-            name: np.concatenate([getattr(chunk, name) for chunk in chunks])
-            for name, value in vars(chunks[0]).items()
-            if isinstance(value, np.ndarray)
-        }
-        return replace(chunks[0], **per_row)
-
-    def take(self, rows: NDArray[Any] | slice) -> RowStatistics:
-        """Return the statistics of the given rows."""
-        per_row = {
-            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
-        }
-        return replace(self, **per_row)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +49,9 @@ class OrbitTable:
         cross_fitted: Whether each row was predicted by a model trained on others of these rows.
         skipped: Rows that were passed over because the model raised on them.
         stopped: Why the pass ended before the last row, where a rule of `stop_when` ended it.
+        blocks: The sums over blocks of rows where rows are pooled; else None. Entries of the
+            arrays above are then the rows of largest error, and blocks of all others.
+        mass: How many rows each entry stands for, where rows are pooled.
     """
 
     statistics: Mapping[str, RowStatistics]
@@ -141,10 +70,13 @@ class OrbitTable:
     cross_fitted: bool = False
     skipped: tuple[Skipped, ...] = ()
     stopped: str | None = None
+    blocks: BlockState | None = field(default=None, repr=False)
+    mass: Rows | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.row_ids)
+        blocks = self.blocks
+        return len(self.row_ids) if blocks is None else blocks.n + blocks.n_nonfinite
 
     def __getitem__(self, name: str) -> OrbitTable:
         """Return the table of one output, over the same rows."""
@@ -154,11 +86,12 @@ class OrbitTable:
 
     def __str__(self) -> str:
         """Summarize the table in one line."""
-        bad = int((~self.valid).sum())
+        bad = len(self) - self.n_finite
         return (
             f"orbit table: {len(self)} rows x {self.design.n_transforms} transformations of "
             f"{self.transform}, {self.design.kind} design, outputs {list(self.statistics)}, "
             f"{self.backend} backend"
+            + (", pooled into blocks" if self.blocks is not None else "")
             + (f", {bad} rows not finite" if bad else "")
             + (f", skipped {'; '.join(map(str, self.skipped))}" if self.skipped else "")
             + (f", stopped: {self.stopped}" if self.stopped else "")
@@ -171,7 +104,24 @@ class OrbitTable:
 
     @property
     def only(self) -> RowStatistics:
-        """The statistics of the one output.
+        """The statistics of the one output, row by row.
+
+        Raises:
+            ValueError: If there are several (choose with ``table[name]``), or if rows are pooled.
+        """
+        if self.blocks is not None:
+            raise ValueError(
+                "this table holds blocks of rows, of which only means of squares and products are "
+                "known; pass keep='rows' to evaluate_orbits for what needs the rows themselves"
+            )
+        return self.moments
+
+    @property
+    def moments(self) -> RowStatistics:
+        """The statistics of the one output, for means of squares and products of its vectors.
+
+        Where rows are pooled an entry stands for as many as `mass` says, and has a few components
+        more than an output: the mean of any quadratic form over its rows is its own.
 
         Raises:
             ValueError: If there are several: choose with ``table[name]``.
@@ -188,6 +138,18 @@ class OrbitTable:
         """Which rows have only finite outputs; the others enter no estimate."""
         return np.logical_and.reduce([s.n_nonfinite == 0 for s in self.statistics.values()])
 
+    @property
+    def n_finite(self) -> int:
+        """How many rows have only finite outputs."""
+        return int(self.valid.sum()) if self.blocks is None else self.blocks.n
+
+    @cached_property
+    def n_units(self) -> int:
+        """How many independent units there are; of groups in blocks, at least as many."""
+        if self.blocks is not None and not self.grouped:
+            return self.blocks.n
+        return len(np.unique(self.unit_ids))
+
     @cached_property
     def finite(self) -> OrbitTable:
         """The same table without the rows that have outputs that are not finite.
@@ -195,22 +157,32 @@ class OrbitTable:
         Raises:
             ValueError: If fewer than two rows are left.
         """
-        if self.valid.all():
-            return self
-        if self.valid.sum() < 2:
+        if self.n_finite < 2:
             raise ValueError(
-                f"{int(self.valid.sum())} of {len(self)} rows have only finite outputs; at least 2 "
+                f"{self.n_finite} of {len(self)} rows have only finite outputs; at least 2 "
                 f"are needed: look at the model's outputs on rows "
-                f"{describe_rows(np.flatnonzero(~self.valid))}"
+                f"{describe_rows(self.nonfinite_rows)}"
             )
+        if self.blocks is not None or self.valid.all():
+            return self
         return self._take(np.flatnonzero(self.valid))
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Numbers of the rows with finite outputs, of those that are not pooled."""
+        if self.blocks is None:
+            return np.flatnonzero(self.valid)
+        return np.empty(0, np.int64) if self.blocks.top is None else self.blocks.top.position
 
     def rows(self, row_ids: Ids) -> OrbitTable:
         """Return the table of the rows with the given ids, in their order.
 
         Raises:
             KeyError: If an id is not in the table.
+            ValueError: If rows are pooled.
         """
+        if self.blocks is not None:
+            raise ValueError("rows are pooled into blocks: pass keep='rows' to evaluate_orbits")
         order = np.argsort(self.row_ids)
         place = np.searchsorted(self.row_ids, row_ids, sorter=order)
         found = order[np.minimum(place, len(order) - 1)]
@@ -230,7 +202,9 @@ class OrbitTable:
 
     @property
     def nonfinite_rows(self) -> NDArray[np.int64]:
-        """Positions of the rows that were set aside."""
+        """Positions of the rows that were set aside; in blocks, of the first thousand."""
+        if self.blocks is not None:
+            return np.array(self.blocks.nonfinite, dtype=np.int64)
         return np.flatnonzero(~self.valid)
 
     def allocation(self, budget: int) -> Allocation:
@@ -264,9 +238,9 @@ class OrbitTable:
         None where displacements were not kept.
         """
         table = self.finite
-        squares = table.only.pair_sq_each
-        if squares is None and table.only.raw is not None:
-            squares = (table.only.raw**2).sum(axis=2)
+        squares, raw = table.moments.pair_sq_each, table.moments.raw
+        if squares is None and raw is not None:
+            squares = (raw**2).sum(axis=2)
         if squares is None:
             return None
         return variance_parts(squares, table.design, table.unit_ids)
@@ -278,12 +252,12 @@ class OrbitTable:
     @property
     def replicates(self) -> Rows:
         """Means of the back-transformed outputs in each replicate, ``(row, replicate, k)``."""
-        return self.only.base[:, None] + self.only.displacement
+        return self.moments.base[:, None] + self.moments.displacement
 
     @cached_property
     def mean_displacement(self) -> Rows:
         """Mean of all displacements of a row, ``(row, k)``: unbiased for ``S f(x) - f(x)``."""
-        return self.design.average(self.only.displacement)
+        return self.design.average(self.moments.displacement)
 
     @cached_property
     def mean_displacement_sq(self) -> Rows | None:
@@ -293,7 +267,7 @@ class OrbitTable:
         """
         if self.noise_repeats > 1 or (self.design.n_transforms < 2 and self.design.kind != "full"):
             return None
-        return self.design.squared_average(self.only.displacement, self.only.pair_sq)
+        return self.design.squared_average(self.moments.displacement, self.moments.pair_sq)
 
     def weighted(self, weights: Rows) -> tuple[Rows, Rows]:
         """Return averages of displacements in which transformations weigh unequally.

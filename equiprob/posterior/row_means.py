@@ -25,7 +25,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.orbits.blocks import errors_of
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.tails import (
     SHAPES_FROM_ABOVE,
     TYPICAL_SHAPES,
@@ -47,6 +49,24 @@ Skewed rows say less of their variance. Simulated, nominal 0.9, ten units: expon
 
 
 @dataclass(frozen=True, eq=False)
+class PooledRows:
+    """Rows of which most are pooled into blocks, one entry a block (see `equiprob.orbits.blocks`).
+
+    Args:
+        mass: How many rows each entry stands for, ``(entry,)``; the first few are single rows.
+        n_single: How many those are; 0 where units are groups of rows.
+        errors: The statistics ``(entry,)`` by which the single rows are the largest: these alone
+            have tails that are known.
+        mixed: Tells sets of rows apart.
+    """
+
+    mass: Array
+    n_single: int
+    errors: list[Array]
+    mixed: int
+
+
+@dataclass(frozen=True, eq=False)
 class RowMeans:
     """Joint posterior draws of means over the population that the rows come from.
 
@@ -54,22 +74,45 @@ class RowMeans:
         unit_ids: The independent unit of each row, ``(row,)``.
         n_draws: How many draws.
         seed: The weight seed: with the same seed the same units weigh the same in every result.
+        pooled: What the entries are where most rows are pooled.
     """
 
     unit_ids: Ids
     n_draws: int
     seed: int
+    pooled: PooledRows | None = None
+
+    @classmethod
+    def of(cls, table: OrbitTable, n_draws: int, seed: int) -> RowMeans:
+        """Return the means over the rows of a table of one output, pooled or not."""
+        blocks, mass = table.blocks, table.mass
+        if blocks is None or mass is None:
+            return cls(table.unit_ids, n_draws, seed)
+        n_single = 0 if table.grouped else len(table.positions)
+        pooled = PooledRows(mass, n_single, errors_of(table.moments), blocks.mixed)
+        return cls(table.unit_ids, n_draws, seed, pooled)
 
     @cached_property
     def _units(self) -> tuple[Ids, NDArray[np.int64], Array]:
         """The distinct units, each row's place among them, and rows per unit over their mean."""
+        if self.pooled is not None:
+            mass = self.pooled.mass
+            each = mass / mass.mean() if not self.pooled.n_single else mass
+            return self.unit_ids, np.arange(len(mass)), each
         units, place, counts = np.unique(self.unit_ids, return_inverse=True, return_counts=True)
         return units, place, counts / counts.mean()
+
+    @cached_property
+    def _counts(self) -> Array:
+        """How many independent units each entry of the units stands for."""
+        if self.pooled is not None and self.pooled.n_single:
+            return self.pooled.mass
+        return np.ones(len(self._units[0]))
 
     @property
     def n_units(self) -> int:
         """How many independent units there are."""
-        return len(self._units[0])
+        return int(self._counts.sum())
 
     def plain(self, columns: Array) -> Array:
         """Return draws ``(draw, column)`` of the means of columns ``(row, column)``, no tails.
@@ -112,8 +155,9 @@ class RowMeans:
         top, bottom = self._totals(above), self._totals(below)
         centre = top.sum(axis=0) / bottom.sum(axis=0)
         contrasts = top - centre * bottom
-        models = [_Contrast.of(values, shapes) for values in contrasts.T]
-        parts = [bottom, np.ones((self.n_units, 1))]
+        simple, fitted = bool((below == 1).all()), zip(contrasts.T, above.T, strict=True)
+        models = [self._contrast(*each, shapes, simple=simple) for each in fitted]
+        parts = [bottom, self._counts[:, None]]
         sums = self._sums(np.column_stack(parts + [m.columns for m in models]))
         denominators, mass = sums[:, : bottom.shape[1]], sums[:, bottom.shape[1]]
         draws = np.empty((self.n_draws, len(models)))
@@ -134,11 +178,16 @@ class RowMeans:
 
     def tail_index(self, values: Array) -> float:
         """Return the posterior mean shape of the upper tail of the units' means; NaN for none."""
-        tail = fit_tail(self._totals(values[:, None])[:, 0])
+        tail = self._upper_tail(self._totals(values[:, None])[:, 0], values, TYPICAL_SHAPES)
         return float("nan") if tail is None else tail.shape
 
     def n_effective(self, values: Array) -> float:
-        """Return how many units of equal size would carry the mean as unequally as these do."""
+        """Return how many units of equal size would carry the mean as unequally as these do.
+
+        NaN where rows are pooled, of which that is not known.
+        """
+        if self.pooled is not None:
+            return float("nan")
         totals = np.abs(self._totals(values[:, None])[:, 0])
         squares = (totals**2).sum()
         return float(totals.sum() ** 2 / squares) if squares > 0 else float(self.n_units)
@@ -147,7 +196,8 @@ class RowMeans:
     def _random(self) -> tuple[Array, Array]:
         """Weights of the two ends ``(2, draw)`` and the stretch of deviations ``(draw,)``."""
         # Other rows get other numbers, so that results on disjoint rows stay independent.
-        mixed = int(np.bitwise_xor.reduce(self._units[0]))
+        units = self._units[0]
+        mixed = int(np.bitwise_xor.reduce(units)) if self.pooled is None else self.pooled.mixed
         generator = np.random.default_rng([self.seed, mixed])
         ends = generator.gamma(_END_MASS, size=(2, self.n_draws))
         k = max(self.n_units, 2)
@@ -165,7 +215,9 @@ class RowMeans:
 
     def _totals(self, columns: Array) -> Array:
         """Return sums ``(unit, column)`` of row values, over the mean number of rows of a unit."""
-        units, place, _ = self._units
+        units, place, each = self._units
+        if self.pooled is not None:
+            return columns * each[:, None]
         if len(units) == len(place):
             totals = np.empty(columns.shape)
             totals[place] = columns
@@ -175,7 +227,36 @@ class RowMeans:
         return totals * (len(units) / len(place))
 
     def _sums(self, columns: Array) -> Array:
-        return weighted_sums(self._units[0], columns, n_draws=self.n_draws, seed=self.seed)
+        pooled = self.pooled is not None and self.pooled.n_single > 0
+        units = self._units[0]
+        return weighted_sums(units, columns, n_draws=self.n_draws, seed=self.seed, pooled=pooled)
+
+    def _contrast(
+        self, totals: Array, values: Array, shapes: tuple[float, float], *, simple: bool
+    ) -> _Contrast:
+        """Return the contrast with the given totals of units.
+
+        Args:
+            totals: ``(unit,)``, of mean zero.
+            values: The row values that it is a contrast of.
+            shapes: The prior of the shape of tails.
+            simple: Whether it is their mean less a constant.
+        """
+        if self.pooled is None or not self.pooled.n_single:
+            return _Contrast.of(totals, shapes)
+        tail = self._upper_tail(totals, values, shapes) if simple else None
+        return _Contrast.of_largest(totals, tail, self.pooled.n_single)
+
+    def _upper_tail(
+        self, totals: Array, values: Array, shapes: tuple[float, float]
+    ) -> Tail | None:
+        """Fit the upper tail, where the largest units are known."""
+        pooled = self.pooled
+        if pooled is None or not pooled.n_single:
+            return fit_tail(totals, shapes)
+        if not any(np.array_equal(values, error) for error in pooled.errors):
+            return None
+        return fit_tail(totals[: pooled.n_single], shapes, self.n_units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,16 +276,43 @@ class _Contrast:
 
     @classmethod
     def of(cls, values: Array, shapes: tuple[float, float]) -> _Contrast:
+        ends = (float(values.max()), float(-values.min()))
         tails = fit_tail(values, shapes), fit_tail(-values, shapes)
+        return cls._split(values, tails, ends)
+
+    @classmethod
+    def of_largest(cls, totals: Array, tail: Tail | None, n_single: int) -> _Contrast:
+        """Return the contrast of units of which all but the first few are pooled.
+
+        Args:
+            totals: Of the single units, then of the blocks.
+            tail: The upper tail, where it is known.
+            n_single: How many single units there are.
+        """
+        single = totals[:n_single]
+        ends = (float(single.max()), float(-single.min()))
+        return cls._split(totals, (tail, None), ends, n_single)
+
+    @classmethod
+    def _split(
+        cls,
+        values: Array,
+        tails: tuple[Tail | None, Tail | None],
+        ends: tuple[float, float],
+        n_single: int | None = None,
+    ) -> _Contrast:
+        """Take the tails, which only single units are in, out of the body."""
         body, parts = values.copy(), []
         for sign, tail in zip((1.0, -1.0), tails, strict=True):
             if tail is not None:
                 excess = np.maximum(sign * values - tail.threshold, 0.0)
+                if n_single is not None:
+                    excess[n_single:] = 0.0
                 inside = excess > 0
                 body[inside] = 0.0
                 parts += [inside, excess]
         columns = np.column_stack([body, *parts])
-        return cls(columns, tails, (float(values.max()), float(-values.min())))
+        return cls(columns, tails, ends)
 
     def draws(self, sums: Array, mass: Array, end_weights: Array) -> Array:
         """Return draws of the mean, given the weighted sums of `columns`."""

@@ -67,18 +67,21 @@ class Tail:
         return self.mean_excess[np.minimum(place, len(self.mean_excess) - 1)]
 
 
-def fit_tail(values: Array, shapes: tuple[float, float] = TYPICAL_SHAPES) -> Tail | None:
+def fit_tail(
+    values: Array, shapes: tuple[float, float] = TYPICAL_SHAPES, n: int | None = None
+) -> Tail | None:
     """Fit the upper tail of values ``(value,)``; None where they have none that can be modelled.
 
     Args:
-        values: Any.
+        values: The values, or the largest of them, more than a tail holds.
         shapes: Mean and standard deviation of the prior of the shape.
+        n: How many there are in all, where these are the largest.
     """
-    n = len(values)
+    n = n or len(values)
     k = int(min(0.2 * n, 3 * np.sqrt(n), _MOST))
     if k < _FEWEST:
         return None
-    top = np.sort(np.partition(values, n - k - 1)[n - k - 1 :])
+    top = _largest(values, k + 1)
     while k >= _FEWEST:
         threshold = (top[-k - 1] + top[-k]) / 2
         excess = top[-k:] - threshold
@@ -89,6 +92,10 @@ def fit_tail(values: Array, shapes: tuple[float, float] = TYPICAL_SHAPES) -> Tai
             return _tail(float(threshold), float(excess.mean()), weights)
         k //= 2
     return None
+
+
+def _largest(values: Array, k: int) -> Array:
+    return np.sort(np.partition(values, len(values) - k)[len(values) - k :])
 
 
 def _posterior(excess: Array, prior: tuple[float, float]) -> Array:

@@ -15,12 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.orbits.blocks import N_BLOCKS, block_of
 from equiprob.orbits.keys import Ids, Purpose, keyed_uniforms, keys_of, root_key, split_ids
 
 MOST_UNITS = 10_000
 """Above this many units they are pooled into blocks by their ids."""
-
-N_BLOCKS = 1024
 
 _UNITS_AT_ONCE = 1024
 
@@ -61,7 +60,7 @@ def _weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
 
 
 def weighted_sums(
-    units: Ids, totals: NDArray[np.float64], *, n_draws: int, seed: int
+    units: Ids, totals: NDArray[np.float64], *, n_draws: int, seed: int, pooled: bool = False
 ) -> NDArray[np.float64]:
     """Return draws ``(draw, column)`` of the weighted sums of the units' totals.
 
@@ -70,10 +69,10 @@ def weighted_sums(
         totals: ``(unit, column)``.
         n_draws: How many draws.
         seed: The weight seed.
+        pooled: Whether to pool them into blocks in any case.
     """
-    if len(units) > MOST_UNITS:
-        # Ids are hashes, so that their remainders are a fair and repeatable shuffle.
-        block = (units % np.uint64(N_BLOCKS)).astype(np.int64)
+    if pooled or len(units) > MOST_UNITS:
+        block = block_of(units)
         columns = [np.bincount(block, c, minlength=N_BLOCKS) for c in totals.T]
         units, totals = np.arange(N_BLOCKS, dtype=np.uint64), np.column_stack(columns)
     sums = np.zeros((n_draws, totals.shape[1]))
