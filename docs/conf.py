@@ -45,6 +45,7 @@ nitpick_ignore = [
     for name in (
         "equivariance.methods.two_part_posterior.PartDraws",
         "equivariance.methods.two_part_posterior.TwoPartPosterior",
+        "orbits.blocks.BlockState",
         "posterior.row_means.RowMeans",
         "transforms.fitting.Choice",
     )

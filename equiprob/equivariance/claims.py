@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.designs import Design
 from equiprob.orbits.output import OUTPUT_UNITS
-from equiprob.orbits.table import OrbitTable, RowStatistics, describe_rows
+from equiprob.orbits.statistics import RowStatistics
+from equiprob.orbits.table import OrbitTable, describe_rows
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ Rows are pooled by the hash of their unit into blocks, the blocks whose weights 
 is a quadratic form in a row's vectors: the output f(x), the target y and the mean displacements. Of
 a block it is enough to keep the sums of these vectors and of their inner products, and everything
 quadratic follows exactly: the block enters as *one row that has the same mean and the same second
-moments*. The rows with the largest errors stay themselves, for the tails.
+moments*. The rows with the largest errors, and with the smallest, stay themselves, for the tails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from equiprob.orbits.statistics import Rows, RowStatistics
 N_BLOCKS = 1024
 
 N_TOP = 201
-"""Rows of largest error that stay themselves: a tail is fitted to at most 200, above the next."""
+"""Rows at either end that stay themselves: a tail is fitted to at most 200, beyond the next."""
 
 _SCALARS = ("pair_sq", "within_sq", "noise_sq")
 _BINS = ("bin_sq", "bin_weight", "part_sq", "part_weight")
@@ -46,7 +46,7 @@ def scalars_of(statistics: RowStatistics) -> Rows:
 
 
 def errors_of(statistics: RowStatistics) -> list[Rows]:
-    """Return the statistics whose largest rows stay themselves, ``(row,)`` each."""
+    """Return the statistics whose extreme rows stay themselves, ``(row,)`` each."""
     errors = [statistics.pair_sq]
     if statistics.y is not None:
         errors.append(((statistics.y - statistics.base) ** 2).sum(axis=1))
@@ -172,7 +172,7 @@ def with_vectors(like: RowStatistics, vectors: Rows, scalars: Rows) -> RowStatis
 
 @dataclass(frozen=True, eq=False)
 class TopRows:
-    """The rows of largest error, as they are.
+    """The rows of largest and of smallest error, as they are.
 
     Args:
         position: Their numbers, ``(row,)``.
@@ -187,7 +187,7 @@ class TopRows:
     statistics: dict[str, RowStatistics]
 
     def __add__(self, other: TopRows) -> TopRows:
-        """Return the rows of largest error among both."""
+        """Return the most extreme rows among both."""
         statistics = {
             name: RowStatistics.concatenate([s, other.statistics[name]])
             for name, s in self.statistics.items()
@@ -198,10 +198,10 @@ class TopRows:
             np.concatenate([self.unit_ids, other.unit_ids]),
             statistics,
         )
-        return joined.largest()
+        return joined.extreme()
 
-    def largest(self) -> TopRows:
-        """Return those that are among the largest (or the smallest) of some error."""
+    def extreme(self) -> TopRows:
+        """Return those that are among the largest or the smallest of some error."""
         keep = np.zeros(len(self.position), dtype=bool)
         for statistics in self.statistics.values():
             for error in errors_of(statistics):
@@ -217,22 +217,24 @@ class TopRows:
             {name: s.take(rows) for name, s in self.statistics.items()},
         )
 
-    def above(self, held: TopRows) -> TopRows:
-        """Return the rows that may be among the largest, given those that are held."""
+    def beyond(self, held: TopRows) -> TopRows:
+        """Return the rows that may be among the extreme ones, given those that are held."""
         keep = np.zeros(len(self.position), dtype=bool)
         for name, statistics in self.statistics.items():
             for error, known in zip(
                 errors_of(statistics), errors_of(held.statistics[name]), strict=True
             ):
-                keep |= (error > np.sort(known)[-N_TOP]) | (error < known.min())
+                known = np.sort(known)
+                keep |= (error > known[-N_TOP]) | (error < known[N_TOP - 1])
         return self.take(np.flatnonzero(keep))
 
 
 def _extreme(error: Rows) -> NDArray[np.int64]:
-    """Return the places of the largest values and of the smallest one."""
-    if len(error) <= N_TOP:
+    """Return the places of the smallest and of the largest values."""
+    if len(error) <= 2 * N_TOP:
         return np.arange(len(error))
-    return np.append(np.argpartition(error, -N_TOP)[-N_TOP:], np.argmin(error))
+    order = np.argpartition(error, (N_TOP - 1, -N_TOP))
+    return np.concatenate([order[:N_TOP], order[-N_TOP:]])
 
 
 @dataclass(eq=False)
@@ -276,8 +278,8 @@ class BlockState:
                 self.sums[name] = BlockSums.of(units, values, origin)
         new_top = TopRows(start + rows, ids[rows], units, kept)
         if self.top is not None and len(self.top.position) >= N_TOP:
-            new_top = new_top.above(self.top)
-        self.top = new_top.largest() if self.top is None else self.top + new_top
+            new_top = new_top.beyond(self.top)
+        self.top = new_top.extreme() if self.top is None else self.top + new_top
         self.n += len(rows)
         self.mixed ^= int(np.bitwise_xor.reduce(units))
 

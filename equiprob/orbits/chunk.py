@@ -111,6 +111,10 @@ class Keep:
             )
         return cls(keep, None, entries, may_pool)
 
+    def for_rules(self) -> Keep:
+        """Return the same, for tables that a rule looks at, which may need their rows."""
+        return replace(self, may_pool=False)
+
     def displacements(self, outputs: Mapping[str, Any]) -> bool:
         """Whether all displacements of outputs of the given shapes are kept."""
         if self.what != "auto" or self.entries is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ from equiprob.orbits.sources import (
     ArrayRows,
     StreamedRows,
     as_arrays,
+    as_sliceable,
     is_read_by_slices,
     is_stream,
 )
@@ -63,8 +65,8 @@ def evaluate_orbits(
             logits, where `y` holds labels.
         x: The inputs: an array or a dict (pytree) of arrays, rows first. Not rows that the model
             was trained on. Arrays that are not in memory (``np.memmap``, zarr, h5py, an xarray
-            Dataset) are read slice by slice; an iterator of batches, each the inputs or
-            ``(inputs, targets)``, is read once.
+            DataArray or Dataset) are read slice by slice; an iterator of batches of any size, each
+            the inputs or ``(inputs, targets)``, is read once.
         transform: The distribution over transformations and how they act.
         y: The targets, shaped like the output (a dict of some of its names for several outputs), or
             integer class labels ``(row,)``. Leave out where the batches of `x` hold them.
@@ -79,9 +81,10 @@ def evaluate_orbits(
         row_ids: A unique label for each row (integers or strings). When left out, a hash of its
             content in `x` and `y`: give labels where tables with and without `y` must be paired.
         keep: ``"all"`` keeps every displacement, ``"rows"`` only row statistics, ``"blocks"`` sums
-            over 1024 blocks of rows and the rows of largest error, in memory that does not grow.
-            ``"auto"``: all below 64 MiB, and blocks above a million rows. A sequence of magnitudes
-            keeps sums up to each (for ``paths.Range``).
+            over 1024 blocks of rows and the rows of most extreme error, in memory that does not
+            grow. ``"auto"``: all below 64 MiB, and blocks above a million rows (without
+            `stop_when`: rules may need the rows). A sequence of magnitudes keeps sums up to each
+            (for ``paths.Range``).
         noise_repeats: Calls on each input of a model that is random (dropout left on, a sampler),
             at least 2: the noise between calls is taken off the error. The model may take keys,
             ``predict(batch, keys)`` with a JAX key for each row, and then does not depend on the
@@ -137,25 +140,28 @@ def evaluate_orbits(
             "risks of a stochastic model are not separated from its noise: leave y out, or pass "
             "the mean of several calls as predict"
         )
-    x, streamed = as_arrays(x), is_stream(x) or is_read_by_slices(as_arrays(x))
-    n = _length(x, y, row_ids, groups) if streamed else check_inputs(x)
-    size = check_batch_size(batch_size, n)
     may_pool = plan.kind != "crossed" and not has_masks(outputs)
-    kept = Keep.of(keep, None if n is None else n * plan.n_transforms, may_pool=may_pool)
-    if n is not None:
-        check_declared(outputs, n)
-    if streamed:
-        rows = StreamedRows(x, y, row_ids, groups, n, kept.counted, outputs)
+    kept = Keep.of(keep, None, may_pool=may_pool)
+    if stop_when is not None:
+        kept = kept.for_rules()
+    x = as_arrays(x)
+    if is_stream(x) or is_read_by_slices(x):
+        rows = _streamed_rows(x, y, row_ids, groups, outputs, kept.counted)
     else:
-        rows = _rows_in_memory(x, y, row_ids, groups, outputs, n)
+        rows = _rows_in_memory(x, y, row_ids, groups, outputs)
+    if rows.n is not None:
+        kept = replace(kept, entries=rows.n * plan.n_transforms)
+    size = check_batch_size(batch_size, rows.n)
     orbit_pass = OrbitPass(predict, transform, plan, size, noise, backend, kept)
     return run_pass(orbit_pass, rows, Course(progress, on_error == "skip", stop_when))
 
 
 def _rows_in_memory(
-    x: Any, y: Any, row_ids: ArrayLike | None, groups: ArrayLike | None, outputs: Any, n: int
+    x: Any, y: Any, row_ids: ArrayLike | None, groups: ArrayLike | None, outputs: Any
 ) -> ArrayRows:
     """Return checked rows with their ids."""
+    n = check_inputs(x)
+    check_declared(outputs, n)
     host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     y = checked_targets(without_padding(y, outputs), n)
     ids = ids_of_rows(row_ids, host, y, n)
@@ -163,15 +169,31 @@ def _rows_in_memory(
     return ArrayRows(host, y, ids, units, outputs)
 
 
+def _streamed_rows(
+    x: Any, y: Any, row_ids: Any, groups: Any, outputs: Any, counted: float
+) -> StreamedRows:
+    """Return rows that will be checked as they come."""
+    y, row_ids, groups = (as_sliceable(values) for values in (y, row_ids, groups))
+    n = _length(x, y, row_ids, groups)
+    if n is not None:
+        check_declared(outputs, n)
+    return StreamedRows(x, y, row_ids, groups, n, counted, outputs)
+
+
 def _length(x: Any, y: Any, row_ids: Any, groups: Any) -> int | None:
     """Return how many rows there will be, as far as that is known beforehand."""
-    known = [] if is_stream(x) else list(zip(leaf_names(x), jax.tree.leaves(x), strict=True))
-    lengths = {f"x{name}": len(leaf) for name, leaf in known}
-    named = {"y": y, "row_ids": row_ids, "groups": groups}
-    lengths |= {k: len(leaf) for k, v in named.items() for leaf in jax.tree.leaves(v)}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"x, y, row_ids and groups must have the same length, got {lengths}")
-    return next(iter(lengths.values()), None)
+    given = {"x": None if is_stream(x) else x, "y": y, "row_ids": row_ids, "groups": groups}
+    shapes = {
+        f"{key}{name}": np.shape(leaf)
+        for key, values in given.items()
+        for name, leaf in zip(leaf_names(values), jax.tree.leaves(values), strict=True)
+    }
+    if len({shape[:1] for shape in shapes.values()} | {()}) > 2 or () in shapes.values():
+        raise ValueError(
+            f"x, y, row_ids and groups must be arrays of the same length, rows first; got the "
+            f"shapes {shapes}"
+        )
+    return next((shape[0] for shape in shapes.values()), None)
 
 
 def _refuse_reserved(executor: Any, checkpoint: Any) -> None:

@@ -107,7 +107,13 @@ def _joined_rows(first: OrbitTable, second: OrbitTable) -> OrbitTable:
 
 
 def _joined_blocks(first: OrbitTable, second: OrbitTable, grouped: bool) -> OrbitTable:
-    blocks = _pooled(first, 0) + _pooled(second, len(first))
+    one, other = _pooled(first, 0), _pooled(second, len(first))
+    if (one.n, one.mixed) == (other.n, other.mixed):
+        raise ValueError(
+            f"the tables share their {one.n} row(s): merge tables of disjoint rows, or pass "
+            f"row_ids to evaluate_orbits, which tell equal rows apart"
+        )
+    blocks = one + other
     statistics, mass, ids, units = blocks.entries(first.statistics, grouped)
     return replace(
         first,
@@ -131,8 +137,10 @@ def _pooled(table: OrbitTable, start: int) -> BlockState:
 
 
 def _joined_inputs(first: Any, second: Any) -> Any:
-    """Return the inputs of both, where both are at hand."""
-    if first is None or second is None:
+    """Return the inputs of both, where both are in memory."""
+    leaves = jax.tree.leaves(first) + jax.tree.leaves(second)
+    mapped = any(isinstance(leaf, np.memmap) for leaf in leaves)
+    if mapped or not leaves or not all(isinstance(v, np.ndarray | jax.Array) for v in leaves):
         return None
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), first, second)
 

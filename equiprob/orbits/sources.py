@@ -163,10 +163,12 @@ class StreamedRows(AbstractRows):
 
     @override
     def reference(self, n: int) -> Any:
-        mapped = all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(self.x))
-        if is_stream(self.x) or (n != self.n and not mapped):
+        if is_stream(self.x):
             return None
-        return self.x if n == self.n else take_rows(self.x, slice(n))
+        mapped = all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(self.x))
+        if n == self.n:
+            return self.x
+        return take_rows(self.x, slice(n)) if mapped else None
 
     def _batches(self, size: int) -> Iterator[tuple[Any, Any]]:
         """Yield inputs and targets in batches of any size."""
@@ -191,8 +193,8 @@ class StreamedRows(AbstractRows):
 
 def is_stream(x: Any) -> bool:
     """Whether `x` is an iterable of batches rather than arrays."""
-    leaf = jax.tree.structure(x) == jax.tree.structure(0)
-    return leaf and isinstance(x, Iterable) and not hasattr(x, "shape") and not isinstance(x, str)
+    holds_arrays = isinstance(x, Mapping | list | tuple | str) or hasattr(x, "shape")
+    return isinstance(x, Iterable) and not holds_arrays
 
 
 def is_read_by_slices(x: Any) -> bool:
@@ -201,10 +203,17 @@ def is_read_by_slices(x: Any) -> bool:
     def one(leaf: Any) -> bool:
         if isinstance(leaf, np.memmap):
             return True
-        in_memory = isinstance(leaf, np.ndarray | jax.Array)
+        in_memory = isinstance(leaf, np.ndarray | np.generic | jax.Array)
         return not in_memory and isinstance(getattr(leaf, "dtype", None), np.dtype)
 
     return any(one(leaf) for leaf in jax.tree.leaves(x))
+
+
+def as_sliceable(values: Any) -> Any:
+    """Return values of rows such that slices of them can be taken: lists as arrays."""
+    if isinstance(values, Mapping):
+        return {name: as_sliceable(v) for name, v in values.items()}
+    return values if values is None or hasattr(values, "shape") else np.asarray(values)
 
 
 def as_arrays(x: Any) -> Any:

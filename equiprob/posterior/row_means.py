@@ -55,8 +55,8 @@ class PooledRows:
     Args:
         mass: How many rows each entry stands for, ``(entry,)``; the first few are single rows.
         n_single: How many those are; 0 where units are groups of rows.
-        errors: The statistics ``(entry,)`` by which the single rows are the largest: these alone
-            have tails that are known.
+        errors: The statistics ``(entry,)`` by which the single rows are the extreme ones: these
+            alone have tails that are known.
         mixed: Tells sets of rows apart.
     """
 
@@ -178,7 +178,7 @@ class RowMeans:
 
     def tail_index(self, values: Array) -> float:
         """Return the posterior mean shape of the upper tail of the units' means; NaN for none."""
-        tail = self._upper_tail(self._totals(values[:, None])[:, 0], values, TYPICAL_SHAPES)
+        tail, _ = self._tails(self._totals(values[:, None])[:, 0], values, TYPICAL_SHAPES)
         return float("nan") if tail is None else tail.shape
 
     def n_effective(self, values: Array) -> float:
@@ -242,21 +242,25 @@ class RowMeans:
             shapes: The prior of the shape of tails.
             simple: Whether it is their mean less a constant.
         """
-        if self.pooled is None or not self.pooled.n_single:
-            return _Contrast.of(totals, shapes)
-        tail = self._upper_tail(totals, values, shapes) if simple else None
-        return _Contrast.of_largest(totals, tail, self.pooled.n_single)
+        known = simple or self._n_single == len(totals)
+        tails = self._tails(totals, values, shapes) if known else (None, None)
+        return _Contrast.of(totals, tails, self._n_single)
 
-    def _upper_tail(
+    @property
+    def _n_single(self) -> int:
+        """How many of the units are known one by one."""
+        few = 0 if self.pooled is None else self.pooled.n_single
+        return few or len(self._units[0])
+
+    def _tails(
         self, totals: Array, values: Array, shapes: tuple[float, float]
-    ) -> Tail | None:
-        """Fit the upper tail, where the largest units are known."""
-        pooled = self.pooled
-        if pooled is None or not pooled.n_single:
-            return fit_tail(totals, shapes)
-        if not any(np.array_equal(values, error) for error in pooled.errors):
-            return None
-        return fit_tail(totals[: pooled.n_single], shapes, self.n_units)
+    ) -> tuple[Tail | None, Tail | None]:
+        """Fit the upper and the lower tail, where the extreme units are known."""
+        if self.pooled is not None and self._n_single < len(totals):
+            if not any(np.array_equal(values, error) for error in self.pooled.errors):
+                return None, None
+            totals = totals[: self._n_single]
+        return fit_tail(totals, shapes, self.n_units), fit_tail(-totals, shapes, self.n_units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,39 +279,21 @@ class _Contrast:
     ends: tuple[float, float]
 
     @classmethod
-    def of(cls, values: Array, shapes: tuple[float, float]) -> _Contrast:
-        ends = (float(values.max()), float(-values.min()))
-        tails = fit_tail(values, shapes), fit_tail(-values, shapes)
-        return cls._split(values, tails, ends)
-
-    @classmethod
-    def of_largest(cls, totals: Array, tail: Tail | None, n_single: int) -> _Contrast:
+    def of(cls, values: Array, tails: tuple[Tail | None, Tail | None], n_single: int) -> _Contrast:
         """Return the contrast of units of which all but the first few are pooled.
 
         Args:
-            totals: Of the single units, then of the blocks.
-            tail: The upper tail, where it is known.
-            n_single: How many single units there are.
+            values: Of the single units, then of the blocks.
+            tails: The upper and the lower tail of the units, where they are known.
+            n_single: How many single units there are: only these are in tails.
         """
-        single = totals[:n_single]
+        single = values[:n_single]
         ends = (float(single.max()), float(-single.min()))
-        return cls._split(totals, (tail, None), ends, n_single)
-
-    @classmethod
-    def _split(
-        cls,
-        values: Array,
-        tails: tuple[Tail | None, Tail | None],
-        ends: tuple[float, float],
-        n_single: int | None = None,
-    ) -> _Contrast:
-        """Take the tails, which only single units are in, out of the body."""
         body, parts = values.copy(), []
         for sign, tail in zip((1.0, -1.0), tails, strict=True):
             if tail is not None:
                 excess = np.maximum(sign * values - tail.threshold, 0.0)
-                if n_single is not None:
-                    excess[n_single:] = 0.0
+                excess[n_single:] = 0.0
                 inside = excess > 0
                 body[inside] = 0.0
                 parts += [inside, excess]
