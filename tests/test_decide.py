@@ -358,7 +358,7 @@ def test_what_cannot_be_learned_or_priced_is_refused():
         ep.decide(Curves(), information=[information.Run("x", 100)])
     with refuses("horizon must be a number"):
         ep.decide(Curves(), horizon=-5)
-    with refuses("decide takes", error=TypeError):
+    with refuses("result must be what ep.compare returns", "LearningCurve", error=TypeError):
         ep.decide(3)  # pyright: ignore[reportArgumentType]
     x = np.random.default_rng(2).normal(size=(50, 2))
     exact = ep.evaluate_orbits(

@@ -10,7 +10,10 @@ import pytest
 import equiprob
 
 ROOT = Path(equiprob.__file__).parent
-STAGES = ["transforms", "orbits", "posterior", "equivariance", "bounds", "levels", "decisions"]
+STAGES = [
+    *("arguments", "transforms", "orbits", "posterior"),
+    *("equivariance", "bounds", "levels", "decisions"),
+]
 # Plots and pages consume results; a result finds its own when it is asked to show itself.
 CONSUMERS = ["plots", "report"]
 SHOWS_ITSELF = {"plot", "report"}

@@ -241,7 +241,7 @@ def test_losses_that_do_not_fit_are_refused():
             ep.SymmetryLevel(loss=loss).fit(numbers)
     with refuses("loss must be one of", "'logg'"):
         ep.SymmetryLevel(loss="logg")
-    with refuses("function loss"):
+    with refuses("loss must be a string or a function", "got 3", error=TypeError):
         ep.SymmetryLevel(loss=3)
     with refuses("one value for each"):
         ep.SymmetryLevel(loss=lambda y, p: p).fit(numbers)

@@ -92,7 +92,7 @@ def test_actions_that_jax_cannot_trace_may_act_in_turn():
         (lambda: T.scalings(dimensions=0), "dimensions must be a positive integer"),
         (lambda: T.lorentz(0.0), "max_rapidity must be positive"),
         (lambda: T.product(T.cyclic(4)), "two or more transforms"),
-        (lambda: T.mixture([T.cyclic(4), "flip"]), "two or more transforms"),
+        (lambda: T.mixture([T.cyclic(4), "flip"]), "transforms must be a list, each of them made"),
         (lambda: T.mixture([T.cyclic(4)] * 2, weights=[1]), "weights must be 2 positive numbers"),
         (
             lambda: T.scalings(law=dist.Normal(0.0, 1.0)).parameters(np.array([[0.1]])),
@@ -101,7 +101,7 @@ def test_actions_that_jax_cannot_trace_may_act_in_turn():
     ],
 )
 def test_bad_arguments_are_refused(make, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         make()
 
 

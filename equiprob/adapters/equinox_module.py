@@ -7,6 +7,7 @@ from typing import Any, final
 
 import jax
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.extras import require
 
 
@@ -23,6 +24,7 @@ class EquinoxPredictor:
         return self.module(x) if self.takes_batches else jax.vmap(self.module)(x)
 
 
+@checked
 def from_equinox(module: Any, *, takes_batches: bool = False) -> EquinoxPredictor:
     """Make a callable of an Equinox module.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, final
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.extras import require
 
 
@@ -23,6 +24,7 @@ class FlaxPredictor:
         return nnx.merge(self.graph, self.state)(x)
 
 
+@checked
 def from_flax(module: Any) -> FlaxPredictor:
     """Make a callable of a Flax NNX module.
 

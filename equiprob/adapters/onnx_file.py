@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.extras import require
 
 _DTYPES = {
@@ -80,6 +81,7 @@ def _dtype(described: Any) -> Any:
     return _DTYPES[described.type]
 
 
+@checked
 def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> OnnxPredictor:
     """Make a callable of an ONNX model.
 
@@ -102,6 +104,11 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
     session = model
     if isinstance(model, bytes | str | PathLike):
         session = _session(runtime, model)
+    if not hasattr(session, "get_outputs"):
+        raise TypeError(
+            f"model must be the path of an ONNX file, its bytes, or an InferenceSession, got "
+            f"{model!r:.80}"
+        )
     there = [output.name for output in session.get_outputs()]
     chosen = there if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
     unknown = [name for name in chosen if name not in there]

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.extras import require
 
 
@@ -75,6 +76,7 @@ def _require_evaluation(module: Any) -> None:
         )
 
 
+@checked
 def from_torch(
     module: Any,
     *,

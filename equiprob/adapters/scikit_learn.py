@@ -8,6 +8,8 @@ from typing import Any, Literal, final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
+
 Method = Literal["predict", "predict_proba", "decision_function"]
 
 
@@ -32,6 +34,7 @@ class SklearnPredictor:
         return values if np.issubdtype(values.dtype, np.floating) else values.astype(np.float64)
 
 
+@checked
 def from_sklearn(estimator: Any, *, method: Method | None = None) -> SklearnPredictor:
     """Make a callable of a fitted scikit-learn estimator or pipeline.
 
@@ -50,6 +53,8 @@ def from_sklearn(estimator: Any, *, method: Method | None = None) -> SklearnPred
     from sklearn.base import is_classifier
     from sklearn.utils.validation import check_is_fitted
 
+    if not hasattr(estimator, "fit") or isinstance(estimator, type):
+        raise TypeError(f"estimator must be a fitted scikit-learn estimator, got {estimator!r:.80}")
     check_is_fitted(estimator)
     chosen = method or ("predict_proba" if is_classifier(estimator) else "predict")
     if chosen not in get_args(Method):

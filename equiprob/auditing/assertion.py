@@ -8,6 +8,7 @@ from typing import Any, final
 
 import numpy as np
 
+from equiprob.arguments.checked import check_fields, checked
 from equiprob.equivariance.model_error import ModelEquivarianceError, ModelEquivarianceErrorResult
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.posterior.results import credible_interval
@@ -34,6 +35,7 @@ class Gate:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        check_fields(self)
         if not (np.isfinite(self.max_error) and self.max_error > 0):
             raise ValueError(f"max_error must be a positive number, got {self.max_error!r}")
         if not 0 < self.credibility < 1:
@@ -98,6 +100,7 @@ def _by_size(result: ModelEquivarianceErrorResult) -> str:
     )
 
 
+@checked
 def assert_equivariant(
     predict: Callable[[Any], Any],
     x: Any,

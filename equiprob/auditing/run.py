@@ -19,6 +19,8 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
+from equiprob.arguments.checked import checked
+from equiprob.arguments.refusals import is_refusal
 from equiprob.auditing.findings import Audit
 from equiprob.bounds.approximation_gap import ApproximationGap
 from equiprob.bounds.generalization_gap import GeneralizationGap
@@ -62,10 +64,11 @@ class _Record:
         step = key.partition("/")[0]
         try:
             result = compute()
-        except (ValueError, NotImplementedError) as error:
-            self.lacks(step, model, "withheld", str(error))
         except Exception as error:  # a later step must not lose what this one computed
-            self.lacks(step, model, "failed", f"{type(error).__name__}: {error}")
+            if isinstance(error, ValueError | NotImplementedError) and is_refusal(error):
+                self.lacks(step, model, "withheld", str(error))
+            else:
+                self.lacks(step, model, "failed", f"{type(error).__name__}: {error}")
         else:
             if isinstance(result, AbstractResult):
                 self.parts[key] = result
@@ -76,6 +79,7 @@ class _Record:
         self.missing.append({"model": model, "step": step, "status": status, "reason": reason})
 
 
+@checked
 def audit(
     models: Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]],
     x: Any,

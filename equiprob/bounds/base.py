@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.bounds.assumptions import Assumption
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
@@ -205,6 +206,10 @@ class GapEvidence:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AbstractBound(abc.ABC):
     """A way to bound, or to estimate, the generalization gap."""
+
+    def __post_init__(self) -> None:
+        """Check the kinds of the settings."""
+        check_fields(self)
 
     @abc.abstractmethod
     def evaluate(self, problem: GapProblem) -> GapEvidence:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
 from equiprob.bounds.dimension import FEWEST_ROWS, NEIGHBOURS, Dimension, fit_dimension
 from equiprob.bounds.extremes import N_LARGEST, end_point
 from equiprob.bounds.nets import log_cover
@@ -127,8 +128,8 @@ class Geometry(AbstractEstimator):
         """Check the radii."""
         super().__post_init__()
         if self.radii is not None:
-            radii = np.atleast_1d(np.asarray(self.radii, dtype=np.float64))
-            if radii.ndim != 1 or not (np.isfinite(radii) & (radii > 0)).all():
+            radii = np.atleast_1d(as_numbers("radii", self.radii))
+            if radii.ndim != 1 or not radii.size or not (np.isfinite(radii) & (radii > 0)).all():
                 raise ValueError(f"radii must be positive lengths, got {self.radii!r}")
             object.__setattr__(self, "radii", np.unique(radii))
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.orbits.table import OrbitTable
 
@@ -83,6 +84,7 @@ class SquaredError(AbstractLoss):
 
     def __post_init__(self) -> None:
         """Check the residual."""
+        check_fields(self)
         if self.largest_residual is not None:
             check_positive("largest_residual", self.largest_residual)
 
@@ -133,6 +135,7 @@ class BoundedLoss(AbstractLoss):
 
     def __post_init__(self) -> None:
         """Check the constants."""
+        check_fields(self)
         check_positive("range", self.range)
         check_positive("slope", self.slope)
 

@@ -12,6 +12,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import GapProblem
 from equiprob.bounds.losses import check_positive, holds_labels
@@ -45,6 +46,7 @@ class PredictorClass:
 
     def __post_init__(self) -> None:
         """Check the constants."""
+        check_fields(self)
         for name, value in (("lipschitz", self.lipschitz), ("defect", self.defect)):
             if value is None or hasattr(value, "sample"):
                 continue

@@ -26,6 +26,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.bounds.all_pairs import in_float64, law_nodes
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapCurve, GapEvidence, GapProblem
@@ -82,6 +83,7 @@ class RKHS(AbstractBound):
 
     def __post_init__(self) -> None:
         """Check that there is one space and one way to the radii."""
+        check_fields(self)
         if (self.kernel is None) == (self.features is None):
             raise ValueError("pass kernel= or features=, one of the two")
         if (self.radii is None) == (self.coefficients is None):

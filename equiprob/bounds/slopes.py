@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.calls import calling
 from equiprob.orbits.backends import choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
@@ -51,7 +52,8 @@ def row_slopes(
     """
     x = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     size = min(_BATCH, len(rows))
-    engine = choose_backend(predict, transform, take_rows(x, rows[:size]), "auto")
+    with calling("predict"):
+        engine = choose_backend(predict, transform, take_rows(x, rows[:size]), "auto")
     outputs = named_outputs(engine.output, size)
     if len(outputs) > 1:
         raise ValueError(

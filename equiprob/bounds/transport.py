@@ -20,6 +20,7 @@ from typing import Any, final, get_args, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.bounds.all_pairs import PairDistance
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
@@ -86,6 +87,7 @@ class Transport(AbstractBound):
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        check_fields(self)
         if self.targets not in get_args(TargetForm):
             raise ValueError(
                 f"targets must be one of {list(get_args(TargetForm))}, got {self.targets!r}"

@@ -40,7 +40,7 @@ def _with(options: list[Any]) -> Any:
 def main() -> None:
     """Measure how equivariant models are, and how much symmetry to build in.
 
-    Exit codes: 0 done, 2 bad input, 3 a stated limit is not met.
+    Exit codes: 0 done, 2 bad input, 3 a stated limit is not met, 70 a fault of equiprob.
     """
 
 

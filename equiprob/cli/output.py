@@ -8,11 +8,14 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, override
 
 import click
 import numpy as np
+
+from equiprob.arguments.refusals import is_refusal
 
 BAD_INPUT = 2
 """Exit code where files, arrays or options do not fit."""
@@ -20,9 +23,12 @@ BAD_INPUT = 2
 GATE_FAILED = 3
 """Exit code where everything was computed and a stated limit is not met."""
 
+INTERNAL_ERROR = 70
+"""Exit code where the package itself is at fault (``EX_SOFTWARE`` of the BSDs)."""
+
 
 class Refusals(click.Group):
-    """A group whose commands answer bad input with one clear message and exit code 2."""
+    """A group whose commands answer an error with one clear message and an exit code."""
 
     @override
     def invoke(self, ctx: click.Context) -> Any:
@@ -36,11 +42,24 @@ class Refusals(click.Group):
         except Exception as error:
             if os.environ.get("EQUIPROB_TRACEBACK"):
                 raise
-            words = str(error) or type(error).__name__
-            if not isinstance(error, ValueError | TypeError | ImportError | RuntimeError | OSError):
-                words = f"{type(error).__name__}: {words}"
-            click.echo(f"Error: {words}", err=True)
-            ctx.exit(BAD_INPUT)
+            ctx.exit(_explained(error))
+
+
+def _explained(error: Exception) -> int:
+    """Say what went wrong and whose fault it is; return the exit code."""
+    if is_refusal(error):
+        click.echo(f"Error: {error}", err=True)
+        return BAD_INPUT
+    if isinstance(error, OSError | MemoryError):  # a full disk, a file that is locked
+        click.echo(f"Error: {str(error) or 'there is not enough memory'}", err=True)
+        return BAD_INPUT
+    click.echo(
+        f"Internal error: {type(error).__name__}: {error}\n"
+        f"This is a fault of equiprob {version('equiprob')}, not of your input. Please report it, "
+        f"with the command and what it prints after EQUIPROB_TRACEBACK=1 is set.",
+        err=True,
+    )
+    return INTERNAL_ERROR
 
 
 def answer(words: str, data: Mapping[str, Any], *, as_json: bool) -> None:

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.calls import calling
+from equiprob.arguments.checked import checked
 from equiprob.decisions.choice import Choice
 from equiprob.decisions.seeds import SeedSpread
 from equiprob.orbits.table import OrbitTable, Rows
@@ -138,11 +141,12 @@ class Comparison(AbstractResult):
         return plot_comparison(self, **kwargs)
 
 
+@checked
 def compare(
     tables: Mapping[str, OrbitTable | Sequence[OrbitTable]],
     *,
     rope: float = 0.0,
-    metrics: Sequence[str] | Mapping[str, Metric] = (),
+    metrics: str | Sequence[str] | Mapping[str, Metric] = (),
     on: Literal["rows", "intersection"] = "rows",
     n_draws: int = 4000,
     weight_seed: int = 0,
@@ -184,6 +188,12 @@ def compare(
         name: [value] if isinstance(value, OrbitTable) else list(value)
         for name, value in tables.items()
     }
+    for name, group in seeds.items():
+        if not group or not all(isinstance(table, OrbitTable) for table in group):
+            raise TypeError(
+                f"tables[{name!r}] must be an orbit table, which ep.evaluate_orbits returns, or a "
+                f"list of them, got {tables[name]!r:.80}"
+            )
     scores = _named(metrics)
     found: set[Diagnostic] = set()
     aligned = _align(seeds, on, found)
@@ -234,12 +244,12 @@ def compare(
     )
 
 
-def _named(metrics: Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:
+def _named(metrics: str | Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:
     if isinstance(metrics, str):
         metrics = [metrics]
     if isinstance(metrics, Mapping):
         return dict(metrics)
-    unknown = [m for m in metrics if m not in _NAMED_METRICS]
+    unknown = [m for m in metrics if not (isinstance(m, str) and m in _NAMED_METRICS)]
     if unknown:
         raise ValueError(
             f"unknown metrics {unknown}: expected {list(_NAMED_METRICS)}, or a dict of functions "
@@ -303,7 +313,9 @@ def _scores(
     """Return a metric of each row and candidate ``(row, candidate)``, averaged over seeds."""
     columns = []
     for tables in aligned.values():
-        values = [np.asarray(metric(t.only.y, t.only.base), float) for t in tables]  # pyright: ignore[reportArgumentType]
+        with calling(f"metric {name!r}"):
+            found = [metric(t.only.y, t.only.base) for t in tables]  # pyright: ignore[reportArgumentType]
+        values = [as_numbers(f"what metric {name!r} returns", v) for v in found]
         if any(v.shape != (len(t),) for v, t in zip(values, tables, strict=True)):
             raise ValueError(
                 f"metric {name!r} returned shape {values[0].shape}; expected one value for each of "

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
+
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
@@ -31,6 +33,7 @@ class Costs:
 
     def __post_init__(self) -> None:
         """Check the prices."""
+        check_fields(self)
         for name in ("price_of_risk", "n_predictions"):
             value = getattr(self, name)
             if not np.isfinite(value) or value <= 0:

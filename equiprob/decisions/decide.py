@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.decisions.choice import Choice, Draws
 from equiprob.decisions.compare import Comparison
 from equiprob.decisions.costs import Costs, by_candidate
@@ -130,6 +131,7 @@ class Decision(AbstractResult):
         return plots[kind](self, **kwargs)
 
 
+@checked
 def decide(
     result: Comparison | SymmetryLevelResult | Curve,
     *,
@@ -179,7 +181,9 @@ def decide(
         reference = names[order[0]]
     elif reference not in names:
         raise ValueError(f"reference must be one of the candidates {names}, got {reference!r}")
-    wanted = _standard(prospect) if information is None else information
+    wanted = _standard(prospect) if information is None else list(information)
+    if not all(isinstance(each, AbstractInformation) for each in wanted):
+        raise TypeError(f"information must be a list of ep.information, got {information!r:.80}")
     draws = {"loss": choice.loss, "expected_loss": choice.at_stake, "regret": choice.regret}
     return Decision(
         draws={name: values[:, order] for name, values in draws.items()},
@@ -246,6 +250,8 @@ class _Stakes:
         if not np.isfinite(tolerance) or tolerance < 0:
             raise ValueError(f"rope must be a difference in loss of at least 0, got {rope}")
         risk, expected = self.loss(prospect.risk), self.loss(prospect.expected)
+        if not (np.isfinite(risk).all() and np.isfinite(expected).all()):
+            raise ValueError("costs are too large to add up: pass them in a larger unit")
         return Choice(prospect.candidates, risk, tolerance, expected)
 
 

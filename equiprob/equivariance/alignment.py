@@ -7,6 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
+from equiprob.arguments.checked import checked
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.equivariance.joined import joined
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
@@ -61,6 +62,7 @@ class Alignment(AbstractResult):
         return plot_alignment(self, **kwargs)
 
 
+@checked
 def align(
     model_error: ModelEquivarianceErrorResult, data_error: DataEquivarianceErrorResult
 ) -> Alignment:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.equivariance.betting import upper_bound
 from equiprob.equivariance.claims import (
     AbstractClaim,
@@ -169,6 +170,7 @@ class Certificate:
         return plot_certificate(self, **kwargs)
 
 
+@checked
 def certify(
     orbits: OrbitTable,
     *,

@@ -113,6 +113,8 @@ def claims_of(bound: float | None, tolerance: float | None) -> tuple[AbstractCla
     for name, value in {"bound": bound, "tolerance": tolerance}.items():
         if value is not None and not (np.isfinite(value) and value > 0):
             raise ValueError(f"{name} must be a positive number, got {value!r}")
+    if tolerance is not None and not np.isfinite(np.square(np.float64(tolerance))):
+        raise ValueError(f"tolerance must be a number whose square is finite, got {tolerance!r}")
     squared = () if bound is None else (SquaredErrorClaim(float(bound)),)
     share = () if tolerance is None else (ShareClaim(float(tolerance)),)
     return (*squared, *share)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, final
 import jax
 import numpy as np
 
+from equiprob.arguments.calls import calling
+from equiprob.arguments.checked import checked
 from equiprob.orbits.inputs import check_inputs, check_seed
 from equiprob.orbits.outputs import checked_targets
 from equiprob.posterior.results import AbstractResult
@@ -66,6 +68,7 @@ class Controls:
         return plot_controls(self)
 
 
+@checked
 def controls(
     analysis: Analysis,
     x: Any,
@@ -114,7 +117,8 @@ def controls(
     }
     results: dict[str, AbstractResult] = {}
     for name, (chosen, group) in runs.items():
-        result = analysis(x, chosen, group)
+        with calling("analysis"):
+            result = analysis(x, chosen, group)
         if not isinstance(result, AbstractResult):
             raise TypeError(
                 f"analysis must return a result of this package, such as "

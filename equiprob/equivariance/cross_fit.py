@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.calls import calling
+from equiprob.arguments.checked import checked
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.inputs import (
@@ -31,6 +33,7 @@ from equiprob.transforms.base import AbstractTransform
 Predict = Callable[[Any], Any]
 
 
+@checked
 def cross_fit(
     train: Any,
     x: Any,
@@ -93,7 +96,10 @@ def cross_fit(
     tables, order = [], []
     for held_out in range(folds):
         rest, judged = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
-        predict = fit(take_rows(host, rest), take_rows(targets, rest))
+        with calling("train"):
+            predict = fit(take_rows(host, rest), take_rows(targets, rest))
+        if not callable(predict):
+            raise TypeError(f"train must return a function predict(batch), got {predict!r:.80}")
         orbit_pass = OrbitPass(
             predict,
             transform,

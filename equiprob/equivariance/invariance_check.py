@@ -129,8 +129,8 @@ class InvarianceCheck(AbstractEstimator):
         super().__post_init__()
         if not 0 < self.margin < 0.5:
             raise ValueError(f"margin must lie between 0 and 0.5, got {self.margin}")
-        if self.n_folds < 2:
-            raise ValueError(f"n_folds must be at least 2, got {self.n_folds}")
+        if not isinstance(self.n_folds, int | np.integer) or self.n_folds < 2:
+            raise ValueError(f"n_folds must be an integer of at least 2, got {self.n_folds!r}")
         check_seed(self.seed)
         if self.classifier is not None and not hasattr(self.classifier, "predict_proba"):
             raise ValueError(

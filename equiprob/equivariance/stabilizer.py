@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
 from equiprob.equivariance.model_error import design_diagnostics, profile_squared
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import worst_first
@@ -111,6 +112,8 @@ class Stabilizer(AbstractEstimator):
             )
         if not 0 < self.credibility < 1:
             raise ValueError(f"credibility must lie between 0 and 1, got {self.credibility}")
+        if self.tolerances is not None and not as_numbers("tolerances", self.tolerances).size:
+            raise ValueError("tolerances is empty: list changes of the output, or leave it out")
 
     def fit(self, orbits: OrbitTable) -> StabilizerResult:
         """Fit to an orbit table.

@@ -15,6 +15,7 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.equivariance.betting import FRACTIONS, SHARES, log_growth
 from equiprob.equivariance.claims import (
     AbstractClaim,
@@ -45,6 +46,7 @@ class FittedToTables(Protocol):
         ...
 
 
+@checked
 def certificate_reached(
     *,
     squared_error: float | None = None,
@@ -94,6 +96,7 @@ def certificate_reached(
     return CertificateReached([Bet(c, asked[c.quantity], each) for c in claims], output)
 
 
+@checked
 def interval_narrower(
     width: float,
     *,
@@ -123,6 +126,8 @@ def interval_narrower(
     """
     if not (np.isfinite(width) and width > 0):
         raise ValueError(f"width must be a positive number, got {width!r}")
+    if not 0 < ci_prob < 1:
+        raise ValueError(f"ci_prob must lie between 0 and 1, got {ci_prob!r}")
     fitted = ModelEquivarianceError() if estimator is None else estimator
     return IntervalNarrower(width, quantity, relative, ci_prob, at_least, fitted, output)
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.orbits.backends import AbstractBackend, JaxBackend, choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import (
@@ -112,6 +113,10 @@ class WorstCase:
         return text
 
 
+_MOST_CALLS = 100_000
+
+
+@checked
 def worst_case(
     predict: Predict,
     x: Any,
@@ -150,8 +155,11 @@ def worst_case(
     if not isinstance(transform, AbstractTransform):
         raise TypeError(f"transform must be made by a function of ep.transforms, got {transform!r}")
     for name, value, least in (("n_starts", n_starts, 1), ("n_steps", n_steps, 0)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        if not isinstance(value, int | np.integer) or not least <= value <= _MOST_CALLS:
+            raise ValueError(
+                f"{name} must be an integer of at least {least} and at most {_MOST_CALLS:,}, got "
+                f"{value!r}"
+            )
     n = check_inputs(x)
     x = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     size = check_batch_size(batch_size, n)

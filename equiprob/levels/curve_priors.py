@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from equiprob.arguments.checked import check_fields
+
 _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "exponent": ("LogNormal", (-0.2, 0.4)),
     "exponent_from_theory": ("LogNormal", (0.0, 0.3)),
@@ -117,6 +119,7 @@ class CurvePriors:
 
     def __post_init__(self) -> None:
         """Check that priors are distributions of one number."""
+        check_fields(self)
         for name in (f.name for f in fields(self)):
             given = getattr(self, name)
             if given is None:

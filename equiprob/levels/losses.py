@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.calls import calling
 from equiprob.orbits.table import Rows, describe_rows
 
 Loss = Callable[[Rows, Rows], NDArray[np.float64]]
@@ -83,7 +85,9 @@ def named_loss(loss: str | Loss) -> tuple[str, Loss]:
 def _checked(loss: Loss) -> Loss:
     def checked(y: Rows, prediction: Rows) -> Rows:
         with np.errstate(all="ignore"):  # what is not finite is named below
-            values = np.asarray(loss(y, prediction), dtype=np.float64)
+            with calling("loss"):
+                found = loss(y, prediction)
+            values = as_numbers("what loss returns", found)
         if values.shape != (len(y),):
             raise ValueError(
                 f"loss returned shape {values.shape}; expected one value for each of the {len(y)} "

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
+from equiprob.arguments.calls import calling
+from equiprob.arguments.checked import checked
 from equiprob.equivariance.cross_fit import trainer
 from equiprob.orbits.evaluate import evaluate_orbits
-from equiprob.orbits.inputs import check_inputs, take_rows
+from equiprob.orbits.inputs import check_inputs, check_seed, take_rows
 from equiprob.orbits.outputs import checked_targets
 from equiprob.transforms.base import AbstractTransform
 
@@ -50,6 +52,7 @@ class _Data:
     digest: str
 
 
+@checked
 def run_learning_curve(
     train: Any,
     x: Any,
@@ -141,12 +144,13 @@ def _split(
     targets = checked_targets(y, n)
     if targets is None:
         raise ValueError("run_learning_curve trains on targets: pass y")
-    held_out = round(test_size * n) if isinstance(test_size, float) else int(test_size)
+    share = isinstance(test_size, float)
+    held_out = (round(test_size * n) if 0 < test_size < 1 else 0) if share else int(test_size)
     if not 2 <= held_out < n:
         raise ValueError(
             f"test_size must leave rows to train on and hold out 2 or more of {n}, got {test_size}"
         )
-    order = np.random.default_rng([seed, 17]).permutation(n)
+    order = np.random.default_rng([check_seed(seed), 17]).permutation(n)
     test, rest = np.sort(order[:held_out]), np.sort(order[held_out:])
     digest = hashlib.sha256(f"{transform} {n_transforms} {seed} {held_out}".encode())
     for leaf in jax.tree.leaves((host, targets)):
@@ -177,7 +181,7 @@ def _plan(
         if unknown:
             raise ValueError(f"no candidate is called {unknown}: train has {list(train)}")
     elif callable(train):
-        if not candidates:
+        if candidates is None or not len(candidates):
             raise ValueError(
                 "one train function for all candidates needs their names: candidates=[...]"
             )
@@ -187,13 +191,26 @@ def _plan(
             f"train must be a dict of estimators or functions by candidate, or a function (x, y, "
             f"seed, candidate) -> predict, got {type(train).__name__}"
         )
+    for name, numbers in {"sizes": sizes, "seeds": seeds}.items():
+        if not all(isinstance(number, int | np.integer) for number in numbers):
+            raise ValueError(f"{name} must be a list of integers, got {list(numbers)}")
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"candidates must be names, got {names}")
     if not len(sizes) or min(sizes) < 1 or max(sizes) > available:
         raise ValueError(
             f"sizes must lie between 1 and the {available} rows that are not held out, got "
             f"{list(sizes)}"
         )
+    for seed in seeds:
+        check_seed(seed)
     if isinstance(train, Mapping):
         makers = {name: (train[name], False) for name in names}
+        for name, (maker, _) in makers.items():
+            if not callable(maker) and not hasattr(maker, "get_params"):
+                raise TypeError(
+                    f"train[{name!r}] must be a scikit-learn estimator or a function (x, y, seed) "
+                    f"-> predict, got {maker!r:.80}"
+                )
     else:
         makers = {name: (train, True) for name in names}
     return [
@@ -243,7 +260,7 @@ def _trained(run: _Run, data: _Data) -> Callable[[Any], Any]:
     chosen = np.random.default_rng([run.seed, 19]).permutation(available)[: run.n]
     x, y = take_rows(data.x, chosen), take_rows(data.y, chosen)
     if run.by_name:
-        return run.train(x, y, run.seed, run.candidate)
+        return _called(run.train, x, y, run.seed, run.candidate)
     if hasattr(run.train, "get_params"):
         from sklearn.base import clone
 
@@ -251,7 +268,16 @@ def _trained(run: _Run, data: _Data) -> Callable[[Any], Any]:
         if "random_state" in model.get_params():
             model.set_params(random_state=run.seed)
         return trainer(model, data.y)(x, y)
-    return run.train(x, y, run.seed)
+    return _called(run.train, x, y, run.seed)
+
+
+def _called(train: Any, *arguments: Any) -> Callable[[Any], Any]:
+    """Return what a user's train function returns, a function."""
+    with calling("train"):
+        predict = train(*arguments)
+    if not callable(predict):
+        raise TypeError(f"train must return a function predict(batch), got {predict!r:.80}")
+    return predict
 
 
 def _judged(predict: Callable[[Any], Any], data: _Data) -> dict[str, float]:
@@ -283,6 +309,8 @@ def _read(file: Path, digest: str) -> list[dict[str, Any]]:
     """Return the runs of a checkpoint; a line that a kill cut short does not count."""
     if not file.exists():
         return []
+    if file.is_dir():
+        raise ValueError(f"checkpoint must be a file, and {str(file)!r} is a folder")
     whole = file.read_bytes()
     lines = whole[: whole.rfind(b"\n") + 1].decode().splitlines()
     if lines and next(csv.reader(lines[:1])) != list(_COLUMNS):

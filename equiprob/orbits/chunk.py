@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
 from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
 from equiprob.orbits.backends import AbstractBackend, Noise, choose_backend
 from equiprob.orbits.designs import Design
@@ -96,7 +97,7 @@ class Keep:
             ValueError: If it is not known, or not possible.
         """
         if not isinstance(keep, str):
-            magnitudes = np.unique(np.asarray(keep, dtype=np.float64))
+            magnitudes = np.unique(as_numbers("keep", keep))
             if magnitudes.size == 0 or not np.isfinite(magnitudes).all() or (magnitudes <= 0).any():
                 raise ValueError(f"keep must list positive magnitudes, got {keep}")
             return cls("magnitudes", magnitudes, entries)

@@ -106,6 +106,9 @@ class Design:
         return np.concatenate(lattices, axis=1)
 
 
+_MOST_TRANSFORMS = 1_000_000
+
+
 def split_replicates(m: int, grid_symmetry: int) -> tuple[int, ...]:
     """Split `m` transformations into two lattices that alias least with the pixel grid."""
     if m == 1:
@@ -127,8 +130,12 @@ def make_design(transform: AbstractTransform, kind: str, n_transforms: int, seed
     """
     if kind not in get_args(Kind):
         raise ValueError(f"design must be one of {list(get_args(Kind))}, got {kind!r}")
-    if not isinstance(n_transforms, int | np.integer) or n_transforms < 1:
-        raise ValueError(f"n_transforms must be a positive integer, got {n_transforms!r}")
+    whole = isinstance(n_transforms, int | np.integer)
+    if not whole or not 1 <= n_transforms <= _MOST_TRANSFORMS:
+        raise ValueError(
+            f"n_transforms must be a positive integer, at most {_MOST_TRANSFORMS:,}, got "
+            f"{n_transforms!r}"
+        )
     asked: Any = kind
     finite = transform.enumeration()
     if kind == "full" and finite is None:

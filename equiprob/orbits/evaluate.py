@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
+from equiprob.arguments.checked import checked
 from equiprob.orbits.backends import Noise
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
@@ -35,6 +36,7 @@ from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.base import AbstractTransform, leaf_names
 
 
+@checked
 def evaluate_orbits(
     predict: Callable[..., Any],
     x: Any,

@@ -7,6 +7,8 @@ from typing import Any
 
 import jax
 
+from equiprob.arguments.refusals import is_refusal
+
 
 class PredictionFailed(RuntimeError):
     """The user's model raised; the message names the rows it was given."""
@@ -46,6 +48,8 @@ class naming_rows:
         # What fails inside a compiled program surfaces in the frame that runs or fetches it.
         compiled = isinstance(error, jax.errors.JaxRuntimeError)
         ours = not compiled and traceback is not None and _raised_by_us(traceback)
+        if isinstance(error, TypeError) and not is_refusal(error):
+            ours = False  # a function that takes other arguments fails where it is called
         if isinstance(error, Exception) and not ours:
             raise PredictionFailed(
                 f"predict raised {type(error).__name__} on {self._rows}: {error}"

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.arrays import as_array
 from equiprob.orbits.keys import Ids, content_ids, label_ids
 from equiprob.orbits.outputs import is_numeric
 from equiprob.orbits.table import describe_rows
@@ -33,7 +34,7 @@ def check_inputs(x: Any) -> int:
 
 def check_batch(x: Any, start: int = 0) -> int:
     """Return the number of rows, as `check_inputs` does, of rows that number `start` begins."""
-    leaves, names = jax.tree.leaves(x), leaf_names(x)
+    names, leaves = leaf_names(x), jax.tree.leaves(x)
     if not leaves:
         raise ValueError("x holds no arrays; pass an array or a dict of arrays, rows first")
     lengths: dict[str, int] = {}
@@ -77,7 +78,7 @@ def check_seed(seed: int) -> int:
 
 def check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
     """Return labels as an array of one for each of `n` rows; raise where they are none."""
-    array = np.asarray(labels)
+    array = as_array(name, labels)
     if array.shape != (n,):
         raise ValueError(f"{name} must hold one label for each of the {n} rows, got {array.shape}")
     if array.dtype.kind == "f" and np.isnan(array).any():

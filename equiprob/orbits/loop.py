@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from equiprob.arguments.calls import calling
 from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass, forget_pass
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
@@ -80,7 +81,9 @@ def _stopped(rule: StopRule | None, store: Store, rows: AbstractRows) -> str | N
     """Return why no more rows are needed, if they are not."""
     if rule is None or store.done < 2:
         return None
-    reason = rule(store.table(rows.reference(store.done)))
+    table = store.table(rows.reference(store.done))
+    with calling("stop_when"):
+        reason = rule(table)
     if reason is not None and not isinstance(reason, str):
         raise TypeError(
             f"stop_when must return None or the reason to stop, as a string, got {reason!r}"

@@ -9,6 +9,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.checked import check_fields
+
 Array = NDArray[np.float64]
 
 OUTPUT_UNITS = "output units"
@@ -40,6 +43,7 @@ class Output:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        check_fields(self)
         if not (np.isfinite(self.scale) and self.scale > 0):
             raise ValueError(f"scale must be a positive number, got {self.scale!r}")
         if self.mask is not None:
@@ -53,7 +57,7 @@ class Output:
         if isinstance(self.per, str) and self.per != "item":
             raise ValueError(f"per must be 'item' or counts (row,), got {self.per!r}")
         if self.per is not None and not isinstance(self.per, str):
-            counts = np.asarray(self.per, dtype=np.float64)
+            counts = as_numbers("per", self.per)
             if counts.ndim != 1 or not (np.isfinite(counts) & (counts > 0)).all():
                 raise ValueError(f"per must be positive counts (row,), got {self.per!r}")
 

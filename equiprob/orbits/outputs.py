@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_array
 from equiprob.orbits.table import describe_rows
 
 DEFAULT_OUTPUT = "output"
@@ -64,7 +65,9 @@ def checked_targets(y: Any, n: int, start: int = 0) -> Any:
     """
     if y is None:
         return None
-    arrays = {k: np.asarray(v) for k, v in (y if isinstance(y, Mapping) else {None: y}).items()}
+    if isinstance(y, Mapping) and not y:
+        raise ValueError("y holds no targets; leave it out, or pass an array for each output")
+    arrays = {k: as_array("y", v) for k, v in (y if isinstance(y, Mapping) else {None: y}).items()}
     for key, array in arrays.items():
         name = "y" if key is None else f"y[{key!r}]"
         if array.ndim == 0 or len(array) != n:

@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_array
+from equiprob.arguments.checked import checked
 
+
+@checked
 def padded(
     rows: Sequence[Mapping[str, Any]], *, fill: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.bool_]]]:
@@ -28,15 +32,17 @@ def padded(
     Raises:
         ValueError: If there are no rows, keys differ, or arrays differ in more than the first axis.
     """
-    if not rows:
-        raise ValueError("rows is empty; pass a dict of arrays for each row")
+    if not len(rows) or not all(isinstance(row, Mapping) for row in rows):
+        raise ValueError(
+            "rows is empty, or holds something else than a dict of arrays for each row"
+        )
     keys = list(rows[0])
     for i, row in enumerate(rows):
         if set(row) != set(keys):
             raise ValueError(f"row {i} has the keys {sorted(row)}, but row 0 has {sorted(keys)}")
     x, masks = {}, {}
     for key in keys:
-        leaves = [np.asarray(row[key]) for row in rows]
+        leaves = [as_array(f"{key!r}", row[key]) for row in rows]
         if len({leaf.shape[1:] for leaf in leaves}) > 1 or len({leaf.ndim for leaf in leaves}) > 1:
             shapes = sorted({leaf.shape for leaf in leaves})
             raise ValueError(f"{key!r} differs in more than its first axis: shapes {shapes}")

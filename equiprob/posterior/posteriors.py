@@ -21,6 +21,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
+
 Array = NDArray[np.float64]
 
 _FEWEST_TRANSFORMS = 4
@@ -83,6 +85,10 @@ class Hierarchical:
     num_warmup: int = 500
     num_samples: int = 1000
     num_chains: int = 4
+
+    def __post_init__(self) -> None:
+        """Check the kinds of the settings."""
+        check_fields(self)
 
     def effects(self, each: Array, place: Array, *, n_draws: int, seed: int) -> TransformEffects:
         """Fit the transformations of a crossed table.

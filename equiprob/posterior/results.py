@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields, checked
 from equiprob.posterior.diagnostics import Diagnostic
 
 if TYPE_CHECKING:
@@ -35,14 +36,21 @@ _RESULT_NAMES = (
 )
 
 
+_MOST_DRAWS = 1_000_000
+"""More take more memory than they are worth: 4000 give a quantile to two digits."""
+
+
 def check_draws(n_draws: int, weight_seed: int) -> None:
     """Check the two numbers that every posterior takes.
 
     Raises:
         ValueError: If `n_draws` is not positive or `weight_seed` not a 32-bit seed.
     """
-    if not isinstance(n_draws, int | np.integer) or n_draws < 1:
-        raise ValueError(f"n_draws must be a positive integer, got {n_draws!r}")
+    whole = isinstance(n_draws, int | np.integer) and not isinstance(n_draws, bool)
+    if not whole or not 1 <= n_draws <= _MOST_DRAWS:
+        raise ValueError(
+            f"n_draws must be a positive integer, at most {_MOST_DRAWS:,}, got {n_draws!r}"
+        )
     if not isinstance(weight_seed, int | np.integer) or not 0 <= weight_seed < 2**32:
         raise ValueError(f"weight_seed must be an integer in [0, 2**32), got {weight_seed!r}")
 
@@ -59,8 +67,15 @@ class AbstractEstimator(abc.ABC):  # noqa: B024 - what fit takes differs between
     n_draws: int = 4000
     weight_seed: int = 0
 
+    def __init_subclass__(cls) -> None:
+        """Let ``fit`` refuse what does not fit its signature."""
+        super().__init_subclass__()
+        if "fit" in vars(cls):
+            cls.fit = checked(vars(cls)["fit"])  # pyright: ignore[reportAttributeAccessIssue]
+
     def __post_init__(self) -> None:
         """Check the counts."""
+        check_fields(self)
         check_draws(self.n_draws, self.weight_seed)
 
     def __getattr__(self, name: str) -> Any:
@@ -96,7 +111,7 @@ def credible_interval(
     kind = rcParams["stats.ci_kind"] if ci_kind is None else ci_kind
     if isinstance(prob, bool) or not isinstance(prob, int | float) or not 0 < prob < 1:
         raise ValueError(f"ci_prob must lie strictly between 0 and 1, got {prob!r}")
-    if kind not in ("eti", "hdi"):
+    if not isinstance(kind, str) or kind not in ("eti", "hdi"):
         raise ValueError(f"ci_kind must be 'eti' or 'hdi', got {kind!r}")
     compute = array_stats.eti if kind == "eti" else array_stats.hdi
     return np.asarray(compute(np.asarray(draws, dtype=np.float64), prob=float(prob), axis=0))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equiprob.arguments.checked import checked
 from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult
@@ -82,9 +83,12 @@ def bundle_datatree(bundle: AbstractBundle) -> xr.DataTree:
     return tree
 
 
+@checked
 def save(result: AbstractResult | AbstractBundle, path: str | Path) -> None:
     """Write a result or a bundle as netCDF. The file is replaced whole or not at all."""
     target = Path(path)
+    if not target.name or target.is_dir() or not target.parent.is_dir():
+        raise ValueError(f"path must be a file in a folder that exists, got {str(path)!r}")
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:
         whole = isinstance(result, AbstractResult)
@@ -95,6 +99,7 @@ def save(result: AbstractResult | AbstractBundle, path: str | Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+@checked
 def load(path: str | Path) -> Any:
     """Read a result that `save` wrote.
 

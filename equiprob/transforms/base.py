@@ -42,8 +42,15 @@ class Enumeration(NamedTuple):
 
 
 def leaf_names(tree: Any) -> tuple[str, ...]:
-    """Return the path of every leaf as users write it: ``x['cell']``."""
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    """Return the path of every leaf as users write it: ``x['cell']``.
+
+    Raises:
+        ValueError: If the keys of a dict have no order, as strings and numbers have none.
+    """
+    try:
+        paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    except ValueError as error:
+        raise ValueError(f"a dict of arrays must have strings as keys: {error}") from None
     return tuple(jax.tree_util.keystr(path) for path, _ in paths)
 
 

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_array
+from equiprob.arguments.checked import checked
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters, leaf_names
 from equiprob.transforms.fitting import ModelFit, suggestions
@@ -70,6 +72,10 @@ class ActionCheck:
         return "\n".join([head, *lines])
 
 
+_MOST_TRANSFORMS = 10_000
+
+
+@checked
 def check_action(
     transform: AbstractTransform,
     x: Any,
@@ -113,8 +119,13 @@ def check_action(
     """
     import pandas as pd
 
-    if not isinstance(n_transforms, int | np.integer) or n_transforms < 1:
-        raise ValueError(f"n_transforms must be a positive integer, got {n_transforms!r}")
+    if not isinstance(n_transforms, int | np.integer) or not 1 <= n_transforms <= _MOST_TRANSFORMS:
+        raise ValueError(
+            f"n_transforms must be a positive integer, at most {_MOST_TRANSFORMS:,}, got "
+            f"{n_transforms!r}"
+        )
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be an integer of at least 0, got {seed!r}")
     draws = transform.sample_many(np.random.default_rng(seed), 2 * n_transforms)
     check = partial(_check_leaf, transform, draws[:n_transforms], draws[n_transforms:])
 
@@ -122,7 +133,7 @@ def check_action(
     rows = _by_leaf(check, "x", transform.input_actions(x), x)
     model = {} if predict is None else _by_model(transform, predict, x, draws[:_FOR_MODEL], rows)
     if not isinstance(y, Mapping | None):
-        y = np.asarray(y)
+        y = as_array("y", y)
     y = _first_rows("y", y)
     if y is not None and not (isinstance(y, np.ndarray) and y.dtype.kind in "iub"):
         rows |= _by_leaf(check, "y", transform.output_actions(y), y)
@@ -169,6 +180,8 @@ def _model_finding(error: float, best: float, rounding: float) -> str:
 
 
 def _first_rows(what: str, tree: Any) -> Any:
+    leaf_names(tree)  # raises where there are none
+
     def leaf(values: Any) -> NDArray[Any]:
         array = np.asarray(values)
         if array.ndim == 0 or len(array) == 0:

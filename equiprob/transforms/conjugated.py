@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.actions import AbstractLeafAction, Action, Element, Invariant
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.rows import LeafActions
@@ -210,6 +211,7 @@ def _within(actions: LeafActions) -> LeafActions:
     return LeafActions(actions.names, tuple(own))
 
 
+@checked
 def conjugated(transform: AbstractTransform, *, seed: int = 0, scale: float = 1.0) -> Conjugated:
     """Return a wrong group of the same size: `transform`, acting in other coordinates.
 

@@ -8,6 +8,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Parity, Rotations3D
 
@@ -124,6 +125,7 @@ class Euclidean3D(AbstractTransform):
         return inside * self.rotation.probability_within(max_magnitude * angle)
 
 
+@checked
 def euclidean3d(
     max_shift: float,
     max_angle: float = float(np.pi),

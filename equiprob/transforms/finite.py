@@ -9,6 +9,8 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.arrays import as_array, as_numbers
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.rotations2d import rotation_matrix
 
@@ -183,6 +185,7 @@ class Finite(AbstractTransform):
         return np.stack(rows)
 
 
+@checked
 def finite(
     elements: ArrayLike,
     *,
@@ -209,11 +212,11 @@ def finite(
     Raises:
         ValueError: If elements are neither matrices nor permutations, or weights do not fit.
     """
-    array = np.asarray(elements)
+    array = as_array("elements", elements)
     if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
-        array = array.astype(np.float64)
+        array = as_numbers("elements", elements)
     n = len(array) if array.ndim else 0
-    mass = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    mass = np.ones(n) if weights is None else as_numbers("weights", weights)
     if n == 0 or mass.shape != (n,) or not (np.isfinite(mass) & (mass > 0)).all():
         raise ValueError(
             f"weights must be positive numbers, one for each of the {n} elements, got {mass}"
@@ -232,6 +235,7 @@ def _planar(name: str, matrices: NDArray[np.float64], **actions: Any) -> Finite:
     return Finite(elements=matrices, weights=np.full(n, 1 / n), name=name, **actions)
 
 
+@checked
 def cyclic(
     order: int,
     *,
@@ -255,6 +259,7 @@ def cyclic(
     return _planar("cyclic", turns, acts_on=acts_on, output_action=output_action, fill=fill)
 
 
+@checked
 def dihedral(
     order: int,
     *,

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.calls import calling
 from equiprob.transforms.actions import NAMED_ACTIONS, AbstractLeafAction, Action, Image, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.in_turn import AbstractInTurn
@@ -105,7 +106,8 @@ class ModelFit:
     ) -> ModelFit:
         """Return the fit under the declarations of the transform."""
         rows = jax.tree.map(lambda leaf: leaf[:_MOST_ROWS], x)
-        base = _arrays(predict(rows))
+        with calling("predict"):
+            base = _arrays(predict(rows))
         given = lambda actions: tuple(Choice("", a) for a in actions.actions)  # noqa: E731
         kinds = [leaf.dtype for leaf in jax.tree.leaves(base)]
         return cls(

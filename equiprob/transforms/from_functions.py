@@ -9,6 +9,9 @@ from typing import Any, cast, final, override
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.calls import calling
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.laws import Quantile, Sampler, quantile_function, sampler
 
@@ -89,18 +92,26 @@ class FromFunctions(AbstractTransform):
 
     @override
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
-        return np.apply_along_axis(lambda p: np.asarray(self.size(p)).item(), -1, parameters)
+        def size(parameter: Parameters) -> float:
+            with calling("magnitude"):
+                found = self.size(parameter)
+            return as_numbers("what magnitude returns", found).item()
+
+        return np.apply_along_axis(size, -1, parameters)
 
 
 def _sampler_of(law: _Draw) -> Sampler:
     """Return a function that draws `n` parameters ``(n, n_parameters)`` one by one."""
 
     def draw(generator: np.random.Generator, n: int) -> Parameters:
-        return np.stack([np.atleast_1d(np.asarray(law(generator), float)) for _ in range(n)])
+        with calling("law"):
+            drawn = [law(generator) for _ in range(n)]
+        return np.stack([np.atleast_1d(as_numbers("what law draws", one)) for one in drawn])
 
     return draw
 
 
+@checked
 def from_functions(
     law: Any,
     act: Any,
@@ -138,7 +149,7 @@ def from_functions(
         ValueError: If `law` is neither a function nor a scalar distribution, or a distribution is
             given with an `identity` that is a vector.
     """
-    unit = np.atleast_1d(np.asarray(identity, dtype=np.float64))
+    unit = np.atleast_1d(as_numbers("identity", identity))
     if hasattr(law, "sample") and hasattr(law, "log_prob"):
         quantile, draw = quantile_function(law), sampler(law)
         if unit.shape != (1,):

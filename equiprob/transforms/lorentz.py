@@ -8,6 +8,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rotation_group import rotation_matrices, rotation_vectors, unit_vectors
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Rotations3D
@@ -113,6 +114,7 @@ def _boosts(rapidity: Array) -> Array:
     return boosts
 
 
+@checked
 def lorentz(
     max_rapidity: float = 1.0, *, acts_on: Any = "vectors", output_action: Any = "invariant"
 ) -> Lorentz:

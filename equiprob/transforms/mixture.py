@@ -9,6 +9,8 @@ from typing import final, override
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
 
@@ -106,6 +108,7 @@ class Mixture(AbstractInTurn):
         return float(self.weights @ [f.probability_within(max_magnitude * r) for f, r in each])
 
 
+@checked
 def mixture(
     transforms: Sequence[AbstractTransform], *, weights: ArrayLike | None = None
 ) -> Mixture:
@@ -125,7 +128,7 @@ def mixture(
     """
     factors = tuple(transforms)
     ranges, n = ranges_of(factors), len(factors)
-    mass = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    mass = np.ones(n) if weights is None else as_numbers("weights", weights)
     if mass.shape != (n,) or not (np.isfinite(mass) & (mass > 0)).all():
         raise ValueError(f"weights must be {n} positive numbers, got {weights}")
     return Mixture(factors=factors, ranges=ranges, weights=mass / mass.sum())

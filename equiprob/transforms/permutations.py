@@ -9,6 +9,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 
 _MOST_ENUMERATED = 6
@@ -79,6 +80,7 @@ class Permutations(AbstractTransform):
         return (parameters != np.arange(self.items)).sum(axis=-1).astype(np.float64)
 
 
+@checked
 def permutations(
     items: int, *, acts_on: Any = "permuted", output_action: Any = "invariant"
 ) -> Permutations:

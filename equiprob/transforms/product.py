@@ -9,6 +9,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
 
@@ -110,6 +111,7 @@ class Product(AbstractInTurn):
         return float(np.prod([f.probability_within(max_magnitude * r) for f, r in each]))
 
 
+@checked
 def product(*transforms: AbstractTransform, commute: bool = False) -> Product:
     """Apply one independent draw of each of several transforms, the last one first.
 

@@ -8,6 +8,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.laws import quantile_function, sampler
 
@@ -120,6 +121,7 @@ class Rotations2D(AbstractTransform):
         return min(max_magnitude / float(np.rad2deg(self.max_angle)), 1.0)
 
 
+@checked
 def rotations2d(
     max_angle: float = float(np.pi),
     *,

@@ -8,6 +8,7 @@ from typing import Any, Literal, final, get_args, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rotation_group import (
     alternating,
@@ -135,6 +136,7 @@ class Rotations3D(AbstractTransform):
         return min(within / probability_of_angle(self.max_angle), 1.0)
 
 
+@checked
 def rotations3d(
     max_angle: float = float(np.pi),
     *,

@@ -8,6 +8,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.laws import quantile_function, sampler
 
@@ -112,6 +113,7 @@ class Scalings(AbstractTransform):
         return min(max_magnitude / np.log2(self.max_factor), 1.0)
 
 
+@checked
 def scalings(
     max_factor: float = 2.0,
     *,

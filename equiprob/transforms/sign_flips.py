@@ -9,6 +9,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 
 _MOST_ENUMERATED = 10
@@ -75,6 +76,7 @@ class SignFlips(AbstractTransform):
         return (parameters < 0).sum(axis=-1).astype(np.float64)
 
 
+@checked
 def sign_flips(
     dimensions: int, *, acts_on: Any = "vectors", output_action: Any = "invariant"
 ) -> SignFlips:

@@ -8,6 +8,7 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
 
 
@@ -95,6 +96,7 @@ class Translations(AbstractTransform):
         return min(float(share), 1.0) ** self.dimensions
 
 
+@checked
 def translations(
     max_shift: float,
     *,

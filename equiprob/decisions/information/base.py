@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from equiprob.arguments.checked import check_fields
 from equiprob.decisions.choice import Draws
 from equiprob.decisions.prospects import Prospect
 
@@ -34,6 +35,7 @@ class AbstractInformation(abc.ABC):
 
     def __post_init__(self) -> None:
         """Check the cost."""
+        check_fields(self)
         if self.cost is not None and not (np.isfinite(self.cost) and self.cost > 0):
             raise ValueError(f"cost must be a positive number, or left out, got {self.cost}")
 

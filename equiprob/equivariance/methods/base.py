@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic
 
@@ -54,6 +55,10 @@ class Evidence:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AbstractMethod(abc.ABC):
     """A way to learn the data equivariance error."""
+
+    def __post_init__(self) -> None:
+        """Check the kinds of the settings."""
+        check_fields(self)
 
     @property
     def depends_on_law(self) -> bool:

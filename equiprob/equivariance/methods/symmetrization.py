@@ -18,6 +18,7 @@ from typing import Any, final, override
 
 import numpy as np
 
+from equiprob.arguments.checked import check_fields
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.model_error import fixed_part_of_mean, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
@@ -69,6 +70,7 @@ class Symmetrization(AbstractMethod):
 
     def __post_init__(self) -> None:
         """Check the noise."""
+        check_fields(self)
         check_noise(self.noise_variance, self.repeats)
 
     @override

@@ -19,6 +19,7 @@ from typing import Any, final, override
 
 import numpy as np
 
+from equiprob.arguments.checked import check_fields
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.methods.symmetrization import (
     aligned,
@@ -76,6 +77,7 @@ class TrainedPair(AbstractMethod):
 
     def __post_init__(self) -> None:
         """Check the noise."""
+        check_fields(self)
         check_noise(self.noise_variance, self.repeats)
 
     @property

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.methods.two_part_kernels import TwoPartKernels
 from equiprob.equivariance.methods.two_part_posterior import PartDraws, TwoPartPosterior
@@ -99,6 +100,7 @@ class GaussianProcess(AbstractMethod):
 
     def __post_init__(self) -> None:
         """Check the prior."""
+        check_fields(self)
         if not 0 <= self.p_symmetric <= 1:
             raise ValueError(f"p_symmetric must be a probability, got {self.p_symmetric}")
         if not (np.isfinite(self.slab) and self.slab > 0):

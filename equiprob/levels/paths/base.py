@@ -16,6 +16,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.levels.losses import Loss
 from equiprob.levels.path_risk import AbstractPathRisk, EvaluatedPathRisk, SquaredPathRisk
 from equiprob.orbits.designs import make_design
@@ -54,6 +55,10 @@ class AbstractPath(abc.ABC):
 
     full: ClassVar[int | None] = None
     """Index of the most symmetric position, where there is one."""
+
+    def __post_init__(self) -> None:
+        """Check the kinds of the settings."""
+        check_fields(self)
 
     @abc.abstractmethod
     def grid(self, transform: AbstractTransform) -> Positions:

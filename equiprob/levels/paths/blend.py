@@ -9,6 +9,7 @@ from typing import ClassVar, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.checked import check_fields
 from equiprob.levels.path_risk import SquaredPathRisk
 from equiprob.levels.paths.base import AbstractPath, Positions, residuals
 from equiprob.orbits.table import OrbitTable, Rows
@@ -31,6 +32,7 @@ class Blend(AbstractPath):
 
     def __post_init__(self) -> None:
         """Check the resolution."""
+        check_fields(self)
         if self.n_positions < 2:
             raise ValueError(f"n_positions must be at least 2, got {self.n_positions}")
 

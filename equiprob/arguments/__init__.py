@@ -1,0 +1,1 @@
+"""What may be passed as an argument, and which errors say that it may not?"""

@@ -1,0 +1,159 @@
+"""What a fuzz test takes for a clear refusal, and what it throws at a function."""
+
+import contextlib
+import os
+import signal
+
+import numpy as np
+from click.testing import CliRunner
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from equiprob.arguments.refusals import is_refusal
+from equiprob.cli import main
+
+LONGEST = 20
+"""Seconds after which an example counts as hanging."""
+
+SHARES = {"transforms": 200, "files": 500, "command line": 300, "calls": 1000}
+"""What each part gets of the 2,000 inputs of ``make fuzz``."""
+
+
+def examples(part, share=1.0):
+    """Return Hypothesis settings: a share of ``EQUIPROB_FUZZ`` inputs, the same each time."""
+    total = int(os.environ.get("EQUIPROB_FUZZ", "100"))
+    n = max(round(share * total * SHARES[part] / sum(SHARES.values())), 1)
+    return settings(
+        max_examples=n,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@contextlib.contextmanager
+def within_time(seconds=LONGEST):
+    """Raise a TimeoutError where something takes longer."""
+
+    def late(number, frame):
+        raise TimeoutError(f"took more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def answered(call, *arguments, **named):
+    """Return what a call returns, or None where it refuses in our words; else let it raise."""
+    try:
+        with within_time():
+            return call(*arguments, **named)
+    except TimeoutError:
+        raise
+    except Exception as error:
+        if not is_refusal(error):
+            raise
+        if len(str(error)) < 16:
+            raise AssertionError("a message says what was expected, and what came") from error
+    return None
+
+
+def ran(folder, *arguments, written=None):
+    """Return what a command of the command line did, and see that it did it cleanly.
+
+    Args:
+        folder: Where it works.
+        *arguments: The command line.
+        written: The file that it may write; it does not survive.
+    """
+    before = {path.name for path in folder.iterdir()}
+    with within_time():
+        done = CliRunner().invoke(main, [str(a) for a in arguments])
+    new = {path.name for path in folder.iterdir()} - before
+    if done.exit_code not in (0, 2, 3):
+        raise AssertionError(done.output) from done.exception
+    assert "Traceback" not in done.output
+    if done.exit_code == 2:
+        assert len(done.stderr) > 20, "a message says what was expected, and what came"
+        assert not new, "nothing is written where something is refused"
+    assert new <= {written and written.name}
+    if written is not None:
+        written.unlink(missing_ok=True)
+    return done
+
+
+class Odd:
+    """An object that nobody expects."""
+
+    def __repr__(self):
+        return "<odd>"
+
+
+def _wrong_predictor(batch):
+    raise KeyError("layer")
+
+
+HOSTILE = {
+    "None": None,
+    "True": True,
+    "-1": -1,
+    "0": 0,
+    "2**70": 2**70,
+    "1.5": 1.5,
+    "1e308": 1e308,
+    "nan": float("nan"),
+    "inf": float("inf"),
+    "1j": 1j,
+    "empty string": "",
+    "word": "word",
+    "bytes": b"x",
+    "empty list": [],
+    "empty dict": {},
+    "set": {1},
+    "ragged": [[1.0], [1.0, 2.0]],
+    "list of None": [None, None],
+    "dict": {"a": 1},
+    "dict of None": {"x": None, 3: None},
+    "odd": Odd(),
+    "a type": dict,
+    "empty array": np.zeros((0, 2), np.float32),
+    "a row": np.ones((1, 2), np.float32),
+    "other rows": np.ones((7, 2), np.float32),
+    "scalar array": np.float64(2.5),
+    "words": np.array(["a", "b"] * 12),
+    "objects": np.array([None, {}] * 12),
+    "complex": np.ones((24, 2), np.complex64),
+    "integers": np.ones((24, 2), np.int64),
+    "booleans": np.zeros((24, 2), bool),
+    "NaN array": np.full((24, 2), np.nan, np.float32),
+    "huge array": np.full((24, 2), 1e30, np.float32),
+    "dates": np.zeros(24, "datetime64[s]"),
+    "structured": np.zeros(24, [("a", float)]),
+    "deep": np.ones((24, 2, 1, 1, 1), np.float32),
+    "identity function": lambda batch: batch,
+    "raises": _wrong_predictor,
+    "returns None": lambda *batch: None,
+    "returns a string": lambda *batch: "x",
+    "returns NaN": lambda batch: np.full(len(batch), np.nan),
+    "takes nothing": lambda: 0.0,
+}
+
+hostile = st.sampled_from(sorted(HOSTILE)).map(HOSTILE.__getitem__)
+numbers = st.one_of(
+    st.integers(-3, 3),
+    st.integers(),
+    st.floats(),
+    st.floats(width=32).map(np.float32),
+)
+wrong = st.one_of(
+    hostile,
+    numbers,
+    st.text(max_size=5),
+    st.lists(numbers, max_size=3),
+    st.dictionaries(st.text(max_size=3), numbers, max_size=2),
+)
