@@ -70,8 +70,8 @@ class AbstractEstimator(abc.ABC):  # noqa: B024 - what fit takes differs between
     def __init_subclass__(cls) -> None:
         """Let ``fit`` refuse what does not fit its signature."""
         super().__init_subclass__()
-        if "fit" in vars(cls):
-            cls.fit = checked(vars(cls)["fit"])  # pyright: ignore[reportAttributeAccessIssue]
+        for name in {"fit"} & vars(cls).keys():
+            setattr(cls, name, checked(vars(cls)[name]))
 
     def __post_init__(self) -> None:
         """Check the counts."""
