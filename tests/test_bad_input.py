@@ -111,16 +111,31 @@ def test_a_failing_action_is_not_blamed_on_the_model():
 # ---- counts, seeds and names ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("bad", [0, -1, 2.5, "3", None])
+@pytest.mark.parametrize("bad", [0, -1, 2.5])
 def test_counts_must_be_positive_integers(bad):
     with refuses("n_transforms must be a positive integer", f"got {bad!r}"):
         ep.evaluate_orbits(linear, X, TURN, n_transforms=bad)
-    if bad is not None:
-        with refuses("batch_size must be a positive integer", f"got {bad!r}"):
-            evaluate(batch_size=bad)
+    with refuses("batch_size must be a positive integer", f"got {bad!r}"):
+        evaluate(batch_size=bad)
 
 
-@pytest.mark.parametrize("bad", [-1, 2**32, 0.5, None])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"n_transforms": "3"}, "n_transforms must be an integer, got '3'"),
+        ({"seed": None}, "seed must be an integer, got None"),
+        ({"predict": 3}, "predict must be a function, got 3"),
+        ({"progress": "yes"}, "progress must be True or False or None, got 'yes'"),
+        ({"row_ids": [[1], [1, 2]]}, "row_ids must be an array or None"),
+        ({"speed": 3}, "evaluate_orbits.*unexpected keyword argument 'speed'"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_named(arguments, words):
+    with refuses(words, error=TypeError):
+        ep.evaluate_orbits(**{"predict": linear, "x": X, "transform": TURN} | arguments)
+
+
+@pytest.mark.parametrize("bad", [-1, 2**32, 0.5])
 def test_seeds_must_fit(bad):
     with refuses(r"seed must be an integer in \[0, 2\*\*32\)", "got"):
         evaluate(seed=bad)

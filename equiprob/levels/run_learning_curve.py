@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from equiprob.arguments.calls import calling
+from equiprob.arguments.refusals import is_refusal
 from equiprob.arguments.checked import checked
 from equiprob.equivariance.cross_fit import trainer
 from equiprob.orbits.evaluate import evaluate_orbits
@@ -249,8 +249,13 @@ def _made(run: _Run, data: _Data, on_error: str) -> dict[str, Any]:
     try:
         return row | _judged(_trained(run, data), data)
     except Exception as error:
-        if on_error == "raise":
+        if on_error == "raise" and is_refusal(error):
             raise
+        if on_error == "raise":
+            raise RuntimeError(
+                f"training {run.candidate!r} on {run.n} rows with seed {run.seed} raised "
+                f"{type(error).__name__}: {error}"
+            ) from error
         # One line, since a checkpoint has a line for each run.
         return row | {"failure": " ".join(f"{type(error).__name__}: {error}".split())}
 
@@ -273,8 +278,7 @@ def _trained(run: _Run, data: _Data) -> Callable[[Any], Any]:
 
 def _called(train: Any, *arguments: Any) -> Callable[[Any], Any]:
     """Return what a user's train function returns, a function."""
-    with calling("train"):
-        predict = train(*arguments)
+    predict = train(*arguments)
     if not callable(predict):
         raise TypeError(f"train must return a function predict(batch), got {predict!r:.80}")
     return predict
