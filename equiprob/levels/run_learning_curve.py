@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import jax
 import numpy as np
 
-from equiprob.arguments.refusals import is_refusal
 from equiprob.arguments.checked import checked
+from equiprob.arguments.refusals import is_refusal
 from equiprob.equivariance.cross_fit import trainer
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.inputs import check_inputs, check_seed, take_rows
