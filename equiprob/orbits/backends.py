@@ -20,17 +20,22 @@ import numpy as np
 
 from equiprob.orbits.keys import Ids, Purpose, keys_of, root_key, split_ids
 from equiprob.orbits.outputs import named_outputs
-from equiprob.orbits.programs import Predict, compiled, fingerprint, perturbed, trace
+from equiprob.orbits.programs import Predict, compiled, fingerprint, perturbed_once, trace
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import (
+    LeafActions,
     as_given,
     map_rows,
+    move_block,
     move_rows,
     precision_of,
 )
 
 _BLOCK = 32
 """Most transformations in one block of outputs (in one call of the compiled program)."""
+
+_MOST_BYTES = 2**23
+"""Bytes of transformed inputs that are made ahead of a model that is not JAX."""
 
 
 @dataclass(frozen=True)
@@ -104,12 +109,14 @@ class AbstractBackend(abc.ABC):
         """
 
 
-def _by_transformation(elements: Sequence[dict[str, Any]], block: slice, size: int) -> Any:
+def _by_transformation(
+    elements: Sequence[dict[str, Any]], block: slice, size: int | None = None
+) -> Any:
     """Return elements ``(transformation, row, ...)`` of a block, padded to `size` by its last."""
 
     def leaf(values: Any) -> Any:
         part = np.moveaxis(values[:, block], 1, 0)
-        short = size - len(part)
+        short = (size or len(part)) - len(part)
         return np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) if short else part
 
     return tuple({name: leaf(v) for name, v in element.items()} for element in elements)
@@ -204,6 +211,8 @@ class PythonBackend(AbstractBackend):
         """
         self._predict, self._transform, self._noise = predict, transform, noise
         self.output: Any = None
+        # Shapes and dtypes that have been checked: a quick model is called often.
+        self._accepted: set[Any] = set()
         ids = np.zeros(_n_rows(x), dtype=np.uint64)
         first = self._outputs(x, ids)
         if noise is None:
@@ -221,26 +230,28 @@ class PythonBackend(AbstractBackend):
         passes = [self._outputs(x, ids, 0, repeat) for repeat in repeats]
         if probe:
             with precision_of(x):
-                moved = perturbed(jax.tree.map(np.asarray, x), 1)
+                moved = perturbed_once(jax.tree.map(np.asarray, x))
             passes.append(self._outputs(as_given(x, moved), ids))
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
         back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
 
-        def moved_and_back(j: int) -> Iterator[Any]:
-            there, home = (
-                tuple({k: v[:, j] for k, v in element.items()} for element in elements)
-                for elements in (forward, backward)
-            )
-            moved = as_given(x, move_rows(self._inward, there, x))
-            for repeat in repeats:
-                yield move_rows(back, home, self._outputs(moved, ids, j + 1, repeat))
+        m = parameters.shape[1]
+        size = _block_size(x, m)
+
+        def outputs_of(block: slice) -> Iterator[Any]:
+            there = _by_transformation(forward, block)
+            n = len(range(*block.indices(m)))
+            for j, moved in enumerate(move_block(self._inward, there, x, n)):
+                for repeat in repeats:
+                    yield self._outputs(moved, ids, block.start + j + 1, repeat)
 
         def blocks() -> Iterator[list[Any]]:
-            m = parameters.shape[1]
-            for start in range(0, m, _BLOCK):
-                block = range(start, min(start + _BLOCK, m))
-                yield _stacked(output for j in block for output in moved_and_back(j))
+            for start in range(0, m, size):
+                block = slice(start, start + size)
+                stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *outputs_of(block))
+                home = _by_transformation(backward, block)
+                yield jax.tree.leaves(_moved_back(back, home, stacked, len(repeats)))
 
         return _stacked(passes), blocks()
 
@@ -268,7 +279,17 @@ class PythonBackend(AbstractBackend):
         output = self._predict(x, *keys)
         is_mapping = isinstance(output, Mapping)
         arrays = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
-        named = _row_shapes(arrays, _n_rows(x))
+        n = _n_rows(x)
+        each = arrays.items() if is_mapping else (("", arrays),)
+        kind = (n, *((name, array.shape, array.dtype) for name, array in each))
+        if kind not in self._accepted:
+            self._check(arrays, n)
+            self._accepted.add(kind)
+        return arrays
+
+    def _check(self, arrays: Any, n: int) -> None:
+        """Raise where outputs of `n` rows are not those of a model, or not what they were first."""
+        named = _row_shapes(arrays, n)
         if self.output is not None:
             before = _row_shapes(self.output, _n_rows(jax.tree.leaves(self.output)))
             if named != before:
@@ -276,7 +297,29 @@ class PythonBackend(AbstractBackend):
                     f"predict returned rows of shape {before} first and {named} later; return the "
                     f"same outputs for every batch"
                 )
-        return arrays
+
+
+def _block_size(x: Any, m: int) -> int:
+    """Return how many of `m` transformed copies of a chunk to make at once, in few bytes."""
+    n_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(x))
+    most = min(_BLOCK, max(_MOST_BYTES // max(n_bytes, 1), 1))
+    return -(-m // -(-m // most))  # blocks of about one size
+
+
+def _moved_back(back: LeafActions, home: Any, outputs: Any, repeats: int) -> Any:
+    """Take outputs ``(transformation and call, row, ...)`` back, all in one compiled call."""
+
+    def flat(values: Any) -> Any:
+        return values.reshape(-1, *values.shape[2:])
+
+    element = tuple(
+        {key: flat(np.repeat(values, repeats, axis=0)) for key, values in own.items()}
+        for own in home
+    )
+    returned = move_rows(back, element, jax.tree.map(flat, outputs))
+    return jax.tree.map(
+        lambda leaf, given: np.asarray(leaf).reshape(given.shape), returned, outputs
+    )
 
 
 def _stacked(outputs: Iterable[Any]) -> list[Any]:

@@ -11,6 +11,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -176,6 +177,10 @@ class OrbitPass:
 
     def bins(self) -> MagnitudeBins:
         """Return the bins of the error by magnitude."""
+        return self._bins
+
+    @cached_property
+    def _bins(self) -> MagnitudeBins:
         return MagnitudeBins.of(*self.transform.magnitude_law())
 
     def evaluate(self, chunk: Chunk, *, probe: bool) -> Evaluated:

@@ -41,6 +41,10 @@ def perturbed(x: Any, size: Any) -> Any:
     return treedef.unflatten([leaf(i, values) for i, values in enumerate(leaves)])
 
 
+perturbed_once = jax.jit(partial(perturbed, size=1))
+"""Changes every float by one rounding, compiled."""
+
+
 @dataclass
 class Program:
     """A compiled pass, and fingerprints of the traces of the model it was compiled from."""

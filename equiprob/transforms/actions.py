@@ -67,6 +67,20 @@ class Invariant(AbstractLeafAction):
         return leaf
 
 
+_MOST_WRITTEN_OUT = 3
+"""Dimensions up to which a product with a matrix is written out: compilers fuse that, and it keeps
+full precision where a matrix unit would not."""
+
+
+def _turned(matrix: jax.Array, vectors: jax.Array) -> jax.Array:
+    """Return the product of a matrix with vectors on the last axis."""
+    size = matrix.shape[-1]
+    if size > _MOST_WRITTEN_OUT:
+        return vectors @ matrix.T
+    components = (sum(matrix[i, j] * vectors[..., j] for j in range(size)) for i in range(size))
+    return jnp.stack(list(components), axis=-1)
+
+
 @final
 @dataclass(frozen=True)
 class Vectors(AbstractLeafAction):
@@ -78,7 +92,7 @@ class Vectors(AbstractLeafAction):
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         if "scale" in element:
             return leaf * element["scale"]
-        return leaf @ element["matrix"].T if "matrix" in element else leaf
+        return _turned(element["matrix"], leaf) if "matrix" in element else leaf
 
     @override
     def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -88,6 +88,49 @@ def _move_leaf(name: str, action: AbstractLeafAction, element: Mapping[str, Any]
     rows = zip(*element.values(), np.asarray(x), strict=True)
     moved = [act_on_row(alone, (dict(zip(element, row, strict=False)),), row[-1]) for row in rows]
     return np.stack(moved)
+
+
+@partial(jax.jit, static_argnames="actions")
+def _map_block(actions: LeafActions, elements: Any, x: Any) -> Any:
+    """Move each row by several transformations of its own (traceable actions only)."""
+    return jax.vmap(lambda own: map_rows(actions, own, x))(elements)
+
+
+def move_block(
+    actions: LeafActions, elements: Sequence[Mapping[str, Any]], x: Any, n: int
+) -> Iterator[Any]:
+    """Yield a batch moved by one of `n` transformations after another.
+
+    All are made by one compiled call: calling JAX between the calls of a quick model that is not
+    JAX costs more than such a model.
+
+    Args:
+        actions: One action for each leaf.
+        elements: One element for each leaf, arrays ``(transformation, row, ...)``.
+        x: The batch, a pytree of NumPy or JAX arrays with rows first.
+        n: How many transformations there are.
+    """
+    leaves, treedef = jax.tree.flatten(x)
+    each = zip(actions.names, actions.actions, elements, leaves, strict=True)
+    moved = [_move_leaf_of_block(*leaf, n) for leaf in each]
+    for j in range(n):
+        yield treedef.unflatten([batches[j] for batches in moved])
+
+
+def _move_leaf_of_block(
+    name: str, action: AbstractLeafAction, element: Mapping[str, Any], x: Any, n: int
+) -> Any:
+    if isinstance(action, Invariant):
+        return [x] * n
+    alone = LeafActions((name,), (action,))
+    with precision_of(x):
+        try:
+            return as_given(x, _map_block(alone, (element,), x))
+        except Exception:
+            if not action.is_users:
+                raise
+    own = ({key: values[j] for key, values in element.items()} for j in range(n))
+    return [as_given(x, _move_leaf(name, action, one, x)) for one in own]
 
 
 def as_given(x: Any, values: Any) -> Any:
