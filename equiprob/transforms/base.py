@@ -357,6 +357,8 @@ class AbstractTransform(abc.ABC):
         if not any(built_in):
             return inverse, self.leaf_elements(inverse, parameters, dtypes)
         backwards = self.leaf_elements(inverse, self.inverse(parameters), dtypes)
+        if not any(isinstance(action, Action) for action in undo):
+            return inverse, backwards
         forwards = self.leaf_elements(inverse, parameters, dtypes)
         chosen = zip(built_in, backwards, forwards, strict=True)
         return inverse, tuple(b if uses_inverse else f for uses_inverse, b, f in chosen)
