@@ -158,16 +158,15 @@ def test_choices_are_listed(arguments, words):
         evaluate(**arguments)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        ({"executor": concurrent.futures.ThreadPoolExecutor}, "executor="),
-        ({"checkpoint": "orbits.nc"}, "checkpoint="),
-    ],
-)
-def test_reserved_arguments_are_refused_by_name(arguments, name):
-    with refuses(f"{name} is not available yet; leave it out", error=NotImplementedError):
-        evaluate(**arguments)
+def test_what_is_no_executor_and_no_file_is_refused(tmp_path):
+    for executor in (concurrent.futures.ThreadPoolExecutor, 4):
+        with refuses("executor must be a concurrent.futures.Executor", "Dask", error=TypeError):
+            evaluate(executor=executor)
+    for path in (tmp_path, tmp_path / "none" / "orbits.nc"):
+        with refuses("checkpoint must name a file in a folder that exists"):
+            evaluate(checkpoint=path)
+    with refuses("checkpoint_every must be seconds", "-1"):
+        evaluate(checkpoint=tmp_path / "orbits.nc", checkpoint_every=-1)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -33,6 +34,7 @@ from equiprob.orbits.sources import (
     is_stream,
 )
 from equiprob.orbits.table import OrbitTable
+from equiprob.orbits.workers import check_executor
 from equiprob.transforms.base import AbstractTransform, leaf_names
 
 
@@ -55,7 +57,8 @@ def evaluate_orbits(
     backend: str = "auto",
     progress: bool | None = None,
     executor: Any = None,
-    checkpoint: Any = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = 5.0,
     on_error: str = "raise",
     stop_when: Callable[[OrbitTable], str | None] | None = None,
 ) -> OrbitTable:
@@ -95,8 +98,13 @@ def evaluate_orbits(
             such for some of several outputs.
         backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
         progress: Show a progress bar; when left out, where the pass takes more than a few seconds.
-        executor: Reserved.
-        checkpoint: Reserved.
+        executor: A ``concurrent.futures.Executor`` whose workers evaluate the chunks: a
+            ``ProcessPoolExecutor``, Dask's ``Client.get_executor()``, ``mpi4py.futures``. Any
+            number of workers gives the same numbers, to rounding.
+        checkpoint: A netCDF file that what is known is written to. If the pass ends early, however
+            that may be, the same call goes on from there, and ends with the same numbers.
+        checkpoint_every: Seconds between two writes, at least. Writing takes at most a twentieth
+            of the time.
         on_error: Whether a chunk of rows on which `predict` raises stops everything (``"raise"``),
             or is passed over (``"skip"``): its rows are named by ``table.skipped``, and count as
             rows without finite outputs.
@@ -109,11 +117,15 @@ def evaluate_orbits(
 
     Raises:
         ValueError: If inputs, targets, ids, counts or declared actions do not fit (the message says
-            what was expected and what to pass), if `x` is not finite, or if `predict` is not
-            repeatable or changes the number of rows.
-        TypeError: If `predict` does not return arrays of floats, or `transform` is no transform.
-        RuntimeError: If `predict` raises; the message names the rows.
-        NotImplementedError: For the reserved arguments.
+            what was expected and what to pass), if `x` is not finite, if `predict` is not
+            repeatable or changes the number of rows, or if the checkpoint is damaged or of another
+            call.
+        TypeError: If `predict` does not return arrays of floats, `transform` is no transform, or
+            `predict` cannot be sent to the executor's workers.
+        RuntimeError: If `predict` raises, or a worker dies; the message names the rows.
+
+    Warns:
+        RuntimeWarning: If the checkpoint cannot be written (a full disk); the pass goes on.
 
     Assumptions:
         Rows (or groups) are independent draws from the law of the inputs.
@@ -122,7 +134,7 @@ def evaluate_orbits(
         The design and its variance reduction: Owen, "Monte Carlo theory, methods and examples",
         chapter 17 (randomly shifted lattices).
     """
-    _refuse_reserved(executor, checkpoint)
+    check_executor(executor)
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     if stop_when is not None and not callable(stop_when):
@@ -155,7 +167,15 @@ def evaluate_orbits(
         kept = replace(kept, entries=rows.n * plan.n_transforms)
     size = check_batch_size(batch_size, rows.n)
     orbit_pass = OrbitPass(predict, transform, plan, size, noise, backend, kept)
-    return run_pass(orbit_pass, rows, Course(progress, on_error == "skip", stop_when))
+    course = Course(
+        progress=progress,
+        skip_errors=on_error == "skip",
+        stop_when=stop_when,
+        executor=executor,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint_every=checkpoint_every,
+    )
+    return run_pass(orbit_pass, rows, course)
 
 
 def _rows_in_memory(
@@ -196,9 +216,3 @@ def _length(x: Any, y: Any, row_ids: Any, groups: Any) -> int | None:
             f"shapes {shapes}"
         )
     return next((shape[0] for shape in shapes.values()), None)
-
-
-def _refuse_reserved(executor: Any, checkpoint: Any) -> None:
-    for name, value in {"executor": executor, "checkpoint": checkpoint}.items():
-        if value is not None:
-            raise NotImplementedError(f"{name}= is not available yet; leave it out")

@@ -5,15 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from equiprob.arguments.calls import calling
+from equiprob.orbits.checkpoint import Checkpoint
 from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass, forget_pass
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
 from equiprob.orbits.sources import AbstractRows
 from equiprob.orbits.store import Store
 from equiprob.orbits.table import OrbitTable
+from equiprob.orbits.workers import Outcome, evaluated_by, evaluated_here
 
 _SLOW_SECONDS = 4.0
 """A pass expected to take longer shows a progress bar."""
@@ -29,11 +34,17 @@ class Course:
         progress: Show a progress bar; None: where the pass is slow.
         skip_errors: Whether chunks on which the model raises are passed over.
         stop_when: Called with the table so far after each chunk; a reason ends the loop.
+        executor: Whose workers evaluate the chunks; None: they are evaluated here.
+        checkpoint: The file that the pass goes on from, and is written to; None: there is none.
+        checkpoint_every: Seconds between two writes, at least.
     """
 
     progress: bool | None = None
     skip_errors: bool = False
     stop_when: StopRule | None = None
+    executor: Any = None
+    checkpoint: Path | None = None
+    checkpoint_every: float = 5.0
 
 
 def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> OrbitTable:
@@ -41,20 +52,20 @@ def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Orbit
 
     Raises:
         PredictionFailed: If the model raises on a chunk, or on all where they are passed over.
+        ValueError: If the checkpoint is damaged, or of another call.
     """
-    store, probed, stopped = Store(orbit_pass, rows.n, rows.grouped), ProbedRows(), None
+    store, probed = Store(orbit_pass, rows.n, rows.grouped), ProbedRows()
+    chunks = _with_progress(rows.chunks(orbit_pass.size), rows.n, course.progress)
+    record = _record(orbit_pass, rows, course)
     try:
-        for chunk, found in _outcomes(orbit_pass, rows, store, course):
-            probed.see(chunk)
-            if isinstance(found, PredictionFailed):
-                store.skip(chunk, str(found))
-                continue
-            if store.is_empty:
-                rows.check_targets(found.outputs)
-            store.add(chunk, found)
-            stopped = _stopped(course.stop_when, store, rows)
-            if stopped is not None:
-                break
+        stopped = None
+        if record is not None:
+            for chunk in record.resume(store, chunks, orbit_pass):
+                probed.see(chunk)
+            stopped = record.stopped
+        if stopped is None:
+            outcomes = _outcomes(orbit_pass, chunks, store, course)
+            stopped = _take_all(outcomes, rows, store, probed, course.stop_when, record)
         if store.is_empty:
             raise PredictionFailed(f"no row was evaluated: {store.skipped[0].reason}")
         table = store.table(rows.reference(store.done), stopped)
@@ -64,17 +75,62 @@ def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Orbit
     return replace(table, statistics=with_floors(table.statistics, floors), floor_method=method)
 
 
+def _record(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Checkpoint | None:
+    if course.checkpoint is None:
+        return None
+    path, every = course.checkpoint, course.checkpoint_every
+    return Checkpoint.of(path, every, orbit_pass, rows.n, grouped=rows.grouped)
+
+
 def _outcomes(
-    orbit_pass: OrbitPass, rows: AbstractRows, store: Store, course: Course
-) -> Iterator[tuple[Chunk, Evaluated | PredictionFailed]]:
+    orbit_pass: OrbitPass, chunks: Iterator[Chunk], store: Store, course: Course
+) -> Iterator[Outcome]:
     """Yield each chunk with what was found there, in the order of the rows."""
-    for chunk in _with_progress(rows.chunks(orbit_pass.size), rows.n, course.progress):
-        try:
-            yield chunk, orbit_pass.evaluate(chunk, probe=store.is_empty)
-        except PredictionFailed as error:
-            if not course.skip_errors:
-                raise
-            yield chunk, error
+    arguments = orbit_pass, chunks, lambda: store.is_empty
+    by = course.executor
+    outcomes = evaluated_here(*arguments) if by is None else evaluated_by(by, *arguments)
+    with closing(outcomes):
+        for chunk, found in outcomes:
+            if isinstance(found, PredictionFailed) and not course.skip_errors:
+                raise found
+            yield chunk, found
+
+
+def _take_all(
+    outcomes: Iterator[Outcome],
+    rows: AbstractRows,
+    store: Store,
+    probed: ProbedRows,
+    rule: StopRule | None,
+    record: Checkpoint | None,
+) -> str | None:
+    """Put what is found into the store, chunk by chunk; return why not all rows were needed."""
+    stopped = None
+    try:
+        for chunk, found in outcomes:
+            with nullcontext() if record is None else record.taking(chunk, store):
+                probed.see(chunk)
+                _take(rows, store, chunk, found)
+            stopped = _stopped(rule, store, rows)
+            if record is not None:
+                record.save(store, stopped)
+            if stopped is not None:
+                break
+    finally:
+        if record is not None:
+            record.save(store, stopped, now=True)
+    return stopped
+
+
+def _take(
+    rows: AbstractRows, store: Store, chunk: Chunk, found: Evaluated | PredictionFailed
+) -> None:
+    if isinstance(found, PredictionFailed):
+        store.skip(chunk, str(found))
+        return
+    if store.is_empty:
+        rows.check_targets(found.outputs)
+    store.add(chunk, found)
 
 
 def _stopped(rule: StopRule | None, store: Store, rows: AbstractRows) -> str | None:

@@ -6,6 +6,7 @@ rows, or on request, into blocks of bounded size.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,6 +44,11 @@ class RowArrays:
     def upto(self, name: str, stop: int) -> NDArray[Any]:
         """Return the first rows, a view."""
         return self._reserve(name, stop, self._held[name])[:stop]
+
+    def items(self, stop: int) -> Iterator[tuple[str, NDArray[Any], float]]:
+        """Yield the name, the first rows and the fill of each array."""
+        for name in list(self._held):
+            yield name, self.upto(name, stop), self._fill[name]
 
     def _reserve(self, name: str, stop: int, like: NDArray[Any]) -> NDArray[Any]:
         held = self._held.get(name)

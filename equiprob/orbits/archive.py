@@ -1,0 +1,143 @@
+"""How are many arrays kept in one file, so that it is either whole or found to be damaged?
+
+netCDF, made in memory, written beside the old file and put in its place. A digest of all that it
+holds tells whether what is read is what was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+_ATTRIBUTE = "equiprob"
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], header: Any) -> None:
+    """Write arrays and a header as one netCDF file. The file is replaced whole or not at all.
+
+    Args:
+        path: The file.
+        arrays: By name.
+        header: Of JSON types.
+
+    Raises:
+        OSError: If it cannot be written, as on a full disk: what was there before is still there.
+    """
+    content = _as_netcdf(arrays, header)
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what processes that were killed while they wrote have left beside a file."""
+    for partial in path.parent.glob(f"{path.name}.partial-*"):
+        partial.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Return the arrays and the header of a file of `write_arrays`.
+
+    Raises:
+        ValueError: If the file is not one of these, or not as it was written.
+    """
+    import h5py
+
+    try:
+        # Not h5netcdf, which cannot close a file that it failed to open.
+        with h5py.File(path, "r") as file:
+            document = json.loads(str(file.attrs[_ATTRIBUTE]))
+            arrays = {
+                item["name"]: _restored(file.get(f"a{i}"), item)
+                for i, item in enumerate(document["arrays"])
+            }
+        digest = _digest(arrays, document["header"])
+    # What a damaged file raises depends on where the damage is.
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read: it is damaged, or was not written by equiprob ({error}); pass "
+            f"another path, or delete it"
+        ) from error
+    if digest != document["digest"]:
+        raise ValueError(
+            f"{path} is damaged: what it holds is not what was written; pass another path, or "
+            f"delete it"
+        )
+    return arrays, document["header"]
+
+
+def _as_netcdf(arrays: Mapping[str, NDArray[Any]], header: Any) -> memoryview:
+    import h5netcdf
+
+    listed = [
+        {"name": name, "dtype": array.dtype.name, "shape": array.shape}
+        for name, array in arrays.items()
+    ]
+    document = {"arrays": listed, "header": header, "digest": _digest(arrays, header)}
+    content = io.BytesIO()
+    with h5netcdf.File(content, "w") as file:
+        file.attrs[_ATTRIBUTE] = json.dumps(document)
+        for i, array in enumerate(arrays.values()):
+            if not array.size:
+                continue  # a dimension of no length would be one without limit
+            values = array if _is_netcdf(array.dtype) else _bytes_of(array)
+            sizes = {f"a{i}_{axis}": n for axis, n in enumerate(values.shape)}
+            for dimension, n in sizes.items():
+                file.dimensions[dimension] = n
+            file.create_variable(f"a{i}", tuple(sizes), data=values)
+    return content.getbuffer()
+
+
+def _is_netcdf(dtype: np.dtype[Any]) -> bool:
+    """Whether netCDF has numbers of a dtype."""
+    return dtype.kind in "iu" or (dtype.kind == "f" and dtype.itemsize in (4, 8))
+
+
+def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), dtype=np.uint8)
+
+
+def _restored(stored: Any, item: dict[str, Any]) -> NDArray[Any]:
+    dtype, shape = jnp.dtype(item["dtype"]), tuple(item["shape"])
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    values = np.asarray(stored[...])
+    if values.dtype != dtype:
+        return np.frombuffer(values.tobytes(), dtype=dtype).reshape(shape).copy()
+    return values.reshape(shape)
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]], header: Any) -> str:
+    """Return a hash of names, dtypes, shapes, content and the header."""
+    found = hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
+    for name, array in arrays.items():
+        found.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        found.update(_bytes_of(array))
+    return found.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the folder's own entries durable, where the system has that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,116 @@
+"""What of a store is written to a file, and how is the store made of it again?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from numpy.typing import NDArray
+
+from equiprob.orbits.blocks import BlockState, BlockSums, TopRows
+from equiprob.orbits.failures import Skipped
+from equiprob.orbits.statistics import RowStatistics
+from equiprob.orbits.store import RowArrays, Store, arrays_of
+
+Arrays = dict[str, NDArray[Any]]
+
+_TOP = ("position", "row_ids", "unit_ids")
+
+
+def packed(store: Store) -> tuple[Arrays, dict[str, Any]]:
+    """Return all that a store holds, as arrays by name and a header of JSON types."""
+    arrays: Arrays = {}
+    header: dict[str, Any] = {
+        "done": store.done,
+        "evaluated": store.evaluated,
+        "backend": store.backend,
+        "skipped": [[s.start, s.stop, s.reason] for s in store.skipped],
+        "outputs": [[name, s.shape, s.dtype.name] for name, s in store.outputs.items()],
+        "templates": _put_all(arrays, "templates", store.templates),
+        "fills": None,
+        "blocks": None,
+    }
+    if store.blocks is None:
+        held = list(store.arrays.items(store.done))
+        header["fills"] = [[name, fill] for name, _, fill in held]
+        arrays |= {f"rows/{i}": values for i, (_, values, _) in enumerate(held)}
+    else:
+        header["blocks"] = _put_blocks(arrays, store.blocks)
+    return arrays, header
+
+
+def unpack(arrays: Arrays, header: dict[str, Any], store: Store) -> None:
+    """Put all that was written into a store that is empty."""
+    store.done, store.evaluated = header["done"], header["evaluated"]
+    store.backend = header["backend"]
+    store.skipped = [Skipped(*skipped) for skipped in header["skipped"]]
+    store.outputs = {
+        name: jax.ShapeDtypeStruct(tuple(shape), jnp.dtype(dtype))
+        for name, shape, dtype in header["outputs"]
+    }
+    store.templates = _all(arrays, "templates", header["templates"])
+    store.arrays = RowArrays(store.n)
+    if header["blocks"] is None:
+        store.blocks = None
+        for i, (name, fill) in enumerate(header["fills"]):
+            store.arrays.put(name, 0, arrays[f"rows/{i}"], fill)
+    else:
+        store.blocks = _blocks(arrays, header["blocks"])
+
+
+def _put_blocks(arrays: Arrays, blocks: BlockState) -> dict[str, Any]:
+    for i, sums in enumerate(blocks.sums.values()):
+        arrays |= {f"sums/{i}/{key}": values for key, values in vars(sums).items()}
+    top = None
+    if blocks.top is not None:
+        arrays |= {f"top/{key}": getattr(blocks.top, key) for key in _TOP}
+        top = _put_all(arrays, "top", blocks.top.statistics)
+    return {
+        "n": blocks.n,
+        "mixed": blocks.mixed,
+        "sums": list(blocks.sums),
+        "top": top,
+        "nonfinite": blocks.nonfinite,
+        "n_nonfinite": blocks.n_nonfinite,
+    }
+
+
+def _blocks(arrays: Arrays, header: dict[str, Any]) -> BlockState:
+    top = header["top"]
+    if top is not None:
+        position, row_ids, unit_ids = (arrays[f"top/{key}"] for key in _TOP)
+        top = TopRows(position, row_ids, unit_ids, _all(arrays, "top", top))
+    return BlockState(
+        n=header["n"],
+        mixed=header["mixed"],
+        sums={
+            name: BlockSums(**_below(arrays, f"sums/{i}/")) for i, name in enumerate(header["sums"])
+        },
+        top=top,
+        nonfinite=header["nonfinite"],
+        n_nonfinite=header["n_nonfinite"],
+    )
+
+
+def _put_all(arrays: Arrays, key: str, each: Mapping[str, RowStatistics]) -> list[Any]:
+    """Add the arrays of statistics by output; return the names and what is no array."""
+    rest = []
+    for i, (name, statistics) in enumerate(each.items()):
+        own = arrays_of(statistics)
+        arrays |= {f"{key}/{i}/{field}": values for field, values in own.items()}
+        rest.append([name, {k: v for k, v in vars(statistics).items() if k not in own}])
+    return rest
+
+
+def _all(arrays: Arrays, key: str, listed: list[Any]) -> dict[str, RowStatistics]:
+    found = {}
+    for i, (name, rest) in enumerate(listed):
+        rest = rest | {"output_shape": tuple(rest["output_shape"])}
+        found[name] = RowStatistics(**_below(arrays, f"{key}/{i}/"), **rest)
+    return found
+
+
+def _below(arrays: Arrays, prefix: str) -> Arrays:
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

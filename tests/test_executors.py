@@ -1,0 +1,224 @@
+"""Chunks that others evaluate: the same numbers, in bounded memory, and clear words for losses."""
+
+import multiprocessing
+import os
+import threading
+import warnings
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from refusals import refuses
+
+import equiprob as ep
+from equiprob.orbits import workers
+from equiprob.orbits.archive import read_arrays
+
+rng = np.random.default_rng(0)
+N = 120
+X = rng.normal(size=(N, 2))
+Y = rng.normal(size=(N, 2))
+W = np.array([[1.0, 0.4], [-0.7, 0.5]])
+TURN = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
+
+
+def linear(x):
+    return x @ W
+
+
+class Dies:
+    """A model that takes its process with it on one row, as long as a file is there."""
+
+    def __init__(self, row, while_there):
+        self.row, self.while_there = row, while_there
+
+    def __call__(self, x):
+        if (x == X[self.row]).all(axis=1).any() and os.path.exists(self.while_there):
+            os._exit(1)
+        return linear(x)
+
+
+class Raises:
+    def __init__(self, row):
+        self.row = row
+
+    def __call__(self, x):
+        if (x == X[self.row]).all(axis=1).any():
+            raise OverflowError("too large")
+        return linear(x)
+
+
+class Shortens:
+    def __call__(self, x):
+        return x[:-1]
+
+
+def evaluate(executor=None, predict=linear, x=X, y=Y, **arguments):
+    settings = {"batch_size": 16, "n_transforms": 4, "progress": False} | arguments
+    return ep.evaluate_orbits(predict, x, TURN, y=y, executor=executor, **settings)
+
+
+def assert_same(table, expected, rtol=1e-12):
+    np.testing.assert_array_equal(table.row_ids, expected.row_ids)
+    assert table.floor_method == expected.floor_method
+    for name, value in vars(expected.moments).items():
+        found = getattr(table.moments, name)
+        if isinstance(value, np.ndarray):
+            np.testing.assert_allclose(found, value, rtol=rtol, atol=1e-12, err_msg=name)
+        else:
+            assert found == value
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+# ---- the same numbers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keep", ["all", "blocks"])
+@pytest.mark.parametrize("backend", ["python", "jax"])
+def test_threads_give_the_same_numbers(keep, backend):
+    settings = {"keep": keep, "backend": backend, "x": X.astype(np.float32)}
+    with ThreadPoolExecutor(3) as pool:
+        assert_same(evaluate(pool, **settings), evaluate(**settings))
+
+
+def test_processes_give_the_same_numbers(processes):
+    assert_same(evaluate(processes), evaluate())
+
+
+def test_jax_models_go_to_processes_too(processes):
+    x = X.astype(np.float32)
+    here, there = (evaluate(by, x=x, backend="jax") for by in (None, processes))
+    assert there.backend == "jax"
+    assert_same(there, here, rtol=1e-5)
+
+
+def test_the_test_of_same_numbers_has_power(processes):
+    with pytest.raises(AssertionError):
+        assert_same(evaluate(processes, seed=1), evaluate())
+
+
+def test_streams_and_rules_and_groups(processes):
+    def batches():
+        for start in range(0, N, 25):
+            yield X[start : start + 25], Y[start : start + 25]
+
+    groups = np.arange(N) // 3
+    settings = {"y": None, "keep": "blocks", "groups": groups}
+    assert_same(evaluate(processes, x=batches(), **settings), evaluate(x=batches(), **settings))
+    rule = {"stop_when": lambda table: "enough" if len(table) >= 48 else None}
+    table = evaluate(processes, **rule)
+    assert (len(table), table.stopped) == (48, "enough")
+    assert_same(table, evaluate(**rule))
+
+
+# ---- a bounded number of chunks under way ---------------------------------------------------
+
+
+class Lazy(Executor):
+    """Evaluates nothing until a result is asked for, and counts what waits."""
+
+    def __init__(self):
+        self.waiting, self.most = 0, 0
+
+    def submit(self, function, *arguments):
+        executor = self
+
+        class Later(Future):
+            def result(self, timeout=None):
+                executor.waiting -= 1
+                return function(*arguments)
+
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        return Later()
+
+
+def test_chunks_under_way_are_bounded(monkeypatch):
+    monkeypatch.setattr(workers, "IN_FLIGHT", 3)
+    taken = []
+
+    def batches():
+        for start in range(0, N, 4):
+            taken.append(executor.waiting)
+            yield X[start : start + 4]
+
+    executor = Lazy()
+    table = evaluate(executor, x=batches(), y=None, batch_size=4)
+    assert len(table) == N
+    assert executor.most == 3
+    assert max(taken) < 3
+    assert taken[:3] == [0, 0, 1]  # the first by itself: it finds the floor of rounding
+
+
+# ---- what fails -----------------------------------------------------------------------------
+
+
+def test_a_model_that_raises_elsewhere_is_named_as_here(processes):
+    for executor in (None, processes):
+        with refuses("OverflowError on rows 64 to 79: too large", error=RuntimeError):
+            evaluate(executor, Raises(70))
+    here, there = (evaluate(by, Raises(70), on_error="skip") for by in (None, processes))
+    assert here.skipped == there.skipped
+    assert_same(here, there)
+
+
+def test_what_cannot_be_sent_says_so(processes):
+    held = threading.Lock()
+
+    def predict(x):
+        with held:
+            return linear(x)
+
+    with refuses("cannot be sent to other processes", "ThreadPoolExecutor", error=TypeError):
+        evaluate(processes, predict)
+    with ThreadPoolExecutor(2) as pool:
+        assert_same(evaluate(pool, predict), evaluate())
+
+
+def test_what_does_not_fit_is_refused_as_here(processes):
+    with refuses("changed the batch"):
+        evaluate(processes, Shortens())
+
+
+def test_a_worker_that_dies_loses_nothing_that_was_done(processes, tmp_path):
+    """The last of the tests with these processes, which it ends."""
+    lock, path = tmp_path / "deadly", tmp_path / "orbits.nc"
+    lock.touch()
+    predict = Dies(40, lock)
+    words = "the executor lost rows", "BrokenProcessPool", "a worker died", "checkpoint="
+    with refuses(*words, error=RuntimeError):
+        evaluate(processes, predict, checkpoint=path)
+    lock.unlink()
+    assert read_arrays(path)[1]["store"]["done"] in (16, 32)
+    assert_same(evaluate(None, predict, checkpoint=path), evaluate())
+
+
+# ---- Dask -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Dask's own, about ports and clocks
+        from distributed import Client, LocalCluster
+
+        with (
+            LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp"
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def test_two_workers_of_dask_give_the_same_numbers(cluster):
+    by = cluster.get_executor()
+    assert_same(evaluate(by), evaluate())
+    assert_same(evaluate(by, lambda x: x @ W), evaluate())
+    with refuses("OverflowError on rows 64 to 79", error=RuntimeError):
+        evaluate(by, Raises(70))
