@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from equiprob.arguments.checked import checked
 from equiprob.orbits.blocks import BlockState
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.statistics import RowStatistics
@@ -15,6 +16,7 @@ from equiprob.orbits.store import pool_rows
 from equiprob.orbits.table import OrbitTable
 
 
+@checked
 def merge(first: OrbitTable, second: OrbitTable) -> OrbitTable:
     """Return the table of the rows of two tables: as of one pass over the rows of both.
 
