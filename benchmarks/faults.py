@@ -28,7 +28,7 @@ from equiprob.orbits import checkpoint
 from equiprob.orbits.archive import read_arrays
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
-ROWS, BATCH, TRANSFORMS = 800, 32, 8
+ROWS, BATCH, TRANSFORMS = 1600, 32, 8
 SECONDS_A_CHUNK = 0.02
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(ROWS, 2)).astype(np.float32)

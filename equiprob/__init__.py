@@ -46,6 +46,7 @@ _WHERE = {
     "cross_fit": "equiprob.equivariance.cross_fit",
     "decide": "equiprob.decisions.decide",
     "evaluate_orbits": "equiprob.orbits.evaluate",
+    "gather": "equiprob.orbits.gather",
     "load": "equiprob.posterior.tree",
     "merge": "equiprob.orbits.merge",
     "padded": "equiprob.orbits.padding",

@@ -40,6 +40,7 @@ from equiprob.levels.run_learning_curve import run_learning_curve as run_learnin
 from equiprob.levels.structural_level import StructuralLevel as StructuralLevel
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
+from equiprob.orbits.gather import gather as gather
 from equiprob.orbits.merge import merge as merge
 from equiprob.orbits.output import Output as Output
 from equiprob.orbits.padding import padded as padded
@@ -88,6 +89,7 @@ __all__ = [
     "cross_fit",
     "decide",
     "evaluate_orbits",
+    "gather",
     "information",
     "load",
     "merge",

@@ -32,7 +32,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], header: Any) ->
     Raises:
         OSError: If it cannot be written, as on a full disk: what was there before is still there.
     """
-    content = _as_netcdf(arrays, header)
+    content = to_bytes(arrays, header)
     partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
     try:
         with partial.open("wb") as file:
@@ -57,11 +57,20 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
     Raises:
         ValueError: If the file is not one of these, or not as it was written.
     """
+    return _read(path, str(path))
+
+
+def from_bytes(content: bytes, name: str) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Return what `to_bytes` was given; see `read_arrays`."""
+    return _read(io.BytesIO(content), name)
+
+
+def _read(source: Any, name: str) -> tuple[dict[str, NDArray[Any]], Any]:
     import h5py
 
     try:
         # Not h5netcdf, which cannot close a file that it failed to open.
-        with h5py.File(path, "r") as file:
+        with h5py.File(source, "r") as file:
             document = json.loads(str(file.attrs[_ATTRIBUTE]))
             arrays = {
                 item["name"]: _restored(file.get(f"a{i}"), item)
@@ -71,18 +80,19 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
     # What a damaged file raises depends on where the damage is.
     except Exception as error:
         raise ValueError(
-            f"{path} cannot be read: it is damaged, or was not written by equiprob ({error}); pass "
+            f"{name} cannot be read: it is damaged, or was not written by equiprob ({error}); pass "
             f"another path, or delete it"
         ) from error
     if digest != document["digest"]:
         raise ValueError(
-            f"{path} is damaged: what it holds is not what was written; pass another path, or "
+            f"{name} is damaged: what it holds is not what was written; pass another path, or "
             f"delete it"
         )
     return arrays, document["header"]
 
 
-def _as_netcdf(arrays: Mapping[str, NDArray[Any]], header: Any) -> memoryview:
+def to_bytes(arrays: Mapping[str, NDArray[Any]], header: Any) -> memoryview:
+    """Return the content of a file of `write_arrays`."""
     import h5netcdf
 
     listed = [

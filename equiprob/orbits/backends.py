@@ -18,6 +18,7 @@ from typing import Any, final, override
 import jax
 import numpy as np
 
+from equiprob.orbits.devices import RowSharding
 from equiprob.orbits.keys import Ids, Purpose, keys_of, root_key, split_ids
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.programs import Predict, compiled, fingerprint, perturbed_once, trace
@@ -124,7 +125,7 @@ def _by_transformation(
 
 @final
 class JaxBackend(AbstractBackend):
-    """One compiled program for each shape, for any number of rows."""
+    """One compiled program for each shape, for any number of rows, on all local devices."""
 
     name = "jax"
     pads = True
@@ -151,6 +152,7 @@ class JaxBackend(AbstractBackend):
             self._outward, transform.identity[None, None], self._dtypes
         )
         self._back = back
+        self._sharding = RowSharding.of(_n_rows(x), made_of[1])
         self._run = compiled(predict, x, made_of, self._inward, back)
 
     @override
@@ -160,14 +162,17 @@ class JaxBackend(AbstractBackend):
         dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
         _, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
-        m = parameters.shape[1]
+        n, m = parameters.shape[:2]
         size = -(-m // -(-m // _BLOCK))
+        x = self._sharding.spread(x, axis=0)
         starts = list(range(0, m, size))
 
         def run(start: int, n_raw: int) -> tuple[Any, Any]:
             block = slice(start, start + size)
-            there = _by_transformation(forward, block, size)
-            home = _by_transformation(backward, block, size)
+            there, home = (
+                self._sharding.spread(_by_transformation(elements, block, size), axis=1)
+                for elements in (forward, backward)
+            )
             try:
                 return self._run(x, n_raw, there, home)
             except Exception as error:
@@ -184,10 +189,10 @@ class JaxBackend(AbstractBackend):
                 # Dispatched before the current block is fetched: the two overlap.
                 following = None if upcoming is None else run(upcoming, 0)[1]
                 # Not np.asarray, which hides a failure of the model behind one of its own.
-                yield [leaf[: m - start] for leaf in jax.device_get(jax.tree.leaves(outputs))]
+                yield [leaf[: m - start, :n] for leaf in jax.device_get(jax.tree.leaves(outputs))]
                 outputs = following
 
-        return [leaf[:n_raw] for leaf in jax.device_get(jax.tree.leaves(raw))], blocks(outputs)
+        return [leaf[:n_raw, :n] for leaf in jax.device_get(jax.tree.leaves(raw))], blocks(outputs)
 
 
 @final
@@ -278,7 +283,7 @@ class PythonBackend(AbstractBackend):
         keys = (self._noise.keys(ids, place, repeat),) if keyed and self._noise else ()
         output = self._predict(x, *keys)
         is_mapping = isinstance(output, Mapping)
-        arrays = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
+        arrays: Any = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
         n = _n_rows(x)
         each = arrays.items() if is_mapping else (("", arrays),)
         kind = (n, *((name, array.shape, array.dtype) for name, array in each))

@@ -1,8 +1,9 @@
-"""What of a store is written to a file, and how is the store made of it again?"""
+"""What of a store or a table is written to a file, and how is it made of that again?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from equiprob.orbits.blocks import BlockState, BlockSums, TopRows
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.store import RowArrays, Store, arrays_of
+from equiprob.orbits.table import OrbitTable
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -58,6 +60,40 @@ def unpack(arrays: Arrays, header: dict[str, Any], store: Store) -> None:
             store.arrays.put(name, 0, arrays[f"rows/{i}"], fill)
     else:
         store.blocks = _blocks(arrays, header["blocks"])
+
+
+_ROWS = ("row_ids", "unit_ids", "count")
+
+
+def packed_table(table: OrbitTable) -> tuple[Arrays, dict[str, Any]]:
+    """Return what tells a table from others of the same call, without its inputs."""
+    arrays: Arrays = {name: getattr(table, name) for name in _ROWS}
+    if table.mass is not None:
+        arrays["mass"] = table.mass
+    return arrays, {
+        "statistics": _put_all(arrays, "statistics", table.statistics),
+        "blocks": None if table.blocks is None else _put_blocks(arrays, table.blocks),
+        "grouped": table.grouped,
+        "backend": table.backend,
+        "floor_method": table.floor_method,
+        "skipped": [[s.start, s.stop, s.reason] for s in table.skipped],
+        "stopped": table.stopped,
+    }
+
+
+def unpacked_table(arrays: Arrays, header: dict[str, Any], like: OrbitTable) -> OrbitTable:
+    """Return the table that was packed, given another one of the same call."""
+    plain = {name: header[name] for name in ("grouped", "backend", "floor_method", "stopped")}
+    return replace(
+        like,
+        statistics=_all(arrays, "statistics", header["statistics"]),
+        blocks=None if header["blocks"] is None else _blocks(arrays, header["blocks"]),
+        mass=arrays.get("mass"),
+        skipped=tuple(Skipped(*skipped) for skipped in header["skipped"]),
+        x=None,
+        **{name: arrays[name] for name in _ROWS},
+        **plain,
+    )
 
 
 def _put_blocks(arrays: Arrays, blocks: BlockState) -> dict[str, Any]:
