@@ -12,6 +12,10 @@ UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --group && command 
 # Pinned versions, checked against their hashes; -b: the build backend's too.
 INSTALL = $(UV) pip install --python .venv -c constraints.txt -b constraints.txt
 
+# pyenv's shims run only what .python-version names, so a search for a Python
+# looks past them into pyenv's own folders.
+WITH_PYENV = PATH="$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)$$PATH"
+
 .PHONY: help demo test test-torch test-lowest fuzz package check docs notebooks calibrate bench constraints clean
 .DELETE_ON_ERROR:
 
@@ -27,13 +31,15 @@ test: .venv/.test ## run the tests, two at a time; PYTEST_ARGS= for one
 test-torch: .venv/.test .venv/.torch ## install PyTorch (5 GB) and run its tests
 	.venv/bin/python -m pytest tests/test_torch.py $(PYTEST_ARGS)
 
-test-lowest: | $(UV) ## run the tests with the lowest versions that pyproject.toml declares
-	$(UV) venv --no-project -q --clear -p 3.12 .venv-lowest
+test-lowest: .venv/pyvenv.cfg ## run the tests with the lowest versions that pyproject.toml declares, on Python 3.12 if there is one
+	@$(WITH_PYENV); \
+	py="$$($(UV) python find --no-project --system --no-python-downloads 'cpython>=3.12,<3.13')"; \
+	$(UV) venv --no-project -q --clear -p "$${py:-.venv/bin/python}" .venv-lowest
 	$(UV) pip install -q --python .venv-lowest --resolution lowest-direct -e . --group test
-	.venv-lowest/bin/python -m pytest $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -W "ignore::DeprecationWarning" $(PYTEST_ARGS)
 
-fuzz: .venv/.test ## give 2,000 inputs to each fuzz test
-	EQUIPROB_FUZZ=2000 .venv/bin/python -m pytest tests/test_fuzz.py $(PYTEST_ARGS)
+fuzz: .venv/.test ## give 2,000 malformed inputs to functions, files and command lines
+	EQUIPROB_FUZZ=2000 .venv/bin/python -m pytest tests/test_fuzz*.py $(PYTEST_ARGS)
 
 package: .venv/.core ## build the wheel and the sdist, and install the wheel by itself
 	rm -rf dist
@@ -82,11 +88,10 @@ clean: ## remove everything that make made
 	@touch $@
 
 # The Python of .python-version if there is one, else any that has wheels of
-# every dependency, else uv may download the first. pyenv's shims run only what
-# .python-version names, so the search looks past them into pyenv's own folders.
+# every dependency, else uv may download the first.
 .venv/pyvenv.cfg: .python-version | $(UV)
 	@rm -rf .venv; \
-	PATH="$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)$$PATH"; \
+	$(WITH_PYENV); \
 	want="cpython@$$(cat .python-version)"; \
 	find() { $(UV) python find --no-project --system --no-python-downloads "$$1" 2>/dev/null; }; \
 	if py="$$(find "$$want" || find 'cpython>=3.12,<3.15')"; then \

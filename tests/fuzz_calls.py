@@ -2,10 +2,13 @@
 
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+import pandas as pd
 
 import equiprob as ep
+from equiprob.levels import learning_curve
 from equiprob.testing import linear_task
 
 task = linear_task(24, optimum=0.4, seed=0)
@@ -175,7 +178,7 @@ CALLS = {
         lambda **named: evaluated(outputs=ep.Output(**named)),
         {"unit": "eV", "scale": 1.0, "mask": None, "per": None},
     ),
-    "Blend": (
+    "path": (
         lambda path: ep.SymmetryLevel(path=path, n_draws=50).fit(ORBITS),
         {"path": ep.paths.Range()},
     ),
@@ -226,6 +229,115 @@ CALLS = {
         {"law": lambda generator: generator.uniform(), "act": lambda p, row: row + p[0]}
         | {"identity": 0.0, "inverse": lambda p: -p, "output_action": "invariant"}
         | {"magnitude": lambda p: abs(p[0]), "magnitude_unit": "m", "haar": False},
+    ),
+}
+
+
+RUNS = pd.DataFrame(
+    [(c, n, s, 1 / n + 0.01 * s) for c in "ab" for n in (10, 20, 40) for s in (0, 1)],
+    columns=["candidate", "n", "seed", "risk"],
+)
+
+
+class _Sampled(Exception):
+    """Raised in place of sampling, which takes seconds and sees no input that is refused."""
+
+
+def curve(**named):
+    """Fit learning curves, up to the sampling."""
+    data = {k: named.pop(k) for k in ("runs", "data_error")}
+    with mock.patch.object(learning_curve, "compiled_chains", side_effect=_Sampled):
+        try:
+            return ep.LearningCurve(**named).fit(**data)
+        except _Sampled:
+            return None
+
+
+def gap(bound, needs_geometry=False):
+    """Return a function of a bound's settings that evaluates it."""
+
+    def fit(**named):
+        return ep.GeneralizationGap(bound=bound(**named), n_draws=50).fit(
+            ORBITS, geometry=GEOMETRY if needs_geometry else None
+        )
+
+    return fit
+
+
+def decided(kind):
+    """Return a function of an information's settings that values it."""
+    return lambda **named: ep.decide(COMPARISON, information=[kind(**named)])
+
+
+GEOMETRY = ep.Geometry(n_draws=50).fit(X, TURN, predict=linear)
+CURVE = {"candidate": RUNS["candidate"], "n": RUNS["n"], "seed": RUNS["seed"], "risk": RUNS["risk"]}
+CALLS |= {
+    "LearningCurve": (
+        curve,
+        DRAWS
+        | {"case": "H", "seed": 0, "num_warmup": 10, "num_samples": 10, "num_chains": 1}
+        | {"runs": RUNS, "data_error": None},
+    ),
+    "runs": (lambda **columns: curve(runs=columns, data_error=None), CURVE),
+    "Rows": (decided(ep.information.Rows), {"n": 10, "cost": 1.0}),
+    "Seeds": (decided(ep.information.Seeds), {"n": 10, "cost": 1.0}),
+    "Run": (ep.information.Run, {"candidate": "a", "n": 10, "n_seeds": 1, "cost": None}),
+    "Range": (
+        lambda **named: ep.SymmetryLevel(path=ep.paths.Range(**named), n_draws=50).fit(ORBITS),
+        {"positions": [0.1, 0.5]},
+    ),
+    "Blend": (ep.paths.Blend, {"n_positions": 11}),
+    "Hierarchical": (
+        ep.posteriors.Hierarchical,
+        {"smooth": False, "spread": None, "num_warmup": 10, "num_samples": 10, "num_chains": 1},
+    ),
+    "Symmetrization": (
+        lambda **named: ep.DataEquivarianceError(
+            method=ep.methods.Symmetrization(**named), n_draws=50
+        ).fit(ORBITS, law=ep.InvariantLaw()),
+        {"noise_variance": 0.1, "repeats": None, "others": ()},
+    ),
+    "TrainedPair": (
+        lambda **named: ep.DataEquivarianceError(
+            method=ep.methods.TrainedPair(**named), n_draws=50
+        ).fit(ORBITS, law=ep.InvariantLaw()),
+        {"symmetric": OTHER, "split": True, "noise_variance": None, "repeats": None},
+    ),
+    "Oracle": (
+        lambda **named: ep.DataEquivarianceError(method=ep.methods.Oracle(**named), n_draws=50).fit(
+            ORBITS, law=ep.InvariantLaw()
+        ),
+        {"f_star": linear, "backend": "python"},
+    ),
+    "GaussianProcess": (ep.methods.GaussianProcess, {"p_symmetric": 0.5, "slab": 0.5}),
+    "BoundedLoss": (ep.bounds.BoundedLoss, {"range": 1.0, "slope": 1.0, "function": None}),
+    "SquaredError": (ep.bounds.SquaredError, {"largest_residual": 10.0}),
+    "PredictorClass": (
+        ep.bounds.PredictorClass,
+        {"lipschitz": 1.0, "defect": 0.1, "output_range": 1.0},
+    ),
+    "Transport": (
+        gap(ep.bounds.Transport, needs_geometry=True),
+        {"predictors": ep.bounds.PredictorClass(lipschitz=1.0, defect=0.1)}
+        | {"loss": ep.bounds.SquaredError(largest_residual=30.0), "metric": None}
+        | {"targets": "smaller", "n_splits": 2, "block_rows": 100, "n_elements": 2}
+        | {"n_neighbours": 2},
+    ),
+    "Covering": (
+        gap(ep.bounds.Covering, needs_geometry=True),
+        {"predictors": ep.bounds.PredictorClass(lipschitz=1.0, defect=0.0)}
+        | {"loss": ep.bounds.SquaredError(largest_residual=30.0), "connected": False},
+    ),
+    "RKHS": (
+        gap(ep.bounds.RKHS),
+        {
+            "kernel": lambda a, b: a @ b.T,
+            "features": None,
+            "radii": (1.0, 1.0),
+            "coefficients": None,
+        }
+        | {"loss": ep.bounds.SquaredError(largest_residual=30.0), "smallest_radius": 1e-3}
+        | {"largest_diagonal": None, "n_elements": 4},
     ),
 }
 

@@ -1,17 +1,14 @@
 """Whatever is written as a transform, it is one or is refused as bad input."""
 
 import contextlib
-import os
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 import equiprob as ep
 from equiprob.cli.expressions import _FACTORIES, parse_transform
-
-N_EXAMPLES = int(os.environ.get("EQUIPROB_FUZZ", "50"))
-"""``EQUIPROB_FUZZ=2000`` for the long run."""
 
 PIECES = [
     *("30deg", "-1", "0", "1e400", "nan", "pi/0", "None", "True", "'image'", "'points'", "'\\x00'"),
@@ -27,13 +24,7 @@ calls = st.builds(
 
 @pytest.mark.parametrize("texts", [calls, st.text(max_size=30)], ids=["calls", "text"])
 def test_transforms_are_read_or_refused(texts):
-    @settings(
-        max_examples=N_EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @examples("transforms", 0.5)
     @given(texts)
     def read(text):
         # Any other exception than a ValueError fails the test.

@@ -28,6 +28,6 @@ def as_numbers(name: str, values: Any) -> NDArray[np.float64]:
         ValueError: If they are no numbers.
     """
     array = as_array(name, values)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
         raise ValueError(f"{name} must hold numbers, got {values!r:.80}")
     return array.astype(np.float64)

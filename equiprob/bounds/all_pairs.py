@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.calls import calling
 from equiprob.bounds.row_metrics import flattened, squared_distances
 from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
 from equiprob.transforms.rows import move_rows
@@ -101,7 +103,9 @@ class PairDistance:
     def rows(self, x: Any) -> Array:
         """Return the points ``(row, feature)`` whose Euclidean distances count."""
         if self.embed is not None:
-            points = np.asarray(self.embed(x), dtype=np.float64)
+            with calling("metric"):
+                found = self.embed(x)
+            points = as_numbers("what metric returns", found)
             n = len(jax.tree.leaves(x)[0])
             if points.ndim != 2 or len(points) != n or not np.isfinite(points).all():
                 raise ValueError(

@@ -14,6 +14,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.calls import calling
 from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.base import AbstractTransform, Parameters
 
@@ -119,7 +121,9 @@ class KernelSpace:
         return Radii(float(np.sqrt(max(sym, 0.0))), float(np.sqrt(perp)))
 
     def _gram(self, x: Any, other: Any) -> Array:
-        gram = np.asarray(self.kernel(x, other), dtype=np.float64)
+        with calling("kernel"):
+            found = self.kernel(x, other)
+        gram = as_numbers("what kernel returns", found)
         shape = (len(jax.tree.leaves(x)[0]), len(jax.tree.leaves(other)[0]))
         if gram.shape != shape or not np.isfinite(gram).all():
             raise ValueError(

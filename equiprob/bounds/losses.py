@@ -172,9 +172,18 @@ def targets_of(table: OrbitTable) -> Array:
     return table.only.y
 
 
+def check_whole(name: str, value: Any, least: int, most: int) -> None:
+    """Raise a ValueError unless `value` is an integer in a range."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or not least <= value <= most:
+        raise ValueError(
+            f"{name} must be an integer of at least {least} and at most {most:,}, got {value!r}"
+        )
+
+
 def check_positive(name: str, value: float) -> None:
     """Raise a ValueError unless `value` is a positive number."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise ValueError(f"{name} must be a positive number, got {value!r}")
-    if not (np.isfinite(value) and value > 0):
+    if not 0 < value < np.inf:
         raise ValueError(f"{name} must be a positive number, got {value}")

@@ -50,7 +50,7 @@ class PredictorClass:
         for name, value in (("lipschitz", self.lipschitz), ("defect", self.defect)):
             if value is None or hasattr(value, "sample"):
                 continue
-            if name == "lipschitz" or value != 0:
+            if name == "lipschitz" or not (isinstance(value, int | float) and value == 0):
                 check_positive(name, value)
         if self.output_range is not None:
             check_positive("output_range", self.output_range)

@@ -26,12 +26,13 @@ from typing import Any, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import check_fields
 from equiprob.bounds.all_pairs import in_float64, law_nodes
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapCurve, GapEvidence, GapProblem
 from equiprob.bounds.kernel_spaces import FeatureSpace, KernelSpace, Radii, output_matrices
-from equiprob.bounds.losses import AbstractLoss, SquaredError
+from equiprob.bounds.losses import AbstractLoss, SquaredError, check_positive, check_whole
 from equiprob.orbits.table import OrbitTable
 
 Array = NDArray[np.float64]
@@ -88,8 +89,13 @@ class RKHS(AbstractBound):
             raise ValueError("pass kernel= or features=, one of the two")
         if (self.radii is None) == (self.coefficients is None):
             raise ValueError("pass radii= or coefficients=, one of the two")
-        if self.radii is not None and not (np.isfinite(self.radii).all() and min(self.radii) >= 0):
-            raise ValueError(f"radii must be two numbers of at least 0, got {self.radii}")
+        if self.radii is not None:
+            radii = as_numbers("radii", self.radii)
+            if radii.shape != (2,) or not (np.isfinite(radii) & (radii >= 0)).all():
+                raise ValueError(f"radii must be two numbers of at least 0, got {self.radii}")
+        if self.largest_diagonal is not None:
+            check_positive("largest_diagonal", self.largest_diagonal)
+        check_whole("n_elements", self.n_elements, 1, 100_000)
 
     @override
     def evaluate(self, problem: GapProblem) -> GapEvidence:

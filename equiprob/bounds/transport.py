@@ -25,7 +25,7 @@ from equiprob.bounds.all_pairs import PairDistance
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.cost_surface import CostSurface, Ground, nodes
-from equiprob.bounds.losses import AbstractLoss, LossConstants, SquaredError
+from equiprob.bounds.losses import AbstractLoss, LossConstants, SquaredError, check_whole
 from equiprob.bounds.predictor_class import PredictorClass, drawn, lipschitz_of
 from equiprob.bounds.transport_forms import (
     Form,
@@ -39,6 +39,15 @@ from equiprob.bounds.transport_forms import (
 from equiprob.posterior.diagnostics import Diagnostic
 
 Array = NDArray[np.float64]
+
+
+_WHOLE = (
+    ("n_splits", 1, 10_000),
+    ("block_rows", 4, 1_000_000),
+    ("n_elements", 1, 100_000),
+    ("n_neighbours", 1, 100_000),
+)
+"""Settings that count something, with the least and the most of it."""
 
 
 @final
@@ -92,10 +101,8 @@ class Transport(AbstractBound):
             raise ValueError(
                 f"targets must be one of {list(get_args(TargetForm))}, got {self.targets!r}"
             )
-        for name, least in (("n_splits", 1), ("block_rows", 4), ("n_elements", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        for name, least, most in _WHOLE:
+            check_whole(name, getattr(self, name), least, most)
 
     @override
     def evaluate(self, problem: GapProblem) -> GapEvidence:

@@ -20,7 +20,12 @@ def as_frame(table: Any, required: Sequence[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
+    try:
+        frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"runs must be a DataFrame with a row for each training run, got {table!r:.80}: {error}"
+        ) from None
     missing = [c for c in required if c not in frame.columns]
     if missing:
         raise ValueError(

@@ -19,7 +19,7 @@ from equiprob.decisions.prospects import Prospect
 
 def check_amount(name: str, value: float) -> None:
     """Raise where an amount of data is no positive number."""
-    if not np.isfinite(value) or value <= 0:
+    if not 0 < value < np.inf:
         raise ValueError(f"{name} must be a positive number, got {value}")
 
 

@@ -18,6 +18,7 @@ from typing import Any, final, override
 
 import numpy as np
 
+from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import check_fields
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.model_error import fixed_part_of_mean, rounding_limit
@@ -72,6 +73,8 @@ class Symmetrization(AbstractMethod):
         """Check the noise."""
         check_fields(self)
         check_noise(self.noise_variance, self.repeats)
+        if not all(isinstance(other, OrbitTable) for other in self.others):
+            raise TypeError(f"others must be a list of orbit tables, got {self.others!r:.80}")
 
     @override
     def evidence(self, orbits: OrbitTable, case: Case, *, n_draws: int, seed: int) -> Evidence:
@@ -133,7 +136,7 @@ class Symmetrization(AbstractMethod):
         stats = table.only
         assert stats.y is not None, "checked by the caller"
         residual = stats.y - stats.base
-        if not self.others:
+        if not len(self.others):
             squared = table.mean_displacement_sq
             if squared is None:
                 raise ValueError(
@@ -174,7 +177,7 @@ class Symmetrization(AbstractMethod):
 
 def check_noise(noise_variance: float | None, repeats: Any) -> None:
     """Raise unless at most one of them is given, and the first is a variance."""
-    if noise_variance is not None and not (np.isfinite(noise_variance) and noise_variance >= 0):
+    if noise_variance is not None and not 0 <= noise_variance <= np.finfo(np.float32).max:
         raise ValueError(
             f"noise_variance must be a variance (0 for a simulator) or None, got {noise_variance}"
         )
@@ -190,7 +193,7 @@ def noise_of_rows(
         if noise_variance is None:
             found.add(Diagnostic.NOISE_UNKNOWN)
         return np.full(len(orbits.finite), noise_variance or 0.0)
-    repeats = np.asarray(repeats, dtype=np.float64)
+    repeats = as_numbers("repeats", repeats)
     k = orbits.only.base.shape[1]
     if repeats.ndim < 2 or len(repeats) != len(orbits) or repeats.shape[1] < 2:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import ClassVar, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
 from equiprob.levels.path_risk import SquaredPathRisk
 from equiprob.levels.paths.base import SHARED_ROW, AbstractPath, Positions, Shipment, residuals
 from equiprob.orbits.designs import make_design
@@ -124,7 +125,7 @@ class Range(AbstractPath):
     def _asked(self) -> Positions | None:
         if self.positions is None:
             return None
-        asked = np.unique(np.asarray(self.positions, dtype=np.float64))
+        asked = np.unique(as_numbers("positions", self.positions))
         asked = asked[asked > 0]
         if not asked.size or not np.isfinite(asked).all():
             raise ValueError(f"positions must hold positive magnitudes, got {self.positions}")
