@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from equiprob.posterior.results import AbstractResult
-from equiprob.report.page import FigureBlock, Page, Section
+from equiprob.report.page import FigureBlock, Page, Section, in_words
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,12 @@ def result_page(result: AbstractResult) -> Page:
     return Page(
         title=question.heading,
         verdict=[words],
-        sections=[_section(question, result, "", words=False)],
-        reproduction=[(key, str(value)) for key, value in result.facts.items() if _is_short(value)],
+        sections=[_section(replace(question, heading="The result"), result, "", words=False)],
+        reproduction=[
+            (key.replace("_", " "), in_words(value))
+            for key, value in result.facts.items()
+            if _is_short(value)
+        ],
     )
 
 
@@ -150,8 +154,9 @@ def _section(
     return Section(
         heading=heading,
         paragraphs=[text] if words else [],
-        figures=_figures(result, question.caption, f"{heading} {text}"),
+        figures=_figures(result, question.caption, text),
         table=_table(result),
+        table_caption="Estimates, with the ends of their credible intervals",
         assumptions=question.assumptions,
         notes=[_sentence(d.value) for d in messages if not d.is_caution],
         cautions=[_sentence(d.value) for d in messages if d.is_caution],
@@ -194,6 +199,7 @@ def _missing(missing: Sequence[Mapping[str, str]]) -> Section:
             "something went wrong; the rest stands."
         ],
         table=table.set_index("step"),
+        table_caption="By step and model",
     )
 
 
@@ -202,7 +208,9 @@ def _reproduction(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = (*names, "weight_seed", "n_draws", "rope")
     words = {"rows": "rows (hash of their ids)"}
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    return [(words.get(n, n), str(facts[n])) for n in names] + [("versions", versions)]
+    return [(words.get(n, n.replace("_", " ")), in_words(facts[n])) for n in names] + [
+        ("versions", versions)
+    ]
 
 
 def _code(facts: Mapping[str, Any]) -> str:

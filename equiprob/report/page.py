@@ -72,6 +72,7 @@ class Section:
         paragraphs: Plain words.
         figures: Figures below them.
         table: A table below those.
+        table_caption: What the table holds.
         assumptions: What has to be true for this part to hold.
         notes: What was found on the way, or is withheld and why.
         cautions: What limits the belief in this part.
@@ -81,6 +82,7 @@ class Section:
     paragraphs: Sequence[str] = ()
     figures: Sequence[FigureBlock] = ()
     table: pd.DataFrame | None = None
+    table_caption: str = ""
     assumptions: str = ""
     notes: Sequence[str] = ()
     cautions: Sequence[str] = ()
@@ -95,10 +97,13 @@ class Section:
         """The cells of the table in words, numbers to three digits."""
         if self.table is None:
             return []
-        return [[_cell(v) for v in row] for row in self.table.reset_index().itertuples(index=False)]
+        return [
+            [in_words(v) for v in row] for row in self.table.reset_index().itertuples(index=False)
+        ]
 
 
-def _cell(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """Return a value as a reader wants it: numbers that are not whole to three digits."""
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else f"{value:.3g}"
     return str(value)

@@ -1,0 +1,53 @@
+"""Links between pages lead somewhere, every page is in the contents, and nothing is fetched."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), *ROOT.glob("*.md")]
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
+
+
+def heading_ids(text):
+    """Return the anchors that MyST makes of headings."""
+    titles = re.findall(r"^#+ +(.+)$", text, re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
+    return {title.strip().replace(" ", "-") for title in plain}
+
+
+def broken(page, text):
+    """Return the links of a page that lead nowhere."""
+    found = []
+    for link in LINK.findall(text):
+        name, _, anchor = link.partition("#")
+        path = page.parent / name.replace("_notebooks/", "../notebooks/") if name else page
+        there = path.is_file()
+        if there and anchor and path.suffix == ".md":
+            there = anchor in heading_ids(path.read_text())
+        if not there:
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    assert broken(page, page.read_text()) == []
+
+
+def test_the_test_of_links_has_power():
+    text = "[a](nothing.md) [b](index.md#no-such-heading) [c](index.md) [d](https://x.org)"
+    assert broken(DOCS / "index.md", text) == ["nothing.md", "index.md#no-such-heading"]
+
+
+def test_every_page_is_in_the_contents():
+    listed = set(re.findall(r"^([\w/]+)$", (DOCS / "index.md").read_text(), re.MULTILINE))
+    assert {page.stem for page in DOCS.glob("*.md")} - {"index"} <= listed
+
+
+def test_the_site_is_built_without_a_network():
+    settings = (DOCS / "conf.py").read_text()
+    assert "intersphinx" not in settings
+    assert "http" not in settings
