@@ -111,7 +111,9 @@ def audit_page(
             if key in parts:
                 model = models[int(key.partition("/")[2])] if "/" in key else ""
                 name = model if len(models) > 1 else ""
-                sections.append(_section(question, parts[key], name))
+                # The verdict begins with the words of the comparison.
+                words = step != "comparison"
+                sections.append(_section(question, parts[key], name, words=words))
     if facts["missing"]:
         sections.append(_missing(facts["missing"]))
     return Page(
