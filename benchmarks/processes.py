@@ -1,0 +1,106 @@
+"""How much faster are two processes than one? Prints a table.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.processes --pairs 5
+
+Passes by one worker and by two alternate, so that both see the same load of the machine. Where
+others use its cores, that ratio says little; what the caller and the worker spend of processor time
+bounds it whatever the load: two cores that do nothing else cannot be faster than twice the worker's
+time over the sum of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import equiprob as ep
+
+ROWS, BATCH, TRANSFORMS = 512, 64, 8
+WIDTH = 1024
+GENERATOR = np.random.default_rng(0)
+FIRST = GENERATOR.normal(size=(2, WIDTH))
+MIDDLE = GENERATOR.normal(size=(WIDTH, WIDTH)) / np.sqrt(WIDTH)
+LAST = GENERATOR.normal(size=(WIDTH, 2)) / np.sqrt(WIDTH)
+X = GENERATOR.normal(size=(ROWS, 2))
+
+
+def network(x: Any) -> Any:
+    hidden = np.tanh(x @ FIRST)
+    for _ in range(4):
+        hidden = np.tanh(hidden @ MIDDLE)
+    return hidden @ LAST
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pass by one worker and one by two: seconds, the bound, and whether numbers differ."""
+
+    one: float
+    two: float
+    bound: float
+    difference: float
+    load: float
+
+
+def timed(pool: ProcessPoolExecutor, rows: int = ROWS) -> tuple[float, ep.OrbitTable]:
+    turn = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
+    began = time.perf_counter()
+    table = ep.evaluate_orbits(
+        network,
+        X[:rows],
+        turn,
+        n_transforms=TRANSFORMS,
+        batch_size=BATCH,
+        backend="python",
+        progress=False,
+        executor=pool,
+    )
+    return time.perf_counter() - began, table
+
+
+def pairs(n: int) -> Iterator[Pair]:
+    """Yield paired timings of warm workers."""
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(1, mp_context=context) as single,
+        ProcessPoolExecutor(2, mp_context=context) as double,
+    ):
+        for pool in (single, double):
+            timed(pool, 2 * BATCH)
+        for _ in range(n):
+            load = os.getloadavg()[0]
+            worker, caller = -single.submit(time.process_time).result(), -time.process_time()
+            one, table = timed(single)
+            caller += time.process_time()
+            worker += single.submit(time.process_time).result()
+            two, other = timed(double)
+            difference = np.abs(table.only.pair_sq - other.only.pair_sq).max()
+            yield Pair(one, two, 2 * worker / (worker + caller), float(difference), load)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pairs", type=int, default=5)
+    found = []
+    print("| one worker, s | two, s | ratio | at most | largest difference | load before |")
+    print("|---|---|---|---|---|---|")
+    for pair in pairs(parser.parse_args().pairs):
+        found.append(pair)
+        print(
+            f"| {pair.one:.2f} | {pair.two:.2f} | {pair.one / pair.two:.2f} | "
+            f"{pair.bound:.2f} | {pair.difference:g} | {pair.load:.1f} |",
+            flush=True,
+        )
+    print(f"median ratio {np.median([p.one / p.two for p in found]):.2f}, {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
