@@ -50,12 +50,12 @@ class Pair:
     load: float
 
 
-def timed(pool: ProcessPoolExecutor, rows: int = ROWS) -> tuple[float, ep.OrbitTable]:
+def timed(pool: ProcessPoolExecutor) -> tuple[float, ep.OrbitTable]:
     turn = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
     began = time.perf_counter()
     table = ep.evaluate_orbits(
         network,
-        X[:rows],
+        X,
         turn,
         n_transforms=TRANSFORMS,
         batch_size=BATCH,
@@ -74,7 +74,7 @@ def pairs(n: int) -> Iterator[Pair]:
         ProcessPoolExecutor(2, mp_context=context) as double,
     ):
         for pool in (single, double):
-            timed(pool, 2 * BATCH)
+            timed(pool)
         for _ in range(n):
             load = os.getloadavg()[0]
             worker, caller = -single.submit(time.process_time).result(), -time.process_time()
