@@ -9,13 +9,12 @@ file of its own when it is done, so that a run that was stopped goes on where it
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from benchmarks.generalization.page import write_page
-from benchmarks.generalization.runs import RUNS, parts, run, sources
+from benchmarks.generalization.runs import RUNS, parts, path_of, run
 
 
 def main() -> None:
@@ -24,15 +23,15 @@ def main() -> None:
     )
     parser.add_argument("--samples", type=int, default=1000, help="of each law")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--page-only", metavar="DIGEST", help="write the page from a stored run")
+    parser.add_argument("--only", nargs="*", metavar="KIND", help="run parts of these kinds")
     options = parser.parse_args()
-    folder = RUNS / f"generalization-{options.page_only or sources()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {
-        part: folder / (hashlib.sha256(repr(part).encode()).hexdigest()[:16] + ".json")
-        for part in parts(options.samples)
-    }
-    missing = [] if options.page_only else [p for p, path in files.items() if not path.exists()]
+    RUNS.mkdir(parents=True, exist_ok=True)
+    files = {part: path_of(part) for part in parts(options.samples)}
+    missing = [
+        part
+        for part, path in files.items()
+        if not path.exists() and (options.only is None or part[0] in options.only)
+    ]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.processes, mp_context=context) as pool:
         waiting = {pool.submit(run, part, files[part]): part for part in missing}
@@ -40,11 +39,12 @@ def main() -> None:
             future.result()
             print(f"{done} of {len(missing)}: {waiting[future]}", flush=True)
     found = {part: json.loads(path.read_text()) for part, path in files.items() if path.exists()}
+    kinds = {part[0] for part in files}
     write_page(
-        *(
-            [r for part, records in found.items() if part[0] == kind for r in records]
-            for kind in ("worst", "trained", "observed")
-        )
+        {
+            kind: [r for part, records in found.items() if part[0] == kind for r in records]
+            for kind in kinds
+        }
     )
 
 

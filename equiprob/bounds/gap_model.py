@@ -8,7 +8,15 @@ like ``n^-1/2``, and what seeds make of the gap itself, in proportion to it. Whe
 levels e, theory orders their constants, ``c_k = (C_sym + C_asym (e_k / e_max)^p) exp(deviation)``.
 
 The curve goes as it does between the sizes at hand and beyond them by one process: slopes that
-depart from the theory's by one number, and by bends that fade over half a decade.
+depart from the theory's by one number, and by bends that fade over half a decade and become smaller
+the more rows there are. What bends a gap (a model that interpolates, or just ceases to) is of few
+rows; later it is about ``2 noise^2 p(n) / n`` with an effective number of parameters p that grows
+slowly. So gaps mostly fall nearly like 1/n in the end, whatever they did before, and where they do
+not (a model that always interpolates), theory's shape is what is left: the departure is near one of
+the two.
+
+References:
+    Murata, Yoshizawa & Amari, IEEE TNN 1994 (gaps of regular models).
 """
 
 from __future__ import annotations
@@ -29,6 +37,7 @@ from equiprob.posterior.chains import jitted_chains
 Array = NDArray[np.float64]
 
 _FADING = 0.3 * np.log(10)
+_STRAIGHTENING = 0.7 * np.log(10)
 _MOST_NODES = 12
 _BELOW, _ABOVE = 4.0, 100.0
 """How far below the smallest and above the largest number of rows anything is said, in ratios."""
@@ -88,6 +97,7 @@ def gap_data(
         "log_shape": log_shape - at_middle.mean(),
         "u": u - middle,
         "bends": _bend_root(u, middle),
+        "regular": _REGULAR + float(_steepness(log_shape, u).mean()),
         "candidate": runs.candidate,
         "left": left,
         "right_share": (each - u[left]) / (u[left + 1] - u[left]),
@@ -123,13 +133,20 @@ def _units(runs: GapRuns, middle: float) -> tuple[float, float]:
     return unit, max(noise, _LEAST_SCALE * unit)
 
 
+def _steepness(log_shape: Array, u: Array) -> Array:
+    """Return the mean slope of each candidate's shape, a negative number as a rule."""
+    return (log_shape[:, -1] - log_shape[:, 0]) / (u[-1] - u[0])
+
+
 def _bend_root(u: Array, middle: float) -> Array:
     """Return the matrix ``(node, node)`` from white noise to bends, which are zero in the middle.
 
-    A bend is the integral of slopes with covariance ``exp(-|u - u'| / _FADING)``.
+    A bend is the integral of slopes of scale ``exp(-(u - middle) / _STRAIGHTENING)`` and with
+    correlation ``exp(-|u - u'| / _FADING)``.
     """
-    covariance = np.exp(-np.abs(u[:, None] - u) / _FADING)
-    slopes = np.linalg.cholesky(covariance + _JITTER * np.eye(len(u)))
+    correlation = np.exp(-np.abs(u[:, None] - u) / _FADING)
+    scale = np.exp(-(u - middle) / _STRAIGHTENING)[:, None]
+    slopes = scale * np.linalg.cholesky(correlation + _JITTER * np.eye(len(u)))
     steps = np.diff(u)[:, None] * (slopes[1:] + slopes[:-1]) / 2
     bends = np.concatenate([np.zeros((1, len(u))), np.cumsum(steps, axis=0)])
     return bends - np.array([np.interp(middle, u, column) for column in bends.T])
@@ -137,13 +154,19 @@ def _bend_root(u: Array, middle: float) -> Array:
 
 _SCALES = {
     "constants": 0.7,
-    "departures": 0.2,
-    "bends": 0.25,
+    "departures": 0.1,
+    "bends": 0.3,
     "noises": 0.5,
     "of_seeds": 0.15,
     "of_sample": 1.0,
 }
 """Scales of half-normal priors: of deviations between candidates, of bends, of kinds of noise."""
+
+_REGULAR, _REGULAR_SD, _SHARE_REGULAR = 0.9, 0.12, 0.7
+"""At which exponent gaps of regular models fall, and how probably a model is one."""
+
+_SHAPE_SD = 0.4
+"""How far exponents of others are from theory's."""
 
 _BESIDE_LEVELS = 0.25
 """How far constants may differ from those of their levels, where they follow levels."""
@@ -171,7 +194,7 @@ def gap_model(data: Any, shape: GapShape, departure: Any) -> None:
     if shape.levels:
         free, power = draw("levels", dist.LogNormal(0, jnp.array([1.5, 0.7])).to_event(1))
         constants += jnp.log1p(free * data["level"] ** power)
-    common = draw("departure", dist.Normal(0, 0.4) if departure is None else departure)
+    common = draw("departure", _usual(data["regular"]) if departure is None else departure)
     departures = common + scale["departures"] * whites["departures"]
     bends = scale["bends"] * (data["bends"] @ whites["bends"])
     log_gap = data["log_shape"] + constants[:, None] + bends - departures[:, None] * data["u"]
@@ -195,6 +218,17 @@ def gap_model(data: Any, shape: GapShape, departure: Any) -> None:
         "freedom": freedom,
     }.items():
         numpyro.deterministic(name, value)
+
+
+def _usual(regular: Any) -> Any:
+    """Return the prior of the departure: near that of a regular model, or near theory's shape."""
+    import numpyro.distributions as dist
+
+    kinds = dist.Categorical(probs=jnp.array([_SHARE_REGULAR, 1 - _SHARE_REGULAR]))
+    places = jnp.stack([jnp.asarray(regular), jnp.zeros(())])
+    return dist.MixtureSameFamily(
+        kinds, dist.Normal(places, jnp.array([_REGULAR_SD, _SHAPE_SD])), validate_args=False
+    )
 
 
 def _start(shape: GapShape) -> dict[str, Any]:

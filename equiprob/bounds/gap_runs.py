@@ -98,7 +98,7 @@ def read_gap_runs(table: Any) -> GapRuns:
         table: A DataFrame, or anything that ``pandas.DataFrame`` takes, a row for each training
             run: ``candidate`` or ``level`` (a number) or both, ``n``, ``seed``, ``gap``, and
             optionally ``gap_se``. Other columns are ignored. Runs whose gap is not finite are left
-            out.
+            out, whatever else their row holds.
 
     Raises:
         ValueError: If columns are missing, a run is given twice, a size is not positive, a standard
@@ -111,41 +111,42 @@ def read_gap_runs(table: Any) -> GapRuns:
             f"runs need a column 'candidate' (names) or 'level' (numbers), got "
             f"{list(frame.columns)}"
         )
+    finite = np.isfinite(numbers(frame, "gap"))
+    left_out = tuple(str(label) for label in frame.index[~finite])
+    frame = frame[finite]
     n, gap = numbers(frame, "n"), numbers(frame, "gap")
     refuse(frame, ~(np.isfinite(n) & (n > 0)), "n", "must be a positive number of rows")
     gap_se = numbers(frame, "gap_se") if "gap_se" in frame.columns else np.zeros(len(frame))
     refuse(frame, gap_se < 0, "gap_se", "must not be negative")
-    kept = np.isfinite(gap)
     who = "candidate" if "candidate" in frame.columns else "level"
-    twice = frame.duplicated([who, "n", "seed"], keep=False).to_numpy() & kept
+    twice = frame.duplicated([who, "n", "seed"], keep=False).to_numpy()
     refuse(frame, twice, "seed", f"must differ between runs of one {who} at one n")
     levels = numbers(frame, "level") if "level" in frame.columns else None
     if levels is not None:
         refuse(frame, ~(np.isfinite(levels) & (levels >= 0)), "level", "must be at least 0")
-        levels = levels[kept]
-    sizes = np.unique(n[kept])
+    sizes = np.unique(n)
     if len(sizes) < 2:
-        left_out = f" ({int((~kept).sum())} runs have no finite gap)" if not kept.all() else ""
+        crashed = f" ({len(left_out)} runs have no finite gap)" if left_out else ""
         raise ValueError(
             f"how a gap falls is seen from runs at 2 numbers of rows or more, got n = "
-            f"{sizes.tolist()}{left_out}"
+            f"{sizes.tolist()}{crashed}"
         )
-    given = frame[who].to_numpy()[kept]
+    given = frame[who].to_numpy()
     names = [str(v) for v in given] if who == "candidate" else [f"{float(v):g}" for v in given]
     candidates = tuple(dict.fromkeys(names))
     candidate = np.array([candidates.index(name) for name in names])
-    seeds = frame["seed"].to_numpy()[kept].astype(str)
-    _, sample = np.unique(np.stack([n[kept].astype(str), seeds]), axis=1, return_inverse=True)
+    seeds = frame["seed"].to_numpy().astype(str)
+    _, sample = np.unique(np.stack([n.astype(str), seeds]), axis=1, return_inverse=True)
     return GapRuns(
         candidates=candidates,
         levels=None if levels is None else _one_each(levels, candidate, candidates),
         sizes=sizes,
         candidate=candidate,
-        n=n[kept],
+        n=n,
         sample=sample,
-        gap=gap[kept],
-        gap_se=np.nan_to_num(gap_se[kept]),
-        left_out=tuple(str(label) for label in frame.index[~kept]),
+        gap=gap,
+        gap_se=np.nan_to_num(gap_se),
+        left_out=left_out,
     )
 
 
