@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 import equiprob as ep
-from equiprob.bounds.gap_model import _FADING, _STRAIGHTENING, _bend_root, nodes_of
+from equiprob.bounds.gap_model import (
+    _FADING,
+    _STRAIGHTENING,
+    _bend_root,
+    _steepness,
+    _usual,
+    nodes_of,
+)
 from equiprob.bounds.gap_runs import read_gap_runs
 from equiprob.posterior.diagnostics import Diagnostic
 
@@ -191,6 +198,17 @@ def test_bends_are_integrals_of_slopes():
     exact = slopes[np.ix_(since, since)].sum() * (fine[1] - fine[0]) ** 2
     assert (root[-1] ** 2).sum() == pytest.approx(exact, rel=0.1)
     assert root[np.isclose(nodes, 200.0)] == pytest.approx(0.0)
+
+
+def test_exponents_are_near_those_of_regular_models_or_near_theory():
+    nodes = np.array([100.0, 300.0, 1000.0])
+    assert _steepness(-0.5 * np.log(nodes)[None], np.log(nodes)) == pytest.approx(-0.5)
+    departure = np.linspace(-3, 3, 2001)
+    density = np.exp(np.asarray(_usual(0.4).log_prob(departure)))
+    assert np.trapezoid(density, departure) == pytest.approx(1, abs=1e-3)
+    near = np.abs(departure - 0.4) < 0.24
+    share = np.trapezoid(density[near], departure[near])
+    assert 0.7 * 0.95 < share < 0.7 * 0.96 + 0.3 * 0.4
 
 
 # ---- runs that cannot be used ------------------------------------------------------------------

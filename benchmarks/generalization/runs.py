@@ -15,8 +15,8 @@ from benchmarks.generalization import observed_gaps, timings, trained_models, wo
 RUNS = Path("calibration-runs") / "generalization"
 SAMPLES_IN_A_PART = 50
 SEEDS = {
-    "kernel ridge": {100: 30, 300: 12, 1000: 6, 5000: 1},
-    "network": {100: 8, 300: 6, 1000: 3, 5000: 1},
+    "kernel ridge": {100: 12, 300: 6, 1000: 3, 5000: 1},
+    "network": {100: 4, 300: 2, 1000: 1, 5000: 1},
 }
 MANY = 10**4
 """Where seeds begin of the many samples on which one model is trained."""

@@ -13,7 +13,7 @@ import equiprob as ep
 from benchmarks.generalization.worst_of_class import ball
 from equiprob.bounds.generalization_gap import GeneralizationGapResult
 
-SIZES = (500, 1000, 2000, 4000)
+SIZES = (500, 1000, 2000)
 SPLITS = 20
 DRAWS = 4000
 FORECASTS = 50
