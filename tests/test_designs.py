@@ -9,6 +9,7 @@ from transform_variants import VARIANTS
 import equiprob as ep
 from equiprob.orbits.accumulate import MagnitudeBins
 from equiprob.orbits.designs import make_design
+from equiprob.transforms.lattices import lattice
 
 rng = np.random.default_rng(0)
 
@@ -143,6 +144,40 @@ def test_designs_are_unbiased(replications, truth):
     assert is_unbiased(replications.mean_displacement_sq, (mean**2).sum())
     for r in range(2):
         assert is_unbiased(replications.only.displacement[:, r], mean)
+
+
+SIZES = ep.transforms.scalings(1.5, acts_on="vectors")
+BOTH = ep.transforms.product(SIZES, ep.transforms.rotations2d(acts_on="vectors"))
+
+
+def test_a_lattice_in_two_dimensions_is_unbiased_and_gains():
+    """A rotation and a change of size; the twin is the same lattice without its shift."""
+
+    def squares(elements):
+        size, (cos, sin) = np.exp(elements[:, 0]), (np.cos(elements[:, 1]), np.sin(elements[:, 1]))
+        (a, b) = ROW[0]
+        moved = size[:, None] * np.stack([cos * a - sin * b, sin * a + cos * b], axis=1)
+        return ((bent(moved) - bent(ROW)) ** 2).sum(axis=1)
+
+    place = (np.arange(120) + 0.5) / 120
+    grid = np.stack(np.meshgrid(place, place), axis=-1).reshape(-1, 2)
+    expected = squares(BOTH.parameters(grid)).mean()
+    x = np.repeat(ROW, 1000, axis=0).astype(np.float32)
+    spread = {}
+    for design in ("quasi", "random"):
+        table = ep.evaluate_orbits(bent_jax, x, BOTH, n_transforms=16, design=design, keep="rows")
+        assert is_unbiased(table.only.pair_sq, expected)
+        spread[design] = table.only.pair_sq.var()
+    assert spread["quasi"] < spread["random"] / 4
+    unshifted = squares(BOTH.spread(16, np.zeros(2))).mean()
+    assert not is_unbiased(np.full(1000, unshifted), expected)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 6])
+@pytest.mark.parametrize("n", [1, 2, 7, 9, 16, 100])
+def test_each_coordinate_of_a_lattice_is_equispaced(n, dimensions):
+    points = np.sort(lattice(n, dimensions), axis=0)
+    np.testing.assert_allclose(points, np.repeat(np.arange(n)[:, None] / n, dimensions, axis=1))
 
 
 def test_biased_estimators_are_found(replications, truth):

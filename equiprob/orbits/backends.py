@@ -285,7 +285,7 @@ class PythonBackend(AbstractBackend):
         is_mapping = isinstance(output, Mapping)
         arrays: Any = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
         n = _n_rows(x)
-        each = arrays.items() if is_mapping else (("", arrays),)
+        each: Any = arrays.items() if is_mapping else (("", arrays),)
         kind = (n, *((name, array.shape, array.dtype) for name, array in each))
         if kind not in self._accepted:
             self._check(arrays, n)

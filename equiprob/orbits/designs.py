@@ -1,7 +1,7 @@
 """Which transformations does each row see, and which averages do they make unbiased?
 
-- ``"quasi"``: two independent replicates, each an equispaced lattice (in several dimensions a
-  Hammersley set; on rotations of space a design of least energy) with its own random shift per row.
+- ``"quasi"``: two independent replicates, each an equispaced lattice in as many dimensions as the
+  law has (on rotations of space a design of least energy) with its own random shift per row.
   The replicates' sizes are coprime to the symmetry of the pixel grid, with which equispaced
   transformations would alias.
 - ``"random"``: independent draws for each row.

@@ -25,6 +25,7 @@ from equiprob.transforms.actions import (
     Image,
     Invariant,
 )
+from equiprob.transforms.lattices import lattice
 from equiprob.transforms.rows import LeafActions, as_given, move_rows
 
 Parameters = NDArray[np.float64]
@@ -102,7 +103,7 @@ class AbstractTransform(abc.ABC):
         Returns:
             Parameters ``(..., n, n_parameters)``, each of which has the law.
         """
-        return self.parameters((hammersley(n, self.n_uniforms) + shifts[..., None, :]) % 1.0)
+        return self.parameters((lattice(n, self.n_uniforms) + shifts[..., None, :]) % 1.0)
 
     def enumeration(self) -> Enumeration | None:
         """Return all elements and their probabilities when there are finitely many, else None."""
