@@ -66,8 +66,8 @@ calibrate: .venv/.test ## simulation-based calibration
 	.venv/bin/python -m benchmarks.calibration
 	.venv/bin/python -m benchmarks.certificates
 
-bench: .venv/.test ## time the orbit-pass benchmark
-	.venv/bin/python -m benchmarks.orbit_pass
+bench: .venv/.test ## measure speed, precision and memory; writes docs/performance.md and docs/scale.md
+	.venv/bin/python -m benchmarks.performance
 
 constraints: | $(UV) ## pin the newest versions in constraints.txt
 	$(UV) pip compile -q --upgrade --universal --python-version 3.12 --no-python-downloads \

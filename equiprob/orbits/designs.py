@@ -114,8 +114,14 @@ def split_replicates(m: int, grid_symmetry: int) -> tuple[int, ...]:
     if m == 1:
         return (1,)
     splits = [(a, m - a) for a in range((m + 1) // 2, m)]
-    aliasing = lambda s: math.gcd(s[0], grid_symmetry) + math.gcd(s[1], grid_symmetry)  # noqa: E731
-    return min(splits, key=lambda s: (aliasing(s), s[0] - s[1]))
+
+    def aliasing(split: tuple[int, int]) -> tuple[int, int, int]:
+        shared = [math.gcd(size, grid_symmetry) for size in split]
+        # What a symmetric model sees of a lattice is its size over what it shares with the grid.
+        least = min(size // common for size, common in zip(split, shared, strict=True))
+        return sum(shared), -least, split[0] - split[1]
+
+    return min(splits, key=aliasing)
 
 
 def make_design(transform: AbstractTransform, kind: str, n_transforms: int, seed: int) -> Design:

@@ -154,6 +154,8 @@ def _build(predict: Predict, inward: LeafActions, back: LeafActions) -> Callable
 
         # The trip count is an argument, so that the rounding probe costs its pass only when asked.
         raw = jax.lax.fori_loop(0, n_raw, raw_pass, buffer)
+        # One after the other: the two loops then share their memory.
+        raw, x = jax.lax.optimization_barrier((raw, x))
 
         def step(_: None, elements: Any) -> tuple[None, Any]:
             there, home = elements
