@@ -23,18 +23,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; print, not write")
     quick = parser.parse_args().quick
     found = Findings(TRANSFORMS)
-    for model in timed_models(256 if quick else 512):
-        found.ratios.append(measured(model, TRANSFORMS, 2 if quick else 3))
+    for model in timed_models(256 if quick else 768):
+        found.ratios.append(measured(model, TRANSFORMS, 2 if quick else 4))
         if model.backend == "jax":
             each = [(m, *temporary_memory(model, m)) for m in (4, TRANSFORMS, 32)]
             found.memory[model.name] = each
         print(model.name, found.ratios[-1].words("ours"), flush=True)
-    for problem in problems(16 if quick else 48):
-        found.gains += [gain(problem, m, 12 if quick else 38) for m in problem.sizes]
+    for problem in problems(16 if quick else 64):
+        found.gains += [gain(problem, m, 12 if quick else 48) for m in problem.sizes]
         print(found.gains[-1], flush=True)
-    found.new_inputs = new_inputs(20 if quick else 150)
-    largest = 10_000 if quick else 100_000
-    sizes = [n for n in (1_000, 10_000, 100_000) if n <= largest]
+    found.new_inputs = new_inputs(20 if quick else 300)
+    largest = 10_000 if quick else 1_000_000
+    sizes = [n for n in (1_000, 10_000, 100_000, 1_000_000) if n <= largest]
     cases = [*((n, 4, "rows") for n in sizes), *((10_000, m, "rows") for m in (1, 16, 64))]
     found.growth = [(*case, scaling.measured(*case)) for case in cases]
     found.fits = {n: fit_seconds(n, 5) for n in sizes}

@@ -119,13 +119,12 @@ def on_new_inputs(new: NewInputs) -> str:
 
 def growth(found: Findings) -> str:
     lines = [
-        f"| {rows:,} | {m} | `{keep!r}` | {1e6 * each['seconds'] / (rows * (m + 1)):.2f} | "
-        f"{each['grown']:.0f} |"
+        f"| {rows:,} | {m} | `{keep!r}` | {1e6 * each['seconds'] / (rows * (m + 1)):.2f} |"
         for rows, m, keep, each in found.growth
     ]
     return (
-        "| rows | transformations | `keep` | microseconds a model pass | peak memory grown by, MiB "
-        "|\n|---|---|---|---|---|\n" + "\n".join(lines)
+        "| rows | transformations | `keep` | microseconds a model pass |\n|---|---|---|---|\n"
+        + "\n".join(lines)
     )
 
 
@@ -198,9 +197,8 @@ def page(found: Findings) -> str:
         "transformation each.\n\n"
         f"{on_new_inputs(found.new_inputs)}\n"
         "## Growth\n\n"
-        "A network on 16 points, JAX; each line a process of its own. Memory beyond that of the "
-        "inputs and of a compiled program. For streams see [memory](memory.md), for clusters "
-        "[scale](scale.md).\n\n"
+        "A network on 16 points, JAX; each line a process of its own. For peak memory see "
+        "[memory](memory.md), for clusters [scale](scale.md).\n\n"
         f"{growth(found)}\n\n"
         "## The posterior\n\n"
         "`ModelEquivarianceError().fit(table)`, 4000 draws.\n\n"

@@ -1,17 +1,15 @@
-"""How do time and memory grow with rows and transformations, and what does one more machine cost?
+"""How does time grow with rows and transformations, and what does one more machine cost?
 
-Every measurement is a process of its own, so that its largest resident size is its own.
+Each number of rows is a process of its own, whose memory no earlier one has left in disorder.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,15 +20,6 @@ import equiprob as ep
 from benchmarks.performance.models import perceptron
 
 BATCH = 1024
-
-
-def peak() -> float:
-    """Return the largest resident size of this process, in MiB."""
-    told = Path("/proc/self/status")
-    if told.exists():  # what getrusage says includes the process that started this one
-        line = next(v for v in told.read_text().splitlines() if v.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(rows: int, transforms: int, keep: str) -> dict[str, float]:
@@ -45,11 +34,10 @@ def measure(rows: int, transforms: int, keep: str) -> dict[str, float]:
     }
     predict = perceptron(jnp)
     ep.evaluate_orbits(predict, x[:BATCH], turn, **settings)  # compiles
-    before = peak()
     began = time.process_time()
     table = ep.evaluate_orbits(predict, x, turn, **settings)
     spent = time.process_time() - began
-    return {"seconds": spent, "grown": peak() - before, "rows": len(table)}
+    return {"seconds": spent, "rows": len(table)}
 
 
 def measured(rows: int, transforms: int, keep: str) -> dict[str, float]:
