@@ -39,13 +39,15 @@ def main() -> None:
             future.result()
             print(f"{done} of {len(missing)}: {waiting[future]}", flush=True)
     found = {part: json.loads(path.read_text()) for part, path in files.items() if path.exists()}
-    kinds = {part[0] for part in files}
-    write_page(
-        {
-            kind: [r for part, records in found.items() if part[0] == kind for r in records]
-            for kind in kinds
-        }
-    )
+    kinds = {
+        kind: [r for part, records in found.items() if part[0] == kind for r in records]
+        for kind in dict.fromkeys(part[0] for part in files)
+    }
+    lacking = [kind for kind, records in kinds.items() if not records]
+    if lacking:
+        print(f"no page yet: nothing of {', '.join(lacking)}")
+        return
+    write_page(kinds)
 
 
 if __name__ == "__main__":
