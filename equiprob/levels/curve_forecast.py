@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.levels.curve_model import FADING
+from equiprob.levels.curve_data import FADING
 
 Array = NDArray[np.float64]
 

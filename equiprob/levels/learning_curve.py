@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
+from equiprob.levels.curve_data import curve_data, nodes_of
 from equiprob.levels.curve_forecast import Forecast
-from equiprob.levels.curve_model import compiled_chains, curve_data, nodes_of
+from equiprob.levels.curve_model import compiled_chains
 from equiprob.levels.curve_priors import DEFAULT_PRIORS, CurvePriors
 from equiprob.levels.curve_runs import Runs, read_runs
 from equiprob.posterior.chains import MOST_R_HAT, convergence, flattened
@@ -251,8 +252,9 @@ class LearningCurve(AbstractEstimator):
             law of a group; ``"I"`` or ``"N"`` otherwise: the mismatch of errors then costs at least
             half as much, which is what the floors are tied to.
         seed: Seed of the chains and of what is drawn beyond the data.
-        num_warmup: Warm-up steps of each chain.
-        num_samples: Samples of each chain.
+        num_warmup: Warm-up steps of each chain in each round.
+        num_samples: Samples of each chain in each round. Chains run in rounds, four at least and
+            ten at most, until R-hat is below 1.01; draws are those of the later rounds.
         num_chains: Chains.
 
     Assumptions:
@@ -268,8 +270,8 @@ class LearningCurve(AbstractEstimator):
     priors: CurvePriors = field(default=DEFAULT_PRIORS)
     case: Literal["H", "I", "N"] = "H"
     seed: int = 0
-    num_warmup: int = 500
-    num_samples: int = 1000
+    num_warmup: int = 150
+    num_samples: int = 250
     num_chains: int = 4
 
     def __post_init__(self) -> None:
@@ -326,17 +328,21 @@ class LearningCurve(AbstractEstimator):
         shape, data = curve_data(
             runs, weight=_WEIGHTS[self.case], data_error=data_error, evidence=evidence
         )
-        run = compiled_chains(
+        sample = compiled_chains(
             shape, self.priors, self.num_warmup, self.num_samples, self.num_chains
         )
-        samples, diverging = jax.device_get(run(jax.random.key(self.seed), data))
+        samples, n_divergences, n_rounds = sample(jax.random.key(self.seed), data)
         named = _named_draws(samples, data)
         mixed = convergence(named)
-        n_divergences = int(diverging.sum())
         found = runs.diagnostics()
         if n_divergences or max(mixed["r_hat"].values()) > MOST_R_HAT:
             found.add(Diagnostic.NOT_CONVERGED)
-        facts = {**mixed, "n_divergences": n_divergences, "is_prior": evidence == 0}
+        facts = {
+            **mixed,
+            "n_divergences": n_divergences,
+            "n_rounds": n_rounds,
+            "is_prior": evidence == 0,
+        }
         if shape.structured:
             facts["unit_of_errors"] = float(data["top_error"])
         return self._result(runs, flattened(named, self.n_draws, self.seed), found, facts)

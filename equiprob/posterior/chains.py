@@ -3,14 +3,18 @@
 ``MCMC.run`` alone traces and compiles the model anew each time. Here a whole run of all chains is
 one jitted function of a key and of the data; callers keep it in a cache, by what it depends on
 besides numbers.
+
+Chains with many correlated parameters run in rounds: the draws of all chains so far whiten the
+coordinates of the next round, a dense mass matrix that costs one product of matrices a step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +22,12 @@ Array = NDArray[np.float64]
 
 MOST_R_HAT = 1.01
 """With a larger R-hat chains count as not converged."""
+
+_LEAST_ROUNDS, _MOST_ROUNDS = 4, 10
+_LEAST_KEPT = 3
+_FIRST_STEP = 0.1
+_APART = 0.1
+"""How far from where chains start they are spread, in unconstrained coordinates."""
 
 
 def jitted_chains(
@@ -54,6 +64,130 @@ def jitted_chains(
         return chains.get_samples(group_by_chain=True), chains.get_extra_fields()["diverging"]
 
     return run
+
+
+class Drawn(NamedTuple):
+    """What chains in rounds give.
+
+    Args:
+        samples: By name, ``(chain, draw, ...)``.
+        n_divergences: Divergent steps among them.
+        n_rounds: Rounds run, of which the later half is kept.
+    """
+
+    samples: dict[str, Array]
+    n_divergences: int
+    n_rounds: int
+
+
+def chains_in_rounds(
+    model: Callable[..., None],
+    *static: Any,
+    start: Mapping[str, Any],
+    num_warmup: int,
+    num_samples: int,
+    num_chains: int,
+    **options: Any,
+) -> Callable[[Any, Any], Drawn]:
+    """Return ``sample(key, data)``, which runs chains until they agree, or long enough.
+
+    Four rounds at least, ten at most, until the split R-hat of the later half is below
+    `MOST_R_HAT` in every unconstrained coordinate.
+
+    Args:
+        model: ``model(data, *static)``, which states a NumPyro model.
+        static: What the model depends on besides numbers.
+        start: Values of all its parameters, near which chains start.
+        num_warmup: Warm-up steps of each chain and round.
+        num_samples: Samples of each chain and round.
+        num_chains: Chains.
+        **options: Of ``numpyro.infer.NUTS``.
+    """
+    from jax.flatten_util import ravel_pytree
+    from numpyro.infer import MCMC, NUTS
+    from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+
+    def free(data: Any) -> Any:
+        return unconstrain_fn(model, (data, *static), {}, dict(start))
+
+    def shaped(flat: Any, data: Any) -> Any:
+        blank = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), jax.eval_shape(free, data))
+        return ravel_pytree(blank)[1](flat)
+
+    @jax.jit
+    def origin(data: Any) -> Any:
+        return ravel_pytree(free(data))[0]
+
+    @jax.jit
+    def one_round(key: Any, data: Any, centre: Any, root: Any, first: Any) -> tuple[Any, Any]:
+        def energy(white: Any) -> Any:
+            parameters = shaped(centre + root @ white, data)
+            return potential_energy(model, (data, *static), {}, parameters)
+
+        chains = MCMC(
+            NUTS(potential_fn=energy, **options),
+            num_warmup=num_warmup,
+            num_samples=num_samples,
+            num_chains=num_chains,
+            chain_method="vectorized",
+            progress_bar=False,
+        )
+        chains.run(key, init_params=first, extra_fields=("diverging",))
+        white = chains.get_samples(group_by_chain=True)
+        return centre + white @ root.T, chains.get_extra_fields()["diverging"].sum()
+
+    @jax.jit
+    def named(flat: Any, data: Any) -> dict[str, Any]:
+        def one(point: Any) -> Any:
+            parameters = shaped(point, data)
+            return constrain_fn(model, (data, *static), {}, parameters, return_deterministic=True)
+
+        return jax.vmap(jax.vmap(one))(flat)
+
+    def sample(key: Any, data: Any) -> Drawn:
+        centre = origin(data)
+        root = _FIRST_STEP * jnp.eye(len(centre))
+        key, apart = jax.random.split(key)
+        first = _APART / _FIRST_STEP * jax.random.normal(apart, (num_chains, len(centre)))
+        rounds: list[Array] = []
+        divergent: list[int] = []
+        while True:
+            key, now = jax.random.split(key)
+            flat, diverging = jax.device_get(one_round(now, data, centre, root, first))
+            rounds.append(np.asarray(flat, dtype=np.float64))
+            divergent.append(int(diverging))
+            kept = max(_LEAST_KEPT, len(rounds) // 2)
+            later = np.concatenate(rounds[-kept:], axis=1)
+            enough = len(rounds) >= _LEAST_ROUNDS and max(_r_hats(later)) <= MOST_R_HAT
+            if enough or len(rounds) == _MOST_ROUNDS:
+                break
+            centre, root, first = _whitened(rounds[-1])
+        samples = jax.device_get(named(jnp.asarray(later, dtype=centre.dtype), data))
+        return Drawn(samples, sum(divergent[-kept:]), len(rounds))
+
+    return sample
+
+
+def _whitened(flat: Array) -> tuple[Any, Any, Any]:
+    """Return the centre and the root of the covariance of draws, and where chains go on.
+
+    Neighbouring draws are correlated: every fifth counts, so that the covariance is shrunk enough.
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    pooled = flat.reshape(-1, flat.shape[-1])
+    centre, scale = pooled.mean(axis=0), np.maximum(pooled.std(axis=0), 1e-8)
+    standard = (flat[:, ::5] - centre) / scale
+    correlation, _ = ledoit_wolf(standard.reshape(-1, flat.shape[-1]), assume_centered=True)
+    root = scale[:, None] * np.linalg.cholesky(correlation)
+    first = np.linalg.solve(root, (flat[:, -1] - centre).T).T
+    return tuple(jnp.asarray(v, dtype=jnp.float32) for v in (centre, root, first))
+
+
+def _r_hats(flat: Array) -> Array:
+    from numpyro.diagnostics import split_gelman_rubin
+
+    return np.asarray(split_gelman_rubin(flat))
 
 
 def convergence(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
