@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -54,12 +55,12 @@ def ridge_rows(tasks: int, first: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ridge_section(rows: pd.DataFrame) -> list[str]:
+def ridge_section(rows: pd.DataFrame, first: int) -> list[str]:
     tasks = len(rows) // 2
     lines = [
         "## The optimal level of ridge tasks",
         "",
-        f"{tasks} tasks of `equiprob.testing.ridge_task`, five levels, n = "
+        f"{tasks} tasks of `equiprob.testing.ridge_task` (seeds from {first}), five levels, n = "
         f"{', '.join(map(str, SIZES))}, three seeds. The share of 90 % intervals of the optimal "
         "level that hold the truth, their median width over it, and the mean risk lost (times "
         "1000) by choosing the candidate of least expected risk, and by choosing the one of least "
@@ -80,6 +81,23 @@ def ridge_section(rows: pd.DataFrame) -> list[str]:
         "",
     ]
     return lines
+
+
+def timing_section() -> list[str]:
+    """Time two fits of one shape, of which the first compiles."""
+    spent = []
+    for seed in (0, 1):
+        runs = ridge_task(seed).runs(SIZES, seeds=range(4))
+        start = process_time()
+        curve = ep.LearningCurve().fit(runs)
+        spent.append(process_time() - start)
+    return [
+        "## Time",
+        "",
+        f"{curve.facts['n_runs']} runs of five candidates with errors: {spent[0]:.1f} CPU seconds "
+        f"the first time, compilation included, {spent[1]:.1f} for another table of the same shape.",
+        "",
+    ]
 
 
 def table_section(table: pd.DataFrame, name: str, up_to: float) -> list[str]:
@@ -119,7 +137,8 @@ def main() -> None:
         "",
         "Written by `python -m benchmarks.learning_curves`.",
         "",
-        *ridge_section(ridge_rows(options.tasks, options.first)),
+        *timing_section(),
+        *ridge_section(ridge_rows(options.tasks, options.first), options.first),
     ]
     if options.table is not None:
         table = pd.read_csv(options.table)

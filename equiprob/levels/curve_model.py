@@ -289,6 +289,6 @@ def compiled_chains(
         num_warmup=num_warmup,
         num_samples=num_samples,
         num_chains=num_chains,
-        target_accept_prob=0.9,
+        target_accept_prob=0.95,
         max_tree_depth=9,
     )

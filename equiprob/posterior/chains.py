@@ -26,6 +26,7 @@ MOST_R_HAT = 1.01
 _LEAST_ROUNDS, _MOST_ROUNDS = 4, 10
 _LEAST_KEPT = 3
 _FIRST_STEP = 0.1
+_PSEUDO_DRAWS = 20
 _APART = 0.1
 """How far from where chains start they are spread, in unconstrained coordinates."""
 
@@ -97,18 +98,21 @@ def chains_in_rounds(
     Args:
         model: ``model(data, *static)``, which states a NumPyro model.
         static: What the model depends on besides numbers.
-        start: Values of all its parameters, near which chains start.
+        start: Values of all its parameters, near which chains start; others are passed over.
         num_warmup: Warm-up steps of each chain and round.
         num_samples: Samples of each chain and round.
         num_chains: Chains.
         **options: Of ``numpyro.infer.NUTS``.
     """
     from jax.flatten_util import ravel_pytree
+    from numpyro.handlers import seed, substitute, trace
     from numpyro.infer import MCMC, NUTS
     from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
     def free(data: Any) -> Any:
-        return unconstrain_fn(model, (data, *static), {}, dict(start))
+        stated = trace(substitute(seed(model, 0), dict(start))).get_trace(data, *static)
+        used = {name: value for name, value in start.items() if name in stated}
+        return unconstrain_fn(model, (data, *static), {}, used)
 
     def shaped(flat: Any, data: Any) -> Any:
         blank = jax.tree.map(lambda v: jnp.zeros(v.shape, v.dtype), jax.eval_shape(free, data))
@@ -169,17 +173,13 @@ def chains_in_rounds(
 
 
 def _whitened(flat: Array) -> tuple[Any, Any, Any]:
-    """Return the centre and the root of the covariance of draws, and where chains go on.
-
-    Neighbouring draws are correlated: every fifth counts, so that the covariance is shrunk enough.
-    """
-    from sklearn.covariance import ledoit_wolf
-
+    """Return the centre and the root of the covariance of draws, and where chains go on."""
     pooled = flat.reshape(-1, flat.shape[-1])
     centre, scale = pooled.mean(axis=0), np.maximum(pooled.std(axis=0), 1e-8)
-    standard = (flat[:, ::5] - centre) / scale
-    correlation, _ = ledoit_wolf(standard.reshape(-1, flat.shape[-1]), assume_centered=True)
-    root = scale[:, None] * np.linalg.cholesky(correlation)
+    standard = (pooled - centre) / scale
+    share = 1 / (1 + len(pooled) / _PSEUDO_DRAWS)
+    correlation = (1 - share) * (standard.T @ standard) / len(pooled)
+    root = scale[:, None] * np.linalg.cholesky(correlation + share * np.eye(len(scale)))
     first = np.linalg.solve(root, (flat[:, -1] - centre).T).T
     return tuple(jnp.asarray(v, dtype=jnp.float32) for v in (centre, root, first))
 
