@@ -95,7 +95,7 @@ def timing_section() -> list[str]:
         "## Time",
         "",
         f"{curve.facts['n_runs']} runs of five candidates with errors: {spent[0]:.1f} CPU seconds "
-        f"the first time, compilation included, {spent[1]:.1f} for another table of the same shape.",
+        f"the first time, compilation included, {spent[1]:.1f} for another table of that shape.",
         "",
     ]
 
