@@ -181,7 +181,7 @@ def _whitened(flat: Array) -> tuple[Any, Any, Any]:
     correlation = (1 - share) * (standard.T @ standard) / len(pooled)
     root = scale[:, None] * np.linalg.cholesky(correlation + share * np.eye(len(scale)))
     first = np.linalg.solve(root, (flat[:, -1] - centre).T).T
-    return tuple(jnp.asarray(v, dtype=jnp.float32) for v in (centre, root, first))
+    return jnp.asarray(centre), jnp.asarray(root), jnp.asarray(first)
 
 
 def _r_hats(flat: Array) -> Array:
