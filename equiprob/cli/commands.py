@@ -192,7 +192,13 @@ def check(
 @click.argument("runs", type=_FILE)
 @click.option("--at", type=click.FloatRange(1), multiple=True, help="Numbers of rows to judge at.")
 @click.option("--seed", type=_SEED, default=0, show_default=True)
-@click.option("--samples", type=click.IntRange(50, 100_000), default=750, show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(50, 100_000),
+    default=250,
+    show_default=True,
+    help="Of each chain in each round.",
+)
 @click.option("--report", type=_FILE, help="Write a page here.")
 @click.option("--save", type=_FILE, help="Write the result here (netCDF).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
@@ -212,9 +218,7 @@ def curve(
 
     for path in (report, save):
         writable(path)
-    result = ep.LearningCurve(seed=seed, num_samples=samples, num_warmup=max(samples // 2, 50)).fit(
-        read_runs_table(runs)
-    )
+    result = ep.LearningCurve(seed=seed, num_samples=samples).fit(read_runs_table(runs))
     if save is not None:
         result.save(save)
         say(f"Result: {save}")
