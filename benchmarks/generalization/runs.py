@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import equiprob as ep
-from benchmarks.generalization import observed_gaps, timings, trained_models, worst_of_class
+from benchmarks.generalization import (
+    many_gaps,
+    observed_gaps,
+    timings,
+    trained_models,
+    worst_of_class,
+)
 
 RUNS = Path("calibration-runs") / "generalization"
 SAMPLES_IN_A_PART = 50
@@ -42,6 +48,11 @@ def parts(samples: int) -> Iterator[Part]:
             for n in (n for n, seeds in sizes.items() if seed < seeds):
                 for task in trained_models.TASKS:
                     yield "trained", task, model, n, seed
+    for seed in range(many_gaps.FIRST_SEED, many_gaps.FIRST_SEED + many_gaps.SAMPLES):
+        for model, sizes in SEEDS.items():
+            for n in sizes:
+                for task in trained_models.TASKS:
+                    yield "gap", task, model, n, seed
 
 
 def records_of(part: Part) -> list[dict[str, Any]]:
@@ -49,6 +60,8 @@ def records_of(part: Part) -> list[dict[str, Any]]:
     match part:
         case ("timing", n):
             return [timings.study(n)]
+        case ("gap", *sample):
+            return many_gaps.study(*sample)
         case ("observed", *experiment):
             return observed_gaps.study(*experiment)
         case ("worst", law, first):
@@ -87,6 +100,7 @@ def sources(kind: str) -> str:
         "timing": ("timings.py",),
         "observed": ("observed_gaps.py", "trained_models.py", "worst_of_class.py"),
         "worst": ("worst_of_class.py",),
+        "gap": ("many_gaps.py", "trained_models.py", "worst_of_class.py"),
     }.get(kind, ("trained_models.py", "worst_of_class.py"))
     files = [f for f in bounds if kind == "observed" or f.name not in _PREDICTS]
     files += [Path(__file__).parent / name for name in own]
