@@ -30,7 +30,7 @@ def drawn(total):
         num_samples=200,
         num_chains=4,
     )
-    return sample(jax.random.key(0), {"sum": total}), sample
+    return sample(jax.random.key(0), {"sum": total}, dict), sample
 
 
 def within(values, mean, ess):
@@ -38,10 +38,11 @@ def within(values, mean, ess):
 
 
 def test_a_narrow_ridge_is_sampled_to_its_ends():
-    (samples, n_divergences, n_rounds), sample = drawn(2.0)
+    (samples, found, n_divergences, n_rounds), sample = drawn(2.0)
     assert n_divergences == 0
     assert 4 <= n_rounds <= 10
     assert set(samples) == {"a", "b", "scale"}
+    assert max(found["r_hat"].values()) <= MOST_R_HAT
     apart = np.asarray(samples["a"] - samples["b"], dtype=np.float64)
     found = convergence({"apart": apart})
     ess = found["ess"]["apart"]
@@ -53,13 +54,13 @@ def test_a_narrow_ridge_is_sampled_to_its_ends():
     total = np.asarray(samples["a"] + samples["b"], dtype=np.float64)
     assert within(total, 2.0, ess)
     assert 0.5 * NARROW < total.std() < 2 * NARROW
-    again = sample(jax.random.key(0), {"sum": 2.0}).samples
+    again = sample(jax.random.key(0), {"sum": 2.0}, dict).draws
     assert all(np.array_equal(samples[name], again[name]) for name in samples)
-    elsewhere = sample(jax.random.key(0), {"sum": 5.0}).samples
+    elsewhere = sample(jax.random.key(0), {"sum": 5.0}, dict).draws
     assert within(np.asarray(elsewhere["a"] + elsewhere["b"], dtype=np.float64), 5.0, 400)
 
 
 def test_chains_that_do_not_agree_run_to_the_last_round(monkeypatch):
     monkeypatch.setattr("equiprob.posterior.chains.MOST_R_HAT", 0.5)
-    (_, _, n_rounds), _ = drawn(2.0)
+    (_, _, _, n_rounds), _ = drawn(2.0)
     assert n_rounds == 10

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
@@ -20,7 +20,7 @@ from equiprob.levels.curve_forecast import Forecast
 from equiprob.levels.curve_model import compiled_chains
 from equiprob.levels.curve_priors import DEFAULT_PRIORS, CurvePriors
 from equiprob.levels.curve_runs import Runs, read_runs
-from equiprob.posterior.chains import MOST_R_HAT, convergence, flattened
+from equiprob.posterior.chains import MOST_R_HAT, flattened
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 
@@ -271,7 +271,7 @@ class LearningCurve(AbstractEstimator):
     case: Literal["H", "I", "N"] = "H"
     seed: int = 0
     num_warmup: int = 150
-    num_samples: int = 250
+    num_samples: int = 300
     num_chains: int = 4
 
     def __post_init__(self) -> None:
@@ -331,9 +331,9 @@ class LearningCurve(AbstractEstimator):
         sample = compiled_chains(
             shape, self.priors, self.num_warmup, self.num_samples, self.num_chains
         )
-        samples, n_divergences, n_rounds = sample(jax.random.key(self.seed), data)
-        named = _named_draws(samples, data)
-        mixed = convergence(named)
+        named, mixed, n_divergences, n_rounds = sample(
+            jax.random.key(self.seed), data, partial(_named_draws, data=data)
+        )
         found = runs.diagnostics()
         if n_divergences or max(mixed["r_hat"].values()) > MOST_R_HAT:
             found.add(Diagnostic.NOT_CONVERGED)

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+Draws = Mapping[str, Array]
+"""By name, ``(chain, draw, ...)``."""
+
 MOST_R_HAT = 1.01
 """With a larger R-hat chains count as not converged."""
 
@@ -71,12 +74,14 @@ class Drawn(NamedTuple):
     """What chains in rounds give.
 
     Args:
-        samples: By name, ``(chain, draw, ...)``.
+        draws: By name, ``(chain, draw, ...)``.
+        convergence: Their R-hat and effective sample size, as `convergence` returns them.
         n_divergences: Divergent steps among them.
         n_rounds: Rounds run, of which the later half is kept.
     """
 
-    samples: dict[str, Array]
+    draws: Draws
+    convergence: dict[str, dict[str, float]]
     n_divergences: int
     n_rounds: int
 
@@ -89,11 +94,12 @@ def chains_in_rounds(
     num_samples: int,
     num_chains: int,
     **options: Any,
-) -> Callable[[Any, Any], Drawn]:
-    """Return ``sample(key, data)``, which runs chains until they agree, or long enough.
+) -> Callable[..., Drawn]:
+    """Return ``sample(key, data, read)``, which runs chains until they agree, or long enough.
 
-    Four rounds at least, ten at most, until the split R-hat of the later half is below
-    `MOST_R_HAT` in every unconstrained coordinate.
+    Four rounds at least, ten at most, until the split R-hat of the later half is at most
+    `MOST_R_HAT` in all that ``read`` makes of the samples, by name: what users are shown. Other
+    parameters may mix more slowly.
 
     Args:
         model: ``model(data, *static)``, which states a NumPyro model.
@@ -148,28 +154,31 @@ def chains_in_rounds(
 
         return jax.vmap(jax.vmap(one))(flat)
 
-    def sample(key: Any, data: Any) -> Drawn:
+    def sample(key: Any, data: Any, read: Callable[[dict[str, Array]], Draws]) -> Drawn:
         centre = origin(data)
         root = _FIRST_STEP * jnp.eye(len(centre))
         key, apart = jax.random.split(key)
         first = _APART / _FIRST_STEP * jax.random.normal(apart, (num_chains, len(centre)))
-        rounds: list[Array] = []
+        rounds: list[dict[str, Array]] = []
         divergent: list[int] = []
         while True:
             key, now = jax.random.split(key)
-            flat, diverging = jax.device_get(one_round(now, data, centre, root, first))
-            rounds.append(np.asarray(flat, dtype=np.float64))
+            flat, diverging = one_round(now, data, centre, root, first)
+            rounds.append(jax.device_get(named(flat, data)))
             divergent.append(int(diverging))
             kept = max(_LEAST_KEPT, len(rounds) // 2)
-            later = np.concatenate(rounds[-kept:], axis=1)
-            enough = len(rounds) >= _LEAST_ROUNDS and max(_r_hats(later)) <= MOST_R_HAT
-            if enough or len(rounds) == _MOST_ROUNDS:
-                break
-            centre, root, first = _whitened(rounds[-1])
-        samples = jax.device_get(named(jnp.asarray(later, dtype=centre.dtype), data))
-        return Drawn(samples, sum(divergent[-kept:]), len(rounds))
+            draws = read(_joined(rounds[-kept:]))
+            mixed = convergence(draws)
+            agree = max(mixed["r_hat"].values()) <= MOST_R_HAT
+            if (agree and len(rounds) >= _LEAST_ROUNDS) or len(rounds) == _MOST_ROUNDS:
+                return Drawn(draws, mixed, sum(divergent[-kept:]), len(rounds))
+            centre, root, first = _whitened(np.asarray(flat, dtype=np.float64))
 
     return sample
+
+
+def _joined(rounds: list[dict[str, Array]]) -> dict[str, Array]:
+    return {name: np.concatenate([r[name] for r in rounds], axis=1) for name in rounds[0]}
 
 
 def _whitened(flat: Array) -> tuple[Any, Any, Any]:
@@ -182,12 +191,6 @@ def _whitened(flat: Array) -> tuple[Any, Any, Any]:
     root = scale[:, None] * np.linalg.cholesky(correlation + share * np.eye(len(scale)))
     first = np.linalg.solve(root, (flat[:, -1] - centre).T).T
     return jnp.asarray(centre), jnp.asarray(root), jnp.asarray(first)
-
-
-def _r_hats(flat: Array) -> Array:
-    from numpyro.diagnostics import split_gelman_rubin
-
-    return np.asarray(split_gelman_rubin(flat))
 
 
 def convergence(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
