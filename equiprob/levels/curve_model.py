@@ -49,7 +49,6 @@ class _Curves(NamedTuple):
 def curve_model(data: Any, shape: CurveShape, priors: CurvePriors) -> None:
     """State the model in NumPyro."""
     import numpyro
-    import numpyro.distributions as dist
 
     def draw(name: str) -> Any:
         return numpyro.sample(name, priors.of(name))
