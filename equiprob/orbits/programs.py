@@ -41,7 +41,7 @@ def perturbed(x: Any, size: Any) -> Any:
     return treedef.unflatten([leaf(i, values) for i, values in enumerate(leaves)])
 
 
-perturbed_once = jax.jit(partial(perturbed, size=1))
+perturbed_once: Callable[[Any], Any] = jax.jit(partial(perturbed, size=1))
 """Changes every float by one rounding, compiled."""
 
 
