@@ -195,7 +195,7 @@ def check(
 @click.option(
     "--samples",
     type=click.IntRange(50, 100_000),
-    default=300,
+    default=250,
     show_default=True,
     help="Of each chain in each round.",
 )

@@ -297,5 +297,5 @@ def compiled_chains(
         num_samples=num_samples,
         num_chains=num_chains,
         target_accept_prob=0.95,
-        max_tree_depth=6,
+        max_tree_depth=7,
     )

@@ -254,7 +254,7 @@ class LearningCurve(AbstractEstimator):
         seed: Seed of the chains and of what is drawn beyond the data.
         num_warmup: Warm-up steps of each chain in each round.
         num_samples: Samples of each chain in each round. Chains run in rounds, four at least and
-            ten at most, until R-hat is below 1.01; draws are those of the later rounds.
+            ten at most, until R-hat is below 1.01; those of the first quarter are dropped.
         num_chains: Chains.
 
     Assumptions:
@@ -271,7 +271,7 @@ class LearningCurve(AbstractEstimator):
     case: Literal["H", "I", "N"] = "H"
     seed: int = 0
     num_warmup: int = 150
-    num_samples: int = 300
+    num_samples: int = 250
     num_chains: int = 4
 
     def __post_init__(self) -> None:

@@ -27,7 +27,6 @@ MOST_R_HAT = 1.01
 """With a larger R-hat chains count as not converged."""
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 4, 10
-_LEAST_KEPT = 3
 _FIRST_STEP = 0.1
 _PSEUDO_DRAWS = 20
 _APART = 0.1
@@ -77,7 +76,7 @@ class Drawn(NamedTuple):
         draws: By name, ``(chain, draw, ...)``.
         convergence: Their R-hat and effective sample size, as `convergence` returns them.
         n_divergences: Divergent steps among them.
-        n_rounds: Rounds run, of which the later half is kept.
+        n_rounds: Rounds run, of which the first quarter is dropped.
     """
 
     draws: Draws
@@ -97,9 +96,9 @@ def chains_in_rounds(
 ) -> Callable[..., Drawn]:
     """Return ``sample(key, data, read)``, which runs chains until they agree, or long enough.
 
-    Four rounds at least, ten at most, until the split R-hat of the later half is at most
-    `MOST_R_HAT` in all that ``read`` makes of the samples, by name: what users are shown. Other
-    parameters may mix more slowly.
+    Four rounds at least, ten at most, until the split R-hat of all but the first quarter
+    is at most `MOST_R_HAT` in all that ``read`` makes of the samples, by name: what users are
+    shown. Other parameters may mix more slowly.
 
     Args:
         model: ``model(data, *static)``, which states a NumPyro model.
@@ -166,7 +165,7 @@ def chains_in_rounds(
             flat, diverging = one_round(now, data, centre, root, first)
             rounds.append(jax.device_get(named(flat, data)))
             divergent.append(int(diverging))
-            kept = max(_LEAST_KEPT, len(rounds) // 2)
+            kept = len(rounds) - max(1, len(rounds) // 4)
             draws = read(_joined(rounds[-kept:]))
             mixed = convergence(draws)
             agree = max(mixed["r_hat"].values()) <= MOST_R_HAT
