@@ -175,6 +175,17 @@ def test_values_of_the_mathematics():
     assert np.median(result.draws["bound"]) == pytest.approx(0.21, abs=0.01)
 
 
+def test_values_of_the_mathematics_in_five_dimensions():
+    """MATH 6: (9) of 2000 rows in the ball, with sign flips and without; two splits are enough."""
+    orbits = table(ball(2000, 5, seed=1), ep.transforms.sign_flips(5, acts_on="vectors"))
+    bound = B.Transport(predictors=promised(), loss=UNIT, n_splits=2)
+    result = fit(orbits, bound, n_draws=20)
+    expected = np.median(result.draws["expected_bound"])
+    assert expected == pytest.approx(0.146, abs=0.01)
+    assert expected / np.median(result.draws["gain"]) == pytest.approx(0.283, abs=0.02)
+    assert expected != pytest.approx(0.192, abs=0.02)  # the twin: that of eighth turns
+
+
 def test_a_continuous_law_is_refined_between_its_elements():
     x = ball(100, 2)
     circle = ep.transforms.rotations2d(acts_on="vectors")
