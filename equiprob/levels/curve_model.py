@@ -296,6 +296,7 @@ def compiled_chains(
         num_warmup=num_warmup,
         num_samples=num_samples,
         num_chains=num_chains,
-        target_accept_prob=0.95,
-        max_tree_depth=7,
+        # Without the theory floors are narrow where depths are small: steps must be shorter there.
+        target_accept_prob=0.95 if shape.structured else 0.98,
+        max_tree_depth=7 if shape.structured else 8,
     )
