@@ -6,14 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.generalization.trained_models import (
-    LEVELS,
-    TASKS,
-    TEST_ROWS,
-    kernel_of,
-    kernel_ridge,
-    network,
-)
+from benchmarks.generalization.trained_models import LEVELS, TASKS, TEST_ROWS, trained
 
 SAMPLES = 8
 FIRST_SEED = 100
@@ -27,11 +20,7 @@ def study(task_name: str, model: str, n: int, seed: int) -> list[dict[str, Any]]
     new_x, new_y = task.draw(TEST_ROWS, 1000 * seed + 2)
     records = []
     for level in LEVELS:
-        predict = (
-            kernel_ridge(kernel_of(task), x, y, level)
-            if model == "kernel ridge"
-            else network(task, x, y, level, seed)
-        )
+        predict = trained(task, model, level, (x, y), seed)
         gap = np.abs(predict(new_x) - new_y).mean() - np.abs(predict(x) - y).mean()
         records.append(
             {"task": task_name, "model": model, "n": n, "level": level, "gap": float(gap)}

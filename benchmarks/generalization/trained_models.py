@@ -261,6 +261,15 @@ def bounds_of(task: Task, model: str, level: float, n: int) -> dict[str, ep.boun
     return bounds
 
 
+def trained(
+    task: Task, model: str, level: float, rows: tuple[np.ndarray, np.ndarray], seed: int
+) -> Predict:
+    """Train one model at a level."""
+    if model == "kernel ridge":
+        return kernel_ridge(kernel_of(task), *rows, level)
+    return network(task, *rows, level, seed)
+
+
 def study(
     task_name: str, model: str, n: int, seed: int, levels: Sequence[float] = LEVELS
 ) -> list[dict[str, Any]]:
@@ -270,11 +279,7 @@ def study(
     new_x, new_y = task.draw(TEST_ROWS, 1000 * seed + 2)
     records = []
     for level in levels:
-        predict = (
-            kernel_ridge(kernel_of(task), x, y, level)
-            if model == "kernel ridge"
-            else network(task, x, y, level, seed)
-        )
+        predict = trained(task, model, level, (x, y), seed)
         options = {"n_transforms": 4, "backend": "python", "batch_size": min(n, 1024)}
         train, held_out = (
             ep.evaluate_orbits(predict, a, task.transform, y=b, **options)
