@@ -140,6 +140,15 @@ def test_outputs_must_stay_the_same_from_batch_to_batch(as_dict):
         evaluate(predict, transform=still if as_dict else STILL, batch_size=8)
 
 
+def test_a_predictor_may_write_all_its_outputs_to_one_place():
+    place = np.empty_like(X)
+    alone = evaluate(lambda x: np.asarray(x) @ W, backend="python").only
+    reused = evaluate(lambda x: np.matmul(x, W, out=place[: len(x)]), backend="python").only
+    assert (alone.pair_sq > 0).all()
+    for name in ("base", "pair_sq", "displacement", "float_floor"):
+        np.testing.assert_array_equal(getattr(reused, name), getattr(alone, name))
+
+
 def test_a_predictor_of_a_fixed_batch_is_found_at_the_short_one():
     with refuses("changed the batch", "given 8 rows", r"\(16, 2\)"):
         evaluate(lambda x: np.resize(np.asarray(x), (16, 2)), batch_size=16)

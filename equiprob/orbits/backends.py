@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import abc
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, final, override
@@ -219,9 +220,12 @@ class PythonBackend(AbstractBackend):
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
         ids = np.zeros(_n_rows(x), dtype=np.uint64)
-        first = self._outputs(x, ids)
+        # A copy: the model may write its next output where this one is.
+        first = jax.tree.map(np.array, self._outputs(x, ids))
+        self._first: tuple[Any, Any] | None = None
         if noise is None:
             _require_equal(first, self._outputs(x, ids))
+            self._first = x, first
         self.output = first
         self._inward = transform.input_actions(x)
         self._outward = transform.output_actions(first)
@@ -232,15 +236,9 @@ class PythonBackend(AbstractBackend):
         self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         repeats = range(1 if self._noise is None else self._noise.repeats)
-        passes = [self._outputs(x, ids, 0, repeat) for repeat in repeats]
-        if probe:
-            with precision_of(x):
-                moved = perturbed_once(jax.tree.map(np.asarray, x))
-            passes.append(self._outputs(as_given(x, moved), ids))
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
         back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
-
         m = parameters.shape[1]
         size = _block_size(x, m)
 
@@ -254,11 +252,25 @@ class PythonBackend(AbstractBackend):
         def blocks() -> Iterator[list[Any]]:
             for start in range(0, m, size):
                 block = slice(start, start + size)
-                stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *outputs_of(block))
+                stacked = _stacked(outputs_of(block), len(range(*block.indices(m))) * len(repeats))
                 home = _by_transformation(backward, block)
                 yield jax.tree.leaves(_moved_back(back, home, stacked, len(repeats)))
 
-        return _stacked(passes), blocks()
+        passes = _stacked(self._raw(x, ids, probe=probe), len(repeats) + probe)
+        return jax.tree.leaves(passes), blocks()
+
+    def _raw(self, x: Any, ids: Ids, *, probe: bool) -> Iterator[Any]:
+        """Yield the outputs at the rows themselves, and those at perturbed rows."""
+        first, self._first = self._first, None
+        if first is not None and first[0] is x:
+            yield first[1]  # known since the model was first called
+        else:
+            for repeat in range(1 if self._noise is None else self._noise.repeats):
+                yield self._outputs(x, ids, 0, repeat)
+        if probe:
+            with precision_of(x):
+                moved = perturbed_once(jax.tree.map(np.asarray, x))
+            yield self._outputs(as_given(x, moved), ids)
 
     def _outputs(self, x: Any, ids: Ids, place: int = 0, repeat: int = 0) -> Any:
         """Return the model's output as NumPy arrays, one or a dict, rows as given.
@@ -327,9 +339,18 @@ def _moved_back(back: LeafActions, home: Any, outputs: Any, repeats: int) -> Any
     )
 
 
-def _stacked(outputs: Iterable[Any]) -> list[Any]:
-    """Return the leaves of several outputs of the model, each with the outputs stacked in front."""
-    return [np.stack(leaves) for leaves in zip(*map(jax.tree.leaves, outputs), strict=True)]
+def _stacked(outputs: Iterator[Any], n: int) -> Any:
+    """Return `n` outputs of the model as one, stacked in front.
+
+    Each is copied before the next is asked for: a model may write all of them to one place.
+    """
+    first = next(outputs)
+    stacked = jax.tree.map(lambda leaf: np.empty((n, *leaf.shape), leaf.dtype), first)
+    into = jax.tree.leaves(stacked)
+    for j, output in enumerate(itertools.chain([first], outputs)):
+        for whole, leaf in zip(into, jax.tree.leaves(output), strict=True):
+            whole[j] = leaf
+    return stacked
 
 
 def _row_shapes(output: Any, n: int) -> dict[Any, tuple[int, ...]]:

@@ -6,11 +6,12 @@ Those of the smallest ids: the same whatever their order and however they were c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.inputs import take_rows
@@ -28,29 +29,19 @@ from equiprob.orbits.table import FloorMethod, OrbitTable
 
 @dataclass
 class ProbedRows:
-    """Remembers the rows of the smallest ids; each is a chunk of one row."""
+    """Remembers the rows of the smallest ids, as one chunk of them in the order of their ids."""
 
-    _rows: list[Chunk] = field(default_factory=list)
+    _rows: Chunk | None = None
 
     def see(self, chunk: Chunk) -> None:
         """Look at one more chunk."""
-        limit = self._rows[-1].ids[0] if len(self._rows) == PROBED_ROWS else None
         small = np.argsort(chunk.ids)[:PROBED_ROWS]
-        new = [
-            Chunk(
-                chunk.start + i,
-                jax.tree.map(np.asarray, take_rows(chunk.x, slice(i, i + 1))),
-                None,
-                chunk.ids[i : i + 1],
-                chunk.units[i : i + 1],
-                rows_of(chunk.declared, slice(i, i + 1)),
-            )
-            for i in small
-            if limit is None or chunk.ids[i] < limit
-        ]
-        if new:
-            rows = sorted(self._rows + new, key=lambda row: row.ids[0])
-            self._rows = rows[:PROBED_ROWS]
+        if self._rows is not None and len(self._rows) == PROBED_ROWS:
+            small = small[chunk.ids[small] < self._rows.ids[-1]]
+        if len(small):
+            new = _taken(chunk, small)
+            both = new if self._rows is None else _after_each_other(self._rows, new)
+            self._rows = _taken(both, np.argsort(both.ids)[:PROBED_ROWS])
 
     def floors(
         self,
@@ -69,18 +60,17 @@ class ProbedRows:
         in_question = any(
             _rms(s, table.mass) <= IN_QUESTION * s.float_floor for s in table.statistics.values()
         )
-        if not self._rows or not in_question or table.backend != "jax":
+        rows = self._rows
+        if rows is None or not in_question or table.backend != "jax":
             return found, "perturbation"
-        x = jax.tree.map(lambda *leaves: np.concatenate(leaves), *(row.x for row in self._rows))
-        if not is_low_precision(x):
+        if not is_low_precision(rows.x):
             return found, "perturbation"
-        ids = np.concatenate([row.ids for row in self._rows])
-        declared = joined([row.declared for row in self._rows])
+        ids, declared = rows.ids, rows.declared
         shapes = {name: (len(ids), *s.shape[1:]) for name, s in outputs.items()}
         measured = float64_floors(
             orbit_pass.predict,
             orbit_pass.transform,
-            x,
+            rows.x,
             orbit_pass.design.parameters(orbit_pass.transform, ids)[:, :PROBED_TRANSFORMS],
             list(found.values()),
             [m.factor for m in measures(declared, shapes).values()],
@@ -88,6 +78,22 @@ class ProbedRows:
         if measured is None:
             return found, "perturbation"
         return dict(zip(found, measured, strict=True)), "float64 pass"
+
+
+def _taken(chunk: Chunk, rows: NDArray[np.intp]) -> Chunk:
+    """Return some rows of a chunk, on the host and without their targets."""
+    x = jax.tree.map(np.asarray, take_rows(chunk.x, rows))
+    declared = rows_of(chunk.declared, rows)
+    return Chunk(chunk.start, x, None, chunk.ids[rows], chunk.units[rows], declared)
+
+
+def _after_each_other(first: Chunk, second: Chunk) -> Chunk:
+    """Return the rows of two chunks, which need not follow each other, as one."""
+    x = jax.tree.map(lambda *leaves: np.concatenate(leaves), first.x, second.x)
+    ids, units = (
+        np.concatenate(each) for each in ((first.ids, second.ids), (first.units, second.units))
+    )
+    return Chunk(first.start, x, None, ids, units, joined([first.declared, second.declared]))
 
 
 def with_floors(

@@ -20,10 +20,12 @@ def wrap_angle(angle: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def rotation_matrix(angle: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return counter-clockwise rotation matrices ``(..., 2, 2)``, exact at quarter turns."""
-    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.empty((*np.shape(angle), 2, 2))
+    matrix[..., 0, 0], matrix[..., 1, 0] = np.cos(angle), np.sin(angle)
     # cos(pi/2) is 6e-17 in floating point: enough to move a pixel's floor.
-    cos, sin = (np.where(np.abs(v) < 1e-15, 0.0, v) for v in (cos, sin))
-    return np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
+    matrix[..., 0][np.abs(matrix[..., 0]) < 1e-15] = 0.0
+    matrix[..., 0, 1], matrix[..., 1, 1] = -matrix[..., 1, 0], matrix[..., 0, 0]
+    return matrix
 
 
 @final
