@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 from transform_variants import IMAGES, POINTS, VARIANTS, VECTORS
 
 import equiprob as ep
@@ -105,6 +106,16 @@ def test_permutations_are_left_actions():
     np.testing.assert_array_equal(listed.apply(np.array([1.0]), items), expected)
     q = np.array([1.0, 2, 3, 0])
     np.testing.assert_array_equal(group.compose(p.astype(float), q), p[q.astype(int)])
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 1), (3, 6)])
+@pytest.mark.parametrize("fill", [0.0, 7.0])
+@pytest.mark.parametrize("shift", [(0.25, -0.6), (-1.5, 0.75), (9.0, 0.0)])
+def test_shifted_images_are_interpolated_as_scipy_does(shape, fill, shift):
+    image = np.random.default_rng(0).random(shape)
+    moved = ep.transforms.translations(20, acts_on="image", fill=fill).apply(shift, image[None])[0]
+    expected = ndimage.shift(image, (-shift[1], shift[0]), order=1, mode="grid-constant", cval=fill)
+    np.testing.assert_allclose(moved, expected, atol=1e-12)
 
 
 def test_corners_read_the_fill_and_wrapped_images_the_other_side():

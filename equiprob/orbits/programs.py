@@ -33,12 +33,30 @@ def perturbed(x: Any, size: Any) -> Any:
     def leaf(i: int, values: Any) -> Any:
         if not jnp.issubdtype(values.dtype, jnp.floating):
             return values
-        signs = jax.random.rademacher(jax.random.key(i), values.shape, dtype=jnp.int8)
+        # Signs that depend on `size` are no constants of a loop over sizes, which would keep them.
+        signs = _signs(values.shape, jnp.asarray(size).astype(jnp.uint32) + 2 * i)
         step = jnp.finfo(values.dtype).eps * size
         return values * (1 + step * signs).astype(values.dtype)
 
     leaves, treedef = jax.tree.flatten(x)
     return treedef.unflatten([leaf(i, values) for i, values in enumerate(leaves)])
+
+
+def _signs(shape: tuple[int, ...], salt: jax.Array) -> jax.Array:
+    """Return signs without order: a hash of each entry's place, which takes no memory.
+
+    References:
+        The multipliers of the hash: Wellons, "Prospecting for hash functions", 2018.
+    """
+    salt = salt * jnp.uint32(0x9E3779B9)
+    mixed = jnp.broadcast_to(salt, shape)
+    for axis in range(len(shape)):
+        # Odd factors that differ from axis to axis, and from salt to salt.
+        factor = (salt + jnp.uint32(axis + 1)) * jnp.uint32(0x85EBCA6B) | jnp.uint32(1)
+        mixed = mixed + jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * factor
+    for shift, multiplier in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        mixed = (mixed ^ (mixed >> shift)) * jnp.uint32(multiplier)
+    return 1 - 2 * ((mixed >> 16) & 1).astype(jnp.int8)
 
 
 perturbed_once: Callable[[Any], Any] = jax.jit(partial(perturbed, size=1))

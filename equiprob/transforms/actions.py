@@ -206,35 +206,39 @@ class Image(AbstractLeafAction):
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         height, width = leaf.shape[:2]
         row, column = self._source(element, height, width, leaf.dtype)
-        if self.wrap:
-            source, stride = leaf, width
-            top, left = jnp.floor(row), jnp.floor(column)
-            above, below = jnp.mod(top, height), jnp.mod(top + 1, height)
-            before, after = jnp.mod(left, width), jnp.mod(left + 1, width)
-        else:
-            # One ring of fill around the image and coordinates clipped into it replace a mask for
-            # each of the four taps.
-            ring = ((1, 1), (1, 1)) + ((0, 0),) * (leaf.ndim - 2)
-            source, stride = jnp.pad(leaf, ring, constant_values=self.fill), width + 2
-            row, column = jnp.clip(row, -1, height), jnp.clip(column, -1, width)
-            top = jnp.minimum(jnp.floor(row), height - 1)
-            left = jnp.minimum(jnp.floor(column), width - 1)
-            above, below, before, after = top + 1, top + 2, left + 1, left + 2
-        flat = source.reshape((-1, *leaf.shape[2:]))
-        down, across = row - top, column - left
+        flat = leaf.reshape((-1, *leaf.shape[2:]))
 
-        def tap(row_index: jax.Array, column_index: jax.Array, weight: jax.Array) -> jax.Array:
-            index = row_index.astype(jnp.int32) * stride + column_index.astype(jnp.int32)
-            values = flat.at[index].get(mode="promise_in_bounds")
-            return values * weight.reshape(weight.shape + (1,) * (leaf.ndim - 2))
+        def spread(weight: jax.Array) -> jax.Array:
+            return weight.reshape(weight.shape + (1,) * (leaf.ndim - 2))
 
-        pixels = (
-            tap(above, before, (1 - down) * (1 - across))
-            + tap(above, after, (1 - down) * across)
-            + tap(below, before, down * (1 - across))
-            + tap(below, after, down * across)
+        down, across = self._taps(row, height), self._taps(column, width)
+        pixels = sum(
+            flat.at[place_row * width + place_column].get(mode="promise_in_bounds")
+            * spread(weight_row * weight_column)
+            for place_row, weight_row in down
+            for place_column, weight_column in across
         )
+        if self.fill:
+            inside = sum(weight for _, weight in down) * sum(weight for _, weight in across)
+            pixels = pixels + self.fill * spread(1 - inside)
         return pixels.reshape(leaf.shape)
+
+    def _taps(self, position: jax.Array, size: int) -> list[tuple[jax.Array, jax.Array]]:
+        """Return the pixels along one axis that are read, and their weights: 0 outside the image.
+
+        Weights that fall to 0 there need neither a frame around the image nor a mask.
+        """
+        first = jnp.floor(position)
+        if not self.wrap:
+            first = jnp.clip(first, 0, max(size - 2, 0))
+        taps = [first, first + 1] if self.wrap else [first, first + 1][:size]
+        return [
+            (
+                (jnp.mod(place, size) if self.wrap else place).astype(jnp.int32),
+                jnp.maximum(1 - jnp.abs(position - place), 0),
+            )
+            for place in taps
+        ]
 
     def _source(
         self, element: Element, height: int, width: int, dtype: Any
