@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from benchmarks import processes
 from benchmarks.performance import scale, scaling
 from benchmarks.performance.models import timed_models
 from benchmarks.performance.page import Findings, page, versions
@@ -33,6 +34,7 @@ def main() -> None:
         found.gains += [gain(problem, m, 12 if quick else 48) for m in problem.sizes]
         print(found.gains[-1], flush=True)
     found.new_inputs = new_inputs(20 if quick else 300)
+    found.processes = list(processes.pairs(2 if quick else 7))
     largest = 10_000 if quick else 1_000_000
     sizes = [n for n in (1_000, 10_000, 100_000, 1_000_000) if n <= largest]
     cases = [*((n, 4, "rows") for n in sizes), *((10_000, m, "rows") for m in (1, 16, 64))]

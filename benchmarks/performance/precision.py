@@ -21,7 +21,9 @@ from benchmarks.performance.models import classifier, cloud_network, matrix, per
 
 Predict = Callable[[Any], Any]
 
-SHARED_ROWS, SHARED_LIST = 32, 16
+SHARED_SHAPES = ((32, 16), (64, 8), (128, 4))
+"""Rows and transformations of the loops that share one list, of about as many passes."""
+
 OUR_ROWS = 272
 
 
@@ -138,31 +140,40 @@ def gain(problem: Problem, size: int, again: int) -> Gain:
 
 @dataclass(frozen=True)
 class NewInputs:
-    """What two designs say of the error on new inputs, over many samples.
+    """What one design says of the error on new inputs, over many samples.
 
     Args:
-        coverage: How often nominal 95 % intervals of the mean squared error held it, by design.
-        rmse: Root mean squared error of the estimate, by design.
-        passes: Model evaluations, by design.
-        width: Mean width of the intervals, by design.
+        rows: Rows of a sample.
+        transforms: Transformations of each row.
+        coverage: How often nominal 95 % intervals of the mean squared error held it.
+        rmse: Root mean squared error of the estimate.
+        width: Mean width of the intervals.
         samples: How many samples.
     """
 
-    coverage: dict[str, float]
-    rmse: dict[str, float]
-    passes: dict[str, int]
-    width: dict[str, float]
+    rows: int
+    transforms: int
+    coverage: float
+    rmse: float
+    width: float
     samples: int
 
     @property
-    def fewer_passes(self) -> float:
-        """How many times more passes the shared list takes for the same root mean squared error."""
-        cost = {kind: self.rmse[kind] ** 2 * self.passes[kind] for kind in self.rmse}
-        return cost["shared"] / cost["ours"]
+    def passes(self) -> int:
+        """Model evaluations, f(x) once for each row."""
+        return self.rows * (self.transforms + 1)
+
+    def passes_over(self, other: NewInputs) -> float:
+        """Return how many times the passes of another it takes for the same squared error."""
+        return self.rmse**2 * self.passes / (other.rmse**2 * other.passes)
 
 
-def new_inputs(samples: int) -> NewInputs:
-    """Repeat both on fresh rows and transformations: 16 points of the plane, a NumPy model."""
+def new_inputs(samples: int) -> tuple[list[NewInputs], NewInputs]:
+    """Repeat all on fresh rows and transformations: 16 points of the plane, a NumPy model.
+
+    Returns:
+        What is found of loops with a shared list, and of rows with one transformation each.
+    """
     from scipy import stats
 
     network = perceptron(np)
@@ -181,27 +192,30 @@ def new_inputs(samples: int) -> NewInputs:
 
     many = points(20_000)
     truth = float(np.mean([squares(many, a).mean() for a in 2 * np.pi * np.arange(31) / 31]))
-    found: dict[str, list[tuple[float, float, float]]] = {"shared": [], "ours": []}
-    for seed in range(samples):
-        x = points(SHARED_ROWS)
-        angles = generator.uniform(-np.pi, np.pi, SHARED_LIST)
+
+    def shared(n: int, size: int) -> tuple[float, float, float]:
+        x = points(n)
+        angles = generator.uniform(-np.pi, np.pi, size)
         rows = np.mean([squares(x, angle) for angle in angles], axis=0)
-        half = stats.t.ppf(0.975, len(rows) - 1) * rows.std(ddof=1) / np.sqrt(len(rows))
-        found["shared"].append((rows.mean(), rows.mean() - half, rows.mean() + half))
+        half = stats.t.ppf(0.975, n - 1) * rows.std(ddof=1) / np.sqrt(n)
+        return rows.mean(), rows.mean() - half, rows.mean() + half
+
+    def own(seed: int) -> tuple[float, float, float]:
         table = ep.evaluate_orbits(
             network, points(OUR_ROWS), turn, n_transforms=1, seed=seed, keep="rows", progress=False
         )
         draws = ep.ModelEquivarianceError().fit(table).draws["error"] ** 2
-        found["ours"].append((table.only.pair_sq.mean(), *np.quantile(draws, [0.025, 0.975])))
-    arrays = {kind: np.array(values) for kind, values in found.items()}
-    inside = {k: ((v[:, 1] <= truth) & (truth <= v[:, 2])).mean() for k, v in arrays.items()}
-    return NewInputs(
-        coverage={k: float(v) for k, v in inside.items()},
-        rmse={k: float(np.sqrt(((v[:, 0] - truth) ** 2).mean())) for k, v in arrays.items()},
-        passes={"shared": SHARED_ROWS * (SHARED_LIST + 1), "ours": OUR_ROWS * 2},
-        width={k: float((v[:, 2] - v[:, 1]).mean()) for k, v in arrays.items()},
-        samples=samples,
-    )
+        low, high = np.quantile(draws, [0.025, 0.975])
+        return table.only.pair_sq.mean(), float(low), float(high)
+
+    def summed(n: int, size: int, each: list[tuple[float, float, float]]) -> NewInputs:
+        middle, low, high = np.array(each).T
+        inside = (low <= truth) & (truth <= high)
+        rmse = float(np.sqrt(((middle - truth) ** 2).mean()))
+        return NewInputs(n, size, float(inside.mean()), rmse, float((high - low).mean()), samples)
+
+    loops = [summed(*k, [shared(*k) for _ in range(samples)]) for k in SHARED_SHAPES]
+    return loops, summed(OUR_ROWS, 1, [own(seed) for seed in range(samples)])
 
 
 def fit_seconds(rows: int, repeats: int) -> tuple[float, float]:
