@@ -14,6 +14,7 @@ from benchmarks.performance.models import timed_models
 from benchmarks.performance.page import Findings, page, versions
 from benchmarks.performance.passes import measured, temporary_memory
 from benchmarks.performance.precision import fit_seconds, gain, new_inputs, problems
+from benchmarks.performance.torch_models import torch_models
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRANSFORMS = 16
@@ -24,7 +25,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer repetitions; print, not write")
     quick = parser.parse_args().quick
     found = Findings(TRANSFORMS)
-    for model in timed_models(256 if quick else 768):
+    rows = 256 if quick else 768
+    for model in timed_models(rows) + torch_models(rows):
         found.ratios.append(measured(model, TRANSFORMS, 2 if quick else 4))
         if model.backend == "jax":
             each = [(m, *temporary_memory(model, m)) for m in (4, TRANSFORMS, 32)]

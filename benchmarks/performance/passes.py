@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import jax
 import numpy as np
 
 import equiprob as ep
+from benchmarks.performance import torch_models
 from benchmarks.performance.models import Timed
 from equiprob.orbits.backends import choose_backend
 from equiprob.transforms.rows import act_on_row
@@ -148,7 +150,9 @@ def measured(model: Timed, m: int, repeats: int) -> Ratios:
         "recomputed": loop(model, m, cached=False),
     }
     if "e3nn" in model.name:
-        works["e3nn"] = e3nn_test(model, m)
+        works["peer"] = e3nn_test(model, m)
+    if model.name == torch_models.NAME and find_spec("equivariance_regularizer"):
+        works["peer"] = torch_models.regularizer(model, m)
     bare = bare_passes(model, m)
     for work in (*works.values(), bare):
         work()
