@@ -2,9 +2,13 @@
 
 import multiprocessing
 import os
+import shutil
+import subprocess
+import sys
 import threading
 import warnings
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,3 +226,35 @@ def test_two_workers_of_dask_give_the_same_numbers(cluster):
     assert_same(evaluate(by, lambda x: x @ W), evaluate())
     with refuses("OverflowError on rows 64 to 79", error=RuntimeError):
         evaluate(by, Raises(70))
+
+
+# ---- MPI ------------------------------------------------------------------------------------
+
+
+MPI_SCRIPT = """
+import numpy as np
+from mpi4py.futures import MPIPoolExecutor
+
+import test_executors as shared
+
+if __name__ == "__main__":
+    alone = shared.evaluate(backend="python")
+    with MPIPoolExecutor() as pool:
+        assert pool.num_workers == 2
+        table = shared.evaluate(pool, backend="python")
+    np.testing.assert_array_equal(table.only.pair_sq, alone.only.pair_sq)
+    print("the same numbers")
+"""
+
+
+def test_two_workers_of_mpi_give_the_same_numbers(tmp_path):
+    pytest.importorskip("mpi4py", reason="MPI is not installed")
+    launcher = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if launcher is None:
+        pytest.skip("there is no mpiexec")
+    script = tmp_path / "evaluate.py"
+    script.write_text(MPI_SCRIPT)
+    command = [launcher, "-n", "3", sys.executable, "-m", "mpi4py.futures", str(script)]
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(command, env=here, capture_output=True, text=True, timeout=300)
+    assert "the same numbers" in done.stdout, done.stderr
