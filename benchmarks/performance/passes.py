@@ -15,7 +15,7 @@ import numpy as np
 import equiprob as ep
 from benchmarks.performance import torch_models
 from benchmarks.performance.models import Timed
-from equiprob.orbits.backends import choose_backend
+from equiprob.orbits.backend_choice import choose_backend
 from equiprob.transforms.rows import act_on_row
 
 Work = Callable[[], Any]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.calls import calling
-from equiprob.orbits.backends import choose_backend
+from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.outputs import named_outputs

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from equiprob.orbits.backends import choose_backend
+from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import (
     check_batch_size,

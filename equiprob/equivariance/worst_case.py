@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.orbits.backends import AbstractBackend, JaxBackend, choose_backend
+from equiprob.orbits.backend import AbstractBackend
+from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import (
     check_batch_size,
@@ -27,6 +28,7 @@ from equiprob.orbits.inputs import (
     ids_of_rows,
     take_rows,
 )
+from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
 from equiprob.orbits.programs import Predict
 from equiprob.transforms.base import AbstractTransform, Parameters, hammersley

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
-from equiprob.orbits.backends import AbstractBackend, Noise, choose_backend
+from equiprob.orbits.backend import AbstractBackend
+from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.designs import Design
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.noise import Noise
 from equiprob.orbits.output import Measure, measures
 from equiprob.orbits.outputs import (
     are_labels,

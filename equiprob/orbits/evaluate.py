@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equiprob.arguments.checked import checked
-from equiprob.orbits.backends import Noise
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.inputs import (
@@ -23,6 +22,7 @@ from equiprob.orbits.inputs import (
     units_of_rows,
 )
 from equiprob.orbits.loop import Course, run_pass
+from equiprob.orbits.noise import Noise
 from equiprob.orbits.output import Output, check_declared, has_masks, without_padding
 from equiprob.orbits.outputs import checked_targets
 from equiprob.orbits.sources import (

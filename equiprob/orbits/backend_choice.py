@@ -1,0 +1,68 @@
+"""Which way is a model called on the transformed inputs of one chunk of rows?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from equiprob.orbits.backend import AbstractBackend, n_rows
+from equiprob.orbits.jax_backend import JaxBackend
+from equiprob.orbits.noise import Noise
+from equiprob.orbits.programs import trace
+from equiprob.orbits.python_backend import PythonBackend
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.rows import map_rows
+
+
+def choose_backend(
+    predict: Callable[..., Any],
+    transform: AbstractTransform,
+    x: Any,
+    backend: str,
+    noise: Noise | None = None,
+) -> AbstractBackend:
+    """Return the backend for a model, given one chunk `x`. Stochastic models stay in Python.
+
+    "auto" takes JAX if the model and the action can be traced. A model that is given float64 NumPy
+    rows while JAX computes in float32, and returns NumPy arrays, is NumPy code that happens to
+    trace: it stays in NumPy, in float64.
+
+    Raises:
+        ValueError: If `backend` is unknown, or "jax" was asked for and tracing fails.
+    """
+    if backend not in ("auto", "jax", "python"):
+        raise ValueError(f"backend must be 'auto', 'jax' or 'python', got {backend!r}")
+    if noise is not None and backend == "jax":
+        raise ValueError(
+            "a stochastic model is called from Python: leave backend out (predict may be jitted)"
+        )
+    if backend == "python" or noise is not None:
+        return PythonBackend(predict, transform, x, noise)
+    actions = transform.input_actions(x)
+    dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
+    n = n_rows(x)
+    identity = np.broadcast_to(transform.identity, (n, *transform.identity.shape))
+    elements = transform.leaf_elements(actions, identity, dtypes)
+    try:
+        jax.eval_shape(partial(map_rows, actions), elements, x)
+        traced = trace(predict, x)
+    except Exception as error:
+        if backend == "jax":
+            raise ValueError(
+                f"backend='jax' was asked for, but JAX cannot trace predict or the action: {error}"
+            ) from error
+        return PythonBackend(predict, transform, x)
+    narrowed = any(
+        isinstance(leaf, np.ndarray) and jax.dtypes.canonicalize_dtype(leaf.dtype) != leaf.dtype
+        for leaf in jax.tree.leaves(x)
+        if np.issubdtype(leaf.dtype, np.floating)
+    )
+    if backend == "auto" and narrowed:
+        returned = jax.tree.leaves(predict(x))
+        if all(isinstance(leaf, np.ndarray) for leaf in returned):
+            return PythonBackend(predict, transform, x)
+    return JaxBackend(predict, transform, x, traced)

@@ -1,0 +1,98 @@
+"""How is a model that JAX can trace called on the transformed inputs of one chunk of rows?
+
+In one compiled program: the raw passes (the base, and once the rounding probe) and a scan over
+transformations that makes each transformed input, consumes it and takes the output back.
+Transformed inputs live for one step, so memory is that of a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final, override
+
+import jax
+
+from equiprob.orbits.backend import (
+    MOST_AT_ONCE,
+    AbstractBackend,
+    by_transformation,
+    n_rows,
+    require_equal,
+)
+from equiprob.orbits.devices import RowSharding
+from equiprob.orbits.keys import Ids
+from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.programs import Predict, compiled, fingerprint
+from equiprob.transforms.base import AbstractTransform, Parameters
+
+
+@final
+class JaxBackend(AbstractBackend):
+    """One compiled program for each shape, for any number of rows, on all local devices."""
+
+    name = "jax"
+    pads = True
+
+    def __init__(
+        self, predict: Predict, transform: AbstractTransform, x: Any, traced: tuple[Any, Any]
+    ) -> None:
+        """Compile the model for chunks like `x`, given its trace on one.
+
+        Raises:
+            ValueError: If the model is not repeatable.
+        """
+        jaxpr, output = traced
+        self.output: Any = output
+        named_outputs(output, n_rows(x))
+        made_of = fingerprint(jaxpr)
+        if "callback" in made_of[0]:  # runs Python that a trace does not show
+            require_equal(predict(x), predict(x))
+        self._transform = transform
+        self._inward = transform.input_actions(x)
+        self._outward = transform.output_actions(self.output)
+        self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(self.output)]
+        back, _ = transform.inverse_elements(
+            self._outward, transform.identity[None, None], self._dtypes
+        )
+        self._back = back
+        self._sharding = RowSharding.of(n_rows(x), made_of[1])
+        self._run = compiled(predict, x, made_of, self._inward, back)
+
+    @override
+    def evaluate(
+        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
+    ) -> tuple[list[Any], Iterator[list[Any]]]:
+        dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
+        forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
+        _, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
+        n, m = parameters.shape[:2]
+        size = -(-m // -(-m // MOST_AT_ONCE))
+        x = self._sharding.spread(x, axis=0)
+        starts = list(range(0, m, size))
+
+        def run(start: int, n_raw: int) -> tuple[Any, Any]:
+            block = slice(start, start + size)
+            there, home = (
+                self._sharding.spread(by_transformation(elements, block, size), axis=1)
+                for elements in (forward, backward)
+            )
+            try:
+                return self._run(x, n_raw, there, home)
+            except Exception as error:
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    raise
+                # It failed below Python, in the compiled model.
+                raise jax.errors.JaxRuntimeError(str(error)) from error
+
+        n_raw = 2 if probe else 1
+        raw, outputs = run(0, n_raw)
+
+        def blocks(outputs: Any) -> Iterator[list[Any]]:
+            for start, upcoming in zip(starts, [*starts[1:], None], strict=True):
+                # Dispatched before the current block is fetched: the two overlap.
+                following = None if upcoming is None else run(upcoming, 0)[1]
+                # Not np.asarray, which hides a failure of the model behind one of its own.
+                yield [leaf[: m - start, :n] for leaf in jax.device_get(jax.tree.leaves(outputs))]
+                outputs = following
+
+        return [leaf[:n_raw, :n] for leaf in jax.device_get(jax.tree.leaves(raw))], blocks(outputs)

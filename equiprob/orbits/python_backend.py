@@ -1,0 +1,193 @@
+"""How is any other callable called on the transformed inputs of one chunk of rows?
+
+Once for each transformation, on NumPy (or the user's own) arrays. The inputs of a block of
+transformations are made in one compiled call, and their outputs taken back in another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, final, override
+
+import jax
+import numpy as np
+
+from equiprob.orbits.backend import (
+    MOST_AT_ONCE,
+    AbstractBackend,
+    by_transformation,
+    n_rows,
+    require_equal,
+)
+from equiprob.orbits.keys import Ids
+from equiprob.orbits.noise import Noise
+from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.programs import perturbed_once
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.rows import LeafActions, as_given, move_block, move_rows, precision_of
+
+_MOST_BYTES = 2**23
+"""Bytes of transformed inputs that are made ahead of the model."""
+
+
+@final
+class PythonBackend(AbstractBackend):
+    """Any callable, once for each transformation of a chunk."""
+
+    name = "python"
+    pads = False
+
+    def __init__(
+        self,
+        predict: Callable[..., Any],
+        transform: AbstractTransform,
+        x: Any,
+        noise: Noise | None = None,
+    ) -> None:
+        """Evaluate the model twice on one chunk `x`.
+
+        Raises:
+            ValueError: If the two differ and no `noise` was declared: the model is stochastic.
+        """
+        self._predict, self._transform, self._noise = predict, transform, noise
+        self.output: Any = None
+        # Shapes and dtypes that have been checked: a quick model is called often.
+        self._accepted: set[Any] = set()
+        ids = np.zeros(n_rows(x), dtype=np.uint64)
+        # A copy: the model may write its next output where this one is.
+        first = jax.tree.map(np.array, self._outputs(x, ids))
+        self._first: tuple[Any, Any] | None = None
+        if noise is None:
+            require_equal(first, self._outputs(x, ids))
+            self._first = x, first
+        self.output = first
+        self._inward = transform.input_actions(x)
+        self._outward = transform.output_actions(first)
+        self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(first)]
+
+    @override
+    def evaluate(
+        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
+    ) -> tuple[list[Any], Iterator[list[Any]]]:
+        repeats = range(1 if self._noise is None else self._noise.repeats)
+        dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
+        forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
+        back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
+        m = parameters.shape[1]
+        size = _block_size(x, m)
+
+        def outputs_of(block: slice) -> Iterator[Any]:
+            there = by_transformation(forward, block)
+            n = len(range(*block.indices(m)))
+            for j, moved in enumerate(move_block(self._inward, there, x, n)):
+                for repeat in repeats:
+                    yield self._outputs(moved, ids, block.start + j + 1, repeat)
+
+        def blocks() -> Iterator[list[Any]]:
+            for start in range(0, m, size):
+                block = slice(start, start + size)
+                stacked = _stacked(outputs_of(block), len(range(*block.indices(m))) * len(repeats))
+                home = by_transformation(backward, block)
+                yield jax.tree.leaves(_moved_back(back, home, stacked, len(repeats)))
+
+        passes = _stacked(self._raw(x, ids, probe=probe), len(repeats) + probe)
+        return jax.tree.leaves(passes), blocks()
+
+    def _raw(self, x: Any, ids: Ids, *, probe: bool) -> Iterator[Any]:
+        """Yield the outputs at the rows themselves, and those at perturbed rows."""
+        first, self._first = self._first, None
+        if first is not None and first[0] is x:
+            yield first[1]  # known since the model was first called
+        else:
+            for repeat in range(1 if self._noise is None else self._noise.repeats):
+                yield self._outputs(x, ids, 0, repeat)
+        if probe:
+            with precision_of(x):
+                moved = perturbed_once(jax.tree.map(np.asarray, x))
+            yield self._outputs(as_given(x, moved), ids)
+
+    def _outputs(self, x: Any, ids: Ids, place: int = 0, repeat: int = 0) -> Any:
+        """Return the model's output as NumPy arrays, one or a dict, rows as given.
+
+        `place` is 0 at the rows themselves, else counts transformations: with `repeat`, it names
+        the noise.
+        """
+
+        def leaf(values: Any) -> Any:
+            try:
+                array = np.asarray(values)
+            except ValueError:  # rows of unequal lengths
+                array = np.empty(0, dtype=object)
+            if array.dtype == object:
+                raise TypeError(
+                    f"predict returned {type(values).__name__}, which is not an array of numbers; "
+                    f"return an array (row, ...) or a dict of such arrays"
+                )
+            return array
+
+        keyed = self._noise is not None and self._noise.keyed
+        keys = (self._noise.keys(ids, place, repeat),) if keyed and self._noise else ()
+        output = self._predict(x, *keys)
+        is_mapping = isinstance(output, Mapping)
+        arrays: Any = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
+        n = n_rows(x)
+        each: Any = arrays.items() if is_mapping else (("", arrays),)
+        kind = (n, *((name, array.shape, array.dtype) for name, array in each))
+        if kind not in self._accepted:
+            self._check(arrays, n)
+            self._accepted.add(kind)
+        return arrays
+
+    def _check(self, arrays: Any, n: int) -> None:
+        """Raise where outputs of `n` rows are not those of a model, or not what they were first."""
+        named = _row_shapes(arrays, n)
+        if self.output is not None:
+            before = _row_shapes(self.output, n_rows(jax.tree.leaves(self.output)))
+            if named != before:
+                raise ValueError(
+                    f"predict returned rows of shape {before} first and {named} later; return the "
+                    f"same outputs for every batch"
+                )
+
+
+def _block_size(x: Any, m: int) -> int:
+    """Return how many of `m` transformed copies of a chunk to make at once, in few bytes."""
+    n_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(x))
+    most = min(MOST_AT_ONCE, max(_MOST_BYTES // max(n_bytes, 1), 1))
+    return -(-m // -(-m // most))  # blocks of about one size
+
+
+def _moved_back(back: LeafActions, home: Any, outputs: Any, repeats: int) -> Any:
+    """Take outputs ``(transformation and call, row, ...)`` back, all in one compiled call."""
+
+    def flat(values: Any) -> Any:
+        return values.reshape(-1, *values.shape[2:])
+
+    element = tuple(
+        {key: flat(np.repeat(values, repeats, axis=0)) for key, values in own.items()}
+        for own in home
+    )
+    returned = move_rows(back, element, jax.tree.map(flat, outputs))
+    return jax.tree.map(
+        lambda leaf, given: np.asarray(leaf).reshape(given.shape), returned, outputs
+    )
+
+
+def _stacked(outputs: Iterator[Any], n: int) -> Any:
+    """Return `n` outputs of the model as one, stacked in front.
+
+    Each is copied before the next is asked for: a model may write all of them to one place.
+    """
+    first = next(outputs)
+    stacked = jax.tree.map(lambda leaf: np.empty((n, *leaf.shape), leaf.dtype), first)
+    into = jax.tree.leaves(stacked)
+    for j, output in enumerate(itertools.chain([first], outputs)):
+        for whole, leaf in zip(into, jax.tree.leaves(output), strict=True):
+            whole[j] = leaf
+    return stacked
+
+
+def _row_shapes(output: Any, n: int) -> dict[Any, tuple[int, ...]]:
+    """Return the shape of one row of each output, by name."""
+    return {name: leaf.shape[1:] for name, leaf in named_outputs(output, n).items()}
