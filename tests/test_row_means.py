@@ -180,3 +180,21 @@ def test_effective_units_count_what_carries_the_mean():
     assert means.n_effective(one_row) == pytest.approx(1.0)
     assert means.n_effective(np.ones(50)) == pytest.approx(50.0)
     assert means.n_effective(np.zeros(50)) == 50
+
+
+def test_rows_in_any_order_and_groups_are_pooled_alike():
+    generator = np.random.default_rng(7)
+    values, units = heavy(generator, 6000), ids(6000)
+    one = RowMeans(units, 500, 0)
+    order = generator.permutation(6000)
+    other = RowMeans(units[order], 500, 0)
+    assert np.allclose(other.mean(values[order]), one.mean(values), rtol=1e-9)
+    both = np.column_stack([values, values**2])
+    assert np.allclose(other.plain(both[order]), one.plain(both), rtol=1e-9)
+    # Two equal rows in each group are the group: it has their unit's place and weight.
+    doubled = RowMeans(np.repeat(units, 2), 500, 0)
+    assert np.allclose(doubled.mean(np.repeat(values, 2)), one.mean(values), rtol=1e-9)
+    twice = np.repeat(both, 2, axis=0)
+    ratio = doubled.ratio(twice[:, 1], twice[:, 0])
+    assert np.allclose(ratio, one.ratio(both[:, 1], both[:, 0]), rtol=1e-9)
+    assert doubled.n_units == 6000

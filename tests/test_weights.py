@@ -47,9 +47,9 @@ def test_draws_have_the_moments_of_the_bayesian_bootstrap():
 def test_many_units_are_pooled_into_blocks_with_the_same_spread(monkeypatch):
     ids = np.random.default_rng(4).integers(0, 2**63, 6000).astype(np.uint64)
     values = np.random.default_rng(5).normal(size=6000) + 3
-    exact = means(ids, values, 4000)
-    monkeypatch.setattr(w, "MOST_UNITS", 1000)
     blocked = means(ids, values, 4000)
+    monkeypatch.setattr(w, "MOST_UNITS", 6000)
+    exact = means(ids, values, 4000)
     # sd of an sd from 1024 blocks and 4000 draws is 2.5 %; 5 of them.
     assert abs(blocked.std() / exact.std() - 1) < 0.13
     assert abs(np.corrcoef(blocked, exact)[0, 1]) < 0.1  # other weights

@@ -251,7 +251,7 @@ class ModelEquivarianceError(AbstractEstimator):
         seen = stats.bin_weight.sum(axis=0) > 0
         draws = {
             "error": _root(means.mean(stats.pair_sq)),
-            "profile": _root(means.ratios(stats.bin_sq[:, seen], stats.bin_weight[:, seen])),
+            "profile": _root(means.ratios(stats.bin_sq.T[seen].T, stats.bin_weight.T[seen].T)),
         }
         return draws, {"magnitude": table.bin_magnitude[seen]}, {"profile": ("magnitude",)}, {}
 

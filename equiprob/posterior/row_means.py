@@ -35,7 +35,7 @@ from equiprob.posterior.tails import (
     Tail,
     fit_tail,
 )
-from equiprob.posterior.weights import weighted_sums
+from equiprob.posterior.weights import MOST_UNITS, WeighedUnits
 
 _END_MASS = 0.5
 
@@ -93,14 +93,24 @@ class RowMeans:
         return cls(table.unit_ids, n_draws, seed, pooled)
 
     @cached_property
-    def _units(self) -> tuple[Ids, NDArray[np.int64], Array]:
-        """The distinct units, each row's place among them, and rows per unit over their mean."""
+    def _units(self) -> tuple[Ids, NDArray[np.int64] | None, Array]:
+        """The distinct units, each row's place among them, and rows per unit over their mean.
+
+        No places where each row is the unit at its own place.
+        """
         if self.pooled is not None:
             mass = self.pooled.mass
             each = mass / mass.mean() if not self.pooled.n_single else mass
-            return self.unit_ids, np.arange(len(mass)), each
+            return self.unit_ids, None, each
+        n = len(self.unit_ids)
+        if n > MOST_UNITS and not (np.diff(np.sort(self.unit_ids)) == 0).any():
+            return self.unit_ids, None, np.ones(n)
         units, place, counts = np.unique(self.unit_ids, return_inverse=True, return_counts=True)
         return units, place, counts / counts.mean()
+
+    @cached_property
+    def _weighed(self) -> WeighedUnits:
+        return WeighedUnits.of(self._units[0], pooled=self.pooled is not None)
 
     @cached_property
     def _counts(self) -> Array:
@@ -119,7 +129,8 @@ class RowMeans:
 
         For functions of many means together, such as the place of a minimum along a path.
         """
-        sums = self._sums(np.column_stack([self._totals(columns), self._units[2]]))
+        totals = [self._totals(column) for column in columns.T]
+        sums = self._sums([self._weighed.totals(values) for values in [*totals, self._units[2]]])
         draws = sums[:, :-1] / sums[:, -1:]
         return _spread(draws, self._stretch[:, None], positive=False)
 
@@ -152,33 +163,32 @@ class RowMeans:
         return self._ratios(above, below, TYPICAL_SHAPES)
 
     def _ratios(self, above: Array, below: Array, shapes: tuple[float, float]) -> Array:
-        top, bottom = self._totals(above), self._totals(below)
-        centre = top.sum(axis=0) / bottom.sum(axis=0)
-        contrasts = top - centre * bottom
-        simple, fitted = bool((below == 1).all()), zip(contrasts.T, above.T, strict=True)
-        models = [self._contrast(*each, shapes, simple=simple) for each in fitted]
-        parts = [bottom, self._counts[:, None]]
-        sums = self._sums(np.column_stack(parts + [m.columns for m in models]))
-        denominators, mass = sums[:, : bottom.shape[1]], sums[:, bottom.shape[1]]
+        tops, bottoms = (np.ascontiguousarray(columns.T) for columns in (above, below))
+        simple = bool((bottoms == 1).all())
+        positive = (tops >= 0).all(axis=1) & (bottoms >= 0).all(axis=1)
+        denominators = [self._totals(values) for values in bottoms]
+        models, centres = [], []
+        for j, values in enumerate(tops):
+            top, bottom = self._totals(values), denominators[min(j, len(bottoms) - 1)]
+            centres.append(top.sum() / bottom.sum())
+            contrast = top - centres[j] * bottom
+            models.append(self._contrast(contrast, values, shapes, simple=simple))
+        parts = [self._weighed.totals(values) for values in [*denominators, self._counts]]
+        sums = self._sums(parts + [column for model in models for column in model.columns])
+        mass, start = sums[:, len(bottoms)], len(bottoms) + 1
         draws = np.empty((self.n_draws, len(models)))
-        start = bottom.shape[1] + 1
-        for j, model in enumerate(models):
-            stop = start + model.columns.shape[1]
+        for j, (centre, model) in enumerate(zip(centres, models, strict=True)):
+            stop = start + len(model.columns)
             deviation = model.draws(sums[:, start:stop], mass, self._ends)
             start = stop
-            share = denominators[:, min(j, bottom.shape[1] - 1)] / mass
-            draws[:, j] = centre[j] + deviation / share
-        positive = (above >= 0).all(axis=0) & (below >= 0).all(axis=0)
-        return np.column_stack(
-            [
-                _spread(column, self._stretch, positive=bool(p))
-                for column, p in zip(draws.T, positive, strict=True)
-            ]
-        )
+            share = sums[:, min(j, len(bottoms) - 1)] / mass
+            each = centre + deviation / share
+            draws[:, j] = _spread(each, self._stretch, positive=bool(positive[j]))
+        return draws
 
     def tail_index(self, values: Array) -> float:
         """Return the posterior mean shape of the upper tail of the units' means; NaN for none."""
-        tail, _ = self._tails(self._totals(values[:, None])[:, 0], values, TYPICAL_SHAPES)
+        tail, _ = self._tails(self._totals(values), values, TYPICAL_SHAPES)
         return float("nan") if tail is None else tail.shape
 
     def n_effective(self, values: Array) -> float:
@@ -188,7 +198,7 @@ class RowMeans:
         """
         if self.pooled is not None:
             return float("nan")
-        totals = np.abs(self._totals(values[:, None])[:, 0])
+        totals = np.abs(self._totals(values))
         squares = (totals**2).sum()
         return float(totals.sum() ** 2 / squares) if squares > 0 else float(self.n_units)
 
@@ -213,23 +223,18 @@ class RowMeans:
     def _stretch(self) -> Array:
         return self._random[1]
 
-    def _totals(self, columns: Array) -> Array:
-        """Return sums ``(unit, column)`` of row values, over the mean number of rows of a unit."""
+    def _totals(self, values: Array) -> Array:
+        """Return sums ``(unit,)`` of row values ``(row,)``, over the mean number of rows."""
         units, place, each = self._units
         if self.pooled is not None:
-            return columns * each[:, None]
-        if len(units) == len(place):
-            totals = np.empty(columns.shape)
-            totals[place] = columns
-            return totals
-        totals = np.zeros((len(units), columns.shape[1]))
-        np.add.at(totals, place, columns)
-        return totals * (len(units) / len(place))
+            return values * each
+        if place is None:
+            return np.ascontiguousarray(values, dtype=np.float64)
+        return np.bincount(place, values, len(units)) * (len(units) / len(place))
 
-    def _sums(self, columns: Array) -> Array:
-        pooled = self.pooled is not None and self.pooled.n_single > 0
-        units = self._units[0]
-        return weighted_sums(units, columns, n_draws=self.n_draws, seed=self.seed, pooled=pooled)
+    def _sums(self, columns: list[Array]) -> Array:
+        """Return draws ``(draw, column)`` of the weighted sums of entries' totals ``(entry,)``."""
+        return self._weighed.sums(np.column_stack(columns), n_draws=self.n_draws, seed=self.seed)
 
     def _contrast(
         self, totals: Array, values: Array, shapes: tuple[float, float], *, simple: bool
@@ -244,7 +249,7 @@ class RowMeans:
         """
         known = simple or self._n_single == len(totals)
         tails = self._tails(totals, values, shapes) if known else (None, None)
-        return _Contrast.of(totals, tails, self._n_single)
+        return _Contrast.of(totals, tails, self._n_single, self._weighed)
 
     @property
     def _n_single(self) -> int:
@@ -268,37 +273,44 @@ class _Contrast:
     """A contrast of mean zero over the units, its ends and its tails.
 
     Args:
-        columns: What has to be summed with the units' weights, ``(unit, column)``: the contrast
+        columns: What has to be summed with the entries' weights, ``(entry,)`` each: the contrast
             outside its tails; for each tail, its indicator and its excess.
         tails: The upper and the lower tail (of the negated values), where there are any.
         ends: The largest value and the largest negated value.
     """
 
-    columns: Array
+    columns: list[Array]
     tails: tuple[Tail | None, Tail | None]
     ends: tuple[float, float]
 
     @classmethod
-    def of(cls, values: Array, tails: tuple[Tail | None, Tail | None], n_single: int) -> _Contrast:
+    def of(
+        cls,
+        values: Array,
+        tails: tuple[Tail | None, Tail | None],
+        n_single: int,
+        weighed: WeighedUnits,
+    ) -> _Contrast:
         """Return the contrast of units of which all but the first few are pooled.
 
         Args:
             values: Of the single units, then of the blocks.
             tails: The upper and the lower tail of the units, where they are known.
             n_single: How many single units there are: only these are in tails.
+            weighed: What has weights.
         """
         single = values[:n_single]
         ends = (float(single.max()), float(-single.min()))
         body, parts = values.copy(), []
         for sign, tail in zip((1.0, -1.0), tails, strict=True):
             if tail is not None:
-                excess = np.maximum(sign * values - tail.threshold, 0.0)
-                excess[n_single:] = 0.0
-                inside = excess > 0
+                inside = np.flatnonzero(sign * single > tail.threshold)
+                excess = sign * values[inside] - tail.threshold
                 body[inside] = 0.0
-                parts += [inside, excess]
-        columns = np.column_stack([body, *parts])
-        return cls(columns, tails, ends)
+                parts += [
+                    weighed.totals_of_some(inside, each) for each in (np.ones(len(inside)), excess)
+                ]
+        return cls([weighed.totals(body), *parts], tails, ends)
 
     def draws(self, sums: Array, mass: Array, end_weights: Array) -> Array:
         """Return draws of the mean, given the weighted sums of `columns`."""

@@ -8,6 +8,7 @@ and draws of different results are joint; different rows weigh independently.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import jax
@@ -18,10 +19,19 @@ from numpy.typing import NDArray
 from equiprob.orbits.blocks import N_BLOCKS, block_of
 from equiprob.orbits.keys import Ids, Purpose, keyed_uniforms, keys_of, root_key, split_ids
 
-MOST_UNITS = 10_000
-"""Above this many units they are pooled into blocks by their ids."""
+Array = NDArray[np.float64]
 
 _UNITS_AT_ONCE = 1024
+
+_GROUPS_KEPT = 4
+"""Of so many times a thousand units the weights stay in memory: every result asks for the same."""
+
+MOST_UNITS = _GROUPS_KEPT * _UNITS_AT_ONCE
+"""Above this many units they are pooled into blocks by their ids.
+
+Pooled, the posterior's standard deviation is right on average and off by 2.2 % (the root of half of
+2 / 1024) for given rows, however many there are: as much as 4000 draws leave of an interval's end.
+"""
 
 
 @partial(jax.jit, static_argnames="n_draws")
@@ -39,9 +49,9 @@ def exponential_weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=_GROUPS_KEPT)
 def _few_weights(ids: bytes, n_draws: int, seed: int) -> NDArray[np.float32]:
-    """Return the weights of up to a thousand units: every estimator asks for the same ones."""
+    """Return the weights of up to a thousand units."""
     weights = _weights(np.frombuffer(ids, dtype=np.uint64), n_draws, seed)
     weights.setflags(write=False)
     return weights
@@ -59,9 +69,45 @@ def _weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def weighted_sums(
-    units: Ids, totals: NDArray[np.float64], *, n_draws: int, seed: int, pooled: bool = False
-) -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class WeighedUnits:
+    """Units, or the blocks that they are pooled into, each of which has a weight in each draw.
+
+    Args:
+        entries: The ids that weights belong to, ``(entry,)``.
+        block: The entry of each unit, ``(unit,)``, where they are pooled.
+    """
+
+    entries: Ids
+    block: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(cls, units: Ids, *, pooled: bool = False) -> WeighedUnits:
+        """Return units, all different, pooled where they are many or in any case."""
+        if not pooled and len(units) <= MOST_UNITS:
+            return cls(units)
+        return cls(np.arange(N_BLOCKS, dtype=np.uint64), block_of(units))
+
+    def totals(self, values: Array) -> Array:
+        """Return the sum over each entry, ``(entry,)``, of values ``(unit,)``."""
+        return values if self.block is None else np.bincount(self.block, values, len(self.entries))
+
+    def totals_of_some(self, units: NDArray[np.int64], values: Array) -> Array:
+        """Return the sum over each entry, ``(entry,)``, where only some units have values."""
+        entry = units if self.block is None else self.block[units]
+        return np.bincount(entry, values, len(self.entries))
+
+    def sums(self, totals: Array, *, n_draws: int, seed: int) -> Array:
+        """Return draws ``(draw, column)`` of the weighted sums of totals ``(entry, column)``."""
+        sums = np.zeros((n_draws, totals.shape[1]))
+        for start in range(0, len(self.entries), _UNITS_AT_ONCE):
+            part = slice(start, start + _UNITS_AT_ONCE)
+            weights = exponential_weights(self.entries[part], n_draws, seed)
+            sums += weights.T.astype(np.float64) @ totals[part]
+        return sums
+
+
+def weighted_sums(units: Ids, totals: Array, *, n_draws: int, seed: int) -> Array:
     """Return draws ``(draw, column)`` of the weighted sums of the units' totals.
 
     Args:
@@ -69,18 +115,10 @@ def weighted_sums(
         totals: ``(unit, column)``.
         n_draws: How many draws.
         seed: The weight seed.
-        pooled: Whether to pool them into blocks in any case.
     """
-    if pooled or len(units) > MOST_UNITS:
-        block = block_of(units)
-        columns = [np.bincount(block, c, minlength=N_BLOCKS) for c in totals.T]
-        units, totals = np.arange(N_BLOCKS, dtype=np.uint64), np.column_stack(columns)
-    sums = np.zeros((n_draws, totals.shape[1]))
-    for start in range(0, len(units), _UNITS_AT_ONCE):
-        part = slice(start, start + _UNITS_AT_ONCE)
-        weights = exponential_weights(units[part], n_draws, seed)
-        sums += weights.T.astype(np.float64) @ totals[part]
-    return sums
+    weighed = WeighedUnits.of(units)
+    columns = np.column_stack([weighed.totals(column) for column in totals.T])
+    return weighed.sums(columns, n_draws=n_draws, seed=seed)
 
 
 def folds(unit_ids: Ids, n_folds: int) -> NDArray[np.int64]:
