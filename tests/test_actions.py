@@ -66,6 +66,32 @@ def test_quarter_turns_of_images_are_exact(size, channels):
     np.testing.assert_array_equal(flip.apply(np.array([4.0]), image), image[:, ::-1])
 
 
+@pytest.mark.parametrize("transform", [ep.transforms.rotations2d, ep.transforms.scalings])
+def test_images_may_have_their_channels_first(transform):
+    last = np.random.default_rng(2).random((3, 6, 8, 2)).astype(np.float32)
+    first = np.moveaxis(last, -1, 1)
+    parameter = np.array([0.4])
+    moved = transform(acts_on="image_channels_first", fill=0.5).apply(parameter, first)
+    expected = transform(acts_on="image", fill=0.5).apply(parameter, last)
+    assert not np.array_equal(moved, first)
+    np.testing.assert_array_equal(np.moveaxis(moved, 1, -1), expected)
+
+
+@pytest.mark.parametrize(
+    ("declared", "shape", "other"),
+    [
+        ("image", (1, 28, 28), "'image_channels_first'"),
+        ("image", (3, 8, 8), "'image_channels_first'"),
+        ("image_channels_first", (28, 28, 3), "declare it 'image'$"),
+        ("image_channels_first", (28, 28), "must be \\(channel"),
+    ],
+)
+def test_a_picture_in_the_other_layout_is_refused(declared, shape, other):
+    """It would be turned about an axis that is none, without an error."""
+    with pytest.raises(ValueError, match=other):
+        ep.transforms.rotations2d(acts_on=declared).input_actions(np.zeros((2, *shape)))
+
+
 @pytest.mark.parametrize(
     ("transform", "parameter"),
     [

@@ -91,6 +91,13 @@ def test_a_file_for_a_fixed_number_of_rows_is_run_in_pieces():
     assert_same_table(table_of(fixed), table_of(network))
 
 
+def test_rows_are_flattened_for_a_file_that_takes_vectors():
+    predict = ep.adapters.from_onnx(onnx_network())
+    np.testing.assert_array_equal(predict(X[:, None, :]), predict(X))
+    with pytest.raises(ValueError, match=r"shape \('row', 3\), rows first, got \(3,\)"):
+        predict(X[0])
+
+
 def test_outputs_of_a_file_are_chosen_by_name():
     both = onnx_network(names=("a", "b"))
     assert list(ep.adapters.from_onnx(both)(X)) == ["a", "b"]

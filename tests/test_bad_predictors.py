@@ -51,8 +51,19 @@ def test_predictors_must_return_floats_for_each_row(predict, words, error, as_nu
         (lambda x: {"a": {"b": np.asarray(x)}}, ["dict", "not an array of numbers"]),
         (lambda x: {}, ["empty dict"]),
         (lambda x: np.array(["cat"] * len(x)), ["<U3", "return floats"]),
+        (lambda x: {"label": np.arange(len(x)), "p": x}, ["int", "'label'", "all but one of"]),
     ],
-    ids=["None", "objects", "ragged", "ragged NumPy", "nested", "nested NumPy", "empty", "strings"],
+    ids=[
+        "None",
+        "objects",
+        "ragged",
+        "ragged NumPy",
+        "nested",
+        "nested NumPy",
+        "empty",
+        "strings",
+        "label",
+    ],
 )
 def test_predictors_must_not_return_objects(returned, words):
     with refuses(*words, error=TypeError):

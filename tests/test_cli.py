@@ -2,6 +2,7 @@
 
 import json
 
+import click
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -155,6 +156,40 @@ def test_a_limit_that_is_not_met_exits_with_3_and_says_why(folder):
     assert done.exit_code == 3
     assert "P(equivariance error <= 0.02) is 0.000" in done.stderr
     assert audit(folder, "--max-error", 0.02, "--credibility", 0.95).exit_code == 0
+
+
+def test_logits_of_a_file_become_probabilities(folder, tmp_path):
+    """A network that was exported for its loss returns logits, and labels need probabilities."""
+    stored = np.load(folder / "d.npz")
+    labels = (stored["y"][:, 0] > 0).astype(int)
+    np.savez(tmp_path / "labels.npz", x=stored["x"], y=labels)
+    turns = 'rotations2d(max_angle=30deg, acts_on="vectors")'
+    asked = {"models": ("bent.onnx",), "data": tmp_path / "labels.npz", "transform": turns}
+    refused = audit(folder, "--target", "y", **asked)
+    assert refused.exit_code == 2
+    assert "--softmax" in refused.stderr
+    done = audit(folder, "--target", "y", "--softmax", "--json", **asked)
+    assert done.exit_code == 0, done.output
+    errors = {r["quantity"]: r["estimate"] for r in json.loads(done.stdout)["summary"]}
+    assert 0 < errors["error"] < np.sqrt(2)  # probabilities differ by no more
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_the_help_of_every_command_shows_an_example_and_describes_every_option(command):
+    shown = run(command, "--help").output
+    assert "Example" in shown
+    assert f"equiprob {command} " in shown.split("Example")[1]
+    assert "\\b" not in shown  # click's mark for a paragraph, if it is not taken for one
+    options = [p for p in main.commands[command].params if isinstance(p, click.Option)]
+    assert all(option.help for option in options)
+
+
+def test_the_help_of_the_program_names_every_command_in_a_whole_sentence():
+    lines = run("--help").output.splitlines()
+    for command in main.commands:
+        (line,) = [line for line in lines if line.startswith(f"  {command} ")]
+        assert line.endswith(".")
+        assert not line.endswith("...")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,22 @@ class OnnxPredictor:
             x = {names[0]: x}
         if set(x) != set(names):
             raise ValueError(f"the model has the inputs {names}, and x the leaves {list(x)}")
-        return {i.name: np.asarray(x[i.name]).astype(_dtype(i), copy=False) for i in inputs}
+        return {i.name: _fitted(np.asarray(x[i.name]), i) for i in inputs}
+
+
+def _fitted(values: NDArray[Any], described: Any) -> NDArray[Any]:
+    """Return an array in the dtype of a model's input, rows flattened where that takes vectors."""
+    values = values.astype(_dtype(described), copy=False)
+    wanted = described.shape
+    if not wanted or len(wanted) == values.ndim:
+        return values
+    if len(wanted) == 2 and values.ndim > 2:
+        return values.reshape(len(values), -1)
+    raise ValueError(
+        f"input {described.name!r} of the model takes arrays of shape {tuple(wanted)}, rows first, "
+        f"got {values.shape}: pass arrays with as many axes (for images, often "
+        f"(row, channel, height, width), declared 'image_channels_first')"
+    )
 
 
 def _dtype(described: Any) -> Any:
@@ -93,7 +108,7 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
 
     Returns:
         The callable. A dict input has the names of the model's inputs; numbers are cast to the
-        model's dtypes.
+        model's dtypes, and rows flattened for an input that takes vectors.
 
     Raises:
         ImportError: Without the extra ``onnx``.

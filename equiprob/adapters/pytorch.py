@@ -89,9 +89,9 @@ def from_torch(
 
     Args:
         module: A ``torch.nn.Module`` in evaluation mode.
-        call: ``call(module, batch) -> output`` where ``module(batch)`` is not how it is called: for
-            images, ``lambda module, batch: module(batch.permute(0, 3, 1, 2))``, since equiprob's
-            channels come last. The output is a tensor or a dict of tensors, rows first.
+        call: ``call(module, batch) -> output`` where ``module(batch)`` is not what is wanted: for a
+            classifier that returns logits, ``lambda module, batch: module(batch).softmax(-1)``.
+            The output is a tensor or a dict of tensors, rows first.
         device: Where batches go; the device of the module's first parameter when left out.
         dtype: The dtype of floating-point leaves; that of the module's first parameter when left
             out.

@@ -13,17 +13,48 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _SEED = click.IntRange(0, 2**32 - 1)
 
 _data = [
-    click.option("--data", type=_FILE, required=True, help="An .npz file of arrays, rows first."),
-    click.option("--transform", required=True, help='Such as "rotations2d(max_angle=30deg)".'),
-    click.option("--target", help="The array of targets."),
     click.option(
-        "--input", "inputs", multiple=True, help="An array of inputs; x if left out. Repeatable."
+        "--data",
+        type=_FILE,
+        required=True,
+        help="An .npz file that numpy.savez wrote: arrays with rows first.",
+    ),
+    click.option(
+        "--transform",
+        required=True,
+        help='What moves the inputs, such as "rotations2d(max_angle=30deg)".',
+    ),
+    click.option("--target", help="The array of targets in --data: numbers, or class labels."),
+    click.option(
+        "--input",
+        "inputs",
+        multiple=True,
+        help="The array of inputs in --data; x if left out. Repeat it for several.",
     ),
     click.option("--groups", help="The array that says which rows belong together."),
-    click.option("--seed", type=_SEED, default=0, show_default=True),
-    click.option("--draws", type=click.IntRange(50, 1_000_000), default=4000, show_default=True),
+    click.option(
+        "--seed", type=_SEED, default=0, show_default=True, help="Of all that is drawn at random."
+    ),
+    click.option(
+        "--draws",
+        type=click.IntRange(50, 1_000_000),
+        default=4000,
+        show_default=True,
+        help="Draws of each posterior.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words."),
 ]
+
+_TRANSFORMS = """
+\b
+Transforms, among others:
+  rotations2d(max_angle=30deg)      images turned by up to 30 degrees
+  cyclic(4)                         quarter turns, which do not blur
+  translations(2, acts_on="image")  images shifted by up to 2 pixels
+  rotations3d(acts_on={"positions": "points", "charges": "invariant"})
+  rotations2d(acts_on="image_channels_first")
+                                    images (channel, height, width), of PyTorch
+"""
 
 
 def _with(options: list[Any]) -> Any:
@@ -35,31 +66,65 @@ def _with(options: list[Any]) -> Any:
     return add
 
 
-@click.group(cls=Refusals, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Refusals,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""
+\b
+To see it at work:          equiprob demo
+With models of your own:    equiprob audit --help
+
+Exit codes: 0 done, 2 bad input, 3 a stated limit is not met, 70 a fault of equiprob.
+""",
+)
 @click.version_option(package_name="equiprob")
 def main() -> None:
-    """Measure how equivariant models are, and how much symmetry to build in.
-
-    Exit codes: 0 done, 2 bad input, 3 a stated limit is not met, 70 a fault of equiprob.
-    """
+    """Measure how equivariant models are, and how much symmetry to build in."""
 
 
-@main.command()
+@main.command(
+    short_help="Answer every question about one or several ONNX models.",
+    epilog=f"""
+\b
+Examples:
+  equiprob audit --model cnn.onnx --data test.npz --target y \\
+    --transform "rotations2d(max_angle=30deg)" --report audit.html
+  equiprob audit --model cnn=a.onnx --model c4=b.onnx --data test.npz \\
+    --target y --transform "cyclic(4)" --max-error 0.02
+{_TRANSFORMS}
+\b
+The file of data is written in Python, with rows no model was trained on:
+  numpy.savez("test.npz", x=images, y=labels)
+""",
+)
 @click.option(
     "--model",
     "models",
     multiple=True,
     required=True,
-    help="An ONNX file, or name=file. Repeatable.",
+    help="An ONNX file, or name=file; repeat it to compare models.",
 )
 @_with(_data)
-@click.option("--train", type=_FILE, help="An .npz file of the training rows, names as in --data.")
-@click.option("--output", help="Which output of the model, by name.")
-@click.option("--n-transforms", type=click.IntRange(1, 100_000), default=16, show_default=True)
-@click.option("--rope", type=click.FloatRange(0), default=0.0, help="Difference that makes none.")
-@click.option("--report", type=_FILE, help="Write a page here.")
+@click.option("--train", type=_FILE, help="An .npz file of the training rows, named as in --data.")
+@click.option("--output", help="Which output of the model, by name, where it has several.")
+@click.option("--softmax", is_flag=True, help="The output is logits: take their softmax.")
+@click.option(
+    "--n-transforms",
+    type=click.IntRange(1, 100_000),
+    default=16,
+    show_default=True,
+    help="Transformations of each row.",
+)
+@click.option(
+    "--rope",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="A difference in risk that makes none in practice.",
+)
+@click.option("--report", type=_FILE, help="Write a page with figures here (HTML).")
 @click.option("--save", type=_FILE, help="Write the results here (netCDF).")
-@click.option("--max-error", type=float, help="Exit with 3 unless the error is at most this ...")
+@click.option("--max-error", type=float, help="Exit with 3 unless each error is at most this ...")
 @click.option(
     "--credibility", type=float, default=0.95, show_default=True, help="... with this probability."
 )
@@ -76,6 +141,7 @@ def audit(
     as_json: bool,
     train: Path | None,
     output: str | None,
+    softmax: bool,
     n_transforms: int,
     rope: float,
     report: Path | None,
@@ -84,11 +150,11 @@ def audit(
     credibility: float,
     relative: bool,
 ) -> None:
-    r"""Answer every question about one or several ONNX models.
+    """Answer every question about one or several ONNX models.
 
-    \b
-    equiprob audit --model cnn.onnx --data test.npz --target y \
-      --transform "rotations2d(max_angle=30deg)" --report audit.html
+    How equivariant each is, how symmetric the task is, what averaging over the transformations
+    would save, and which model to ship: in words, and with --report as a page with figures. All
+    questions of risk need --target.
     """
     import equiprob as ep
     from equiprob.auditing.assertion import Gate
@@ -108,7 +174,7 @@ def audit(
         part = choose(read_arrays(train), train, inputs, target, None)
         trained = (part.x, part.y)
     found = ep.audit(
-        read_models(models, output),
+        read_models(models, output, softmax=softmax),
         rows.x,
         rows.y,
         parsed,
@@ -157,7 +223,14 @@ def _failures(gate: Any, found: Any) -> list[str]:
     return failures
 
 
-@main.command()
+@main.command(
+    short_help="Check how a transform acts on your arrays.",
+    epilog=f"""
+\b
+Example:
+  equiprob check --data test.npz --transform "rotations2d(max_angle=30deg)"
+{_TRANSFORMS}""",
+)
 @_with(_data)
 def check(
     data: Path,
@@ -169,7 +242,11 @@ def check(
     draws: int,
     as_json: bool,
 ) -> None:
-    """Check how a transform acts on your arrays, and whether their law is invariant."""
+    """Check how a transform acts on your arrays, and whether their law is invariant.
+
+    The first says whether shapes and declarations fit, and how much interpolation blurs; the
+    second, whether moved inputs can be told from those in the file. No model is needed.
+    """
     import equiprob as ep
     from equiprob.cli.expressions import parse_transform
     from equiprob.cli.files import choose, read_arrays
@@ -188,18 +265,38 @@ def check(
     )
 
 
-@main.command()
+@main.command(
+    short_help="Fit learning curves to a table of training runs.",
+    epilog="""
+\b
+Example:
+  equiprob curve runs.csv --at 10000 --report curves.html
+\b
+  candidate,n,seed,risk
+  cnn,100,0,0.31
+  cnn,1000,0,0.17
+  c4,100,0,0.22
+  ...
+""",
+)
 @click.argument("runs", type=_FILE)
-@click.option("--at", type=click.FloatRange(1), multiple=True, help="Numbers of rows to judge at.")
-@click.option("--seed", type=_SEED, default=0, show_default=True)
+@click.option(
+    "--at",
+    type=click.FloatRange(1),
+    multiple=True,
+    help="A number of rows to judge at; repeat it for several.",
+)
+@click.option(
+    "--seed", type=_SEED, default=0, show_default=True, help="Of all that is drawn at random."
+)
 @click.option(
     "--samples",
     type=click.IntRange(50, 100_000),
     default=250,
     show_default=True,
-    help="Of each chain in each round.",
+    help="Draws of each chain in each round.",
 )
-@click.option("--report", type=_FILE, help="Write a page here.")
+@click.option("--report", type=_FILE, help="Write a page with figures here (HTML).")
 @click.option("--save", type=_FILE, help="Write the result here (netCDF).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
 def curve(
@@ -211,7 +308,12 @@ def curve(
     save: Path | None,
     as_json: bool,
 ) -> None:
-    """Fit learning curves to a CSV file with the columns candidate, n, seed and risk."""
+    """Fit learning curves to a table of training runs, and say which candidate wins, and where.
+
+    RUNS is a CSV file, a line for each training: its candidate, the number n of training rows, the
+    seed, and the risk on fresh rows. Further columns: risk_se (the risk's standard error), error
+    (the model's equivariance error, for the optimal level) and error_se.
+    """
     import equiprob as ep
     from equiprob.cli.files import read_runs_table
     from equiprob.report.audit_page import result_page
@@ -237,11 +339,22 @@ def _listed(probabilities: dict[str, float]) -> str:
     return "P(best) " + ", ".join(f"{p:.2f} '{name}'" for name, p in ordered)
 
 
-@main.command()
+@main.command(
+    short_help="Write the page of an audit, or of a result, that was saved.",
+    epilog="""
+\b
+Example:
+  equiprob audit ... --save audit.nc
+  equiprob report audit.nc --output audit.html
+""",
+)
 @click.argument("saved", type=_FILE)
 @click.option("--output", type=_FILE, help="The page; the name of the file with .html if left out.")
 def report(saved: Path, output: Path | None) -> None:
-    """Write the page of an audit, or of one result, that was saved."""
+    """Write the page of an audit, or of one result, that was saved.
+
+    SAVED is a file that --save wrote, or .save() in Python.
+    """
     import equiprob as ep
     from equiprob.auditing.findings import Audit
     from equiprob.report.audit_page import result_page
@@ -253,7 +366,14 @@ def report(saved: Path, output: Path | None) -> None:
     click.echo(str(page))
 
 
-@main.command()
+@main.command(
+    short_help="See it at work on handwritten digits, in a minute.",
+    epilog="""
+\b
+Example:
+  equiprob demo --output digits      and then open digits/index.html
+""",
+)
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -261,7 +381,9 @@ def report(saved: Path, output: Path | None) -> None:
     show_default=True,
     help="The folder to write figures and the page to.",
 )
-@click.option("--seed", type=_SEED, default=0, show_default=True)
+@click.option(
+    "--seed", type=_SEED, default=0, show_default=True, help="Of all that is drawn at random."
+)
 def demo(output: Path, seed: int) -> None:
     """Train small networks on handwritten digits and decide which to ship."""
     from equiprob.demo.run import run_demo

@@ -75,8 +75,15 @@ def choose(
     )
 
 
-def read_models(given: Sequence[str], output: str | None) -> dict[str, Callable[[Any], Any]]:
+def read_models(
+    given: Sequence[str], output: str | None, *, softmax: bool = False
+) -> dict[str, Callable[[Any], Any]]:
     """Return the models of ``path.onnx`` or ``name=path.onnx`` by name.
+
+    Args:
+        given: The models.
+        output: The output to return, by name; all when left out.
+        softmax: Whether outputs are logits, which a softmax makes probabilities.
 
     Raises:
         ValueError: If a name is given twice, or a file is missing or no ONNX model.
@@ -97,8 +104,22 @@ def read_models(given: Sequence[str], output: str | None) -> dict[str, Callable[
                 f"--model {str(path)!r} is no .onnx file: export the model to ONNX, or use "
                 f"ep.audit in Python, which takes any function"
             )
-        models[name] = from_onnx(path, outputs=output)
+        model = from_onnx(path, outputs=output)
+        models[name] = _probabilities(model, name) if softmax else model
     return models
+
+
+def _probabilities(model: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
+    """Return a model of logits as one of probabilities."""
+    from scipy.special import softmax
+
+    def predict(x: Any) -> NDArray[np.floating]:
+        logits = model(x)
+        if isinstance(logits, dict):
+            raise ValueError(f"{name!r} has the outputs {list(logits)}: --softmax needs --output")
+        return softmax(logits, axis=-1)
+
+    return predict
 
 
 def read_runs_table(path: Path) -> Any:

@@ -43,9 +43,10 @@ def named_outputs(output: Any, n: int) -> dict[Any, Any]:
                 f"{name!r}; return one output for each row, rows first"
             )
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            others = f", or leave out all but one of {list(named)}" if len(named) > 1 else ""
             raise TypeError(
                 f"predict returned {leaf.dtype} for {name!r}; return floats (class probabilities "
-                f"rather than labels, predict_proba rather than predict)"
+                f"rather than labels, predict_proba rather than predict){others}"
             )
     return named
 
@@ -163,5 +164,6 @@ def check_probabilities(name: str, base: NDArray[np.float64], dtype: Any, start:
         raise ValueError(
             f"y holds class labels, so {name!r} must hold class probabilities (in [0, 1], with sum "
             f"1), but row {start + row} is {np.array2string(base[row], precision=3, threshold=6)}; "
-            f"apply a softmax in predict (jax.nn.softmax), or return predict_proba"
+            f"apply a softmax in predict (jax.nn.softmax; .softmax(-1) in call= of from_torch; "
+            f"--softmax on the command line), or return predict_proba"
         )

@@ -179,6 +179,8 @@ class Permuted(AbstractLeafAction):
 class Image(AbstractLeafAction):
     """The leaf is an image ``(height, width)`` or ``(height, width, channel)``.
 
+    With `channels_first` it is ``(channel, height, width)``, as PyTorch has it.
+
     Each output pixel reads the input at the position the inverse transformation sends it to, by
     bilinear interpolation. Positions are measured from the centre of the image, x to the right and
     y upwards, in pixels, so that an image turns the way points do. What lies outside the image
@@ -187,6 +189,7 @@ class Image(AbstractLeafAction):
 
     fill: float = 0.0
     wrap: bool = False
+    channels_first: bool = False
 
     needs: ClassVar[Needs] = (("matrix",), ("shift",))
     tolerance: ClassVar[float] = float("inf")
@@ -204,6 +207,12 @@ class Image(AbstractLeafAction):
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        if not self.channels_first:
+            return self._moved(element, leaf)
+        return jnp.moveaxis(self._moved(element, jnp.moveaxis(leaf, 0, -1)), -1, 0)
+
+    def _moved(self, element: Element, leaf: jax.Array) -> jax.Array:
+        """Return the moved image, channels last."""
         height, width = leaf.shape[:2]
         row, column = self._source(element, height, width, leaf.dtype)
         flat = leaf.reshape((-1, *leaf.shape[2:]))
@@ -258,10 +267,26 @@ class Image(AbstractLeafAction):
 
     @override
     def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
-        if len(shape) not in (2, 3):
+        if self.channels_first:
+            if len(shape) != 3:
+                return "an image with its channels first must be (channel, height, width)"
+            if _is_photograph(*shape):
+                return "it looks like (height, width, channel): declare it 'image'"
+        elif len(shape) not in (2, 3):
             return "an image row must be (height, width) or (height, width, channel)"
+        elif len(shape) == 3 and _is_photograph(*shape[1:], shape[0]):
+            return "it looks like (channel, height, width): declare it 'image_channels_first'"
         size = element["matrix" if "matrix" in element else "shift"].shape[-1]
         return None if size == 2 else f"a transformation of {size} dimensions cannot act on images"
+
+
+_MOST_COLOURS = 4
+"""Red, green, blue and opacity."""
+
+
+def _is_photograph(height: int, width: int, channels: int) -> bool:
+    """Tell whether these sizes, in this order, are those of a square picture in colours."""
+    return channels <= _MOST_COLOURS < height == width
 
 
 @final
@@ -299,4 +324,5 @@ NAMED_ACTIONS: dict[str, AbstractLeafAction] = {
     "tensors2": Tensors2(),
     "permuted": Permuted(),
     "image": Image(),
+    "image_channels_first": Image(channels_first=True),
 }

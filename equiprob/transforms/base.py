@@ -60,9 +60,9 @@ class AbstractTransform(abc.ABC):
     """A probability distribution over transformations, and how each acts.
 
     Args:
-        acts_on: How the input transforms: ``"image"``, ``"points"``, ``"vectors"``, ``"permuted"``,
-            ``"invariant"``, a function ``(parameter, row) -> row``, or a dict of these with the
-            keys of a dict input. Every leaf must be declared.
+        acts_on: How the input transforms: ``"image"``, ``"image_channels_first"``, ``"points"``,
+            ``"vectors"``, ``"permuted"``, ``"invariant"``, a function ``(parameter, row) -> row``,
+            or a dict of these with the keys of a dict input. Every leaf must be declared.
         output_action: The same for the output of the model; ``"invariant"`` alone speaks of all
             outputs, and a function needs its inverse: ``Action(function, inverse)``.
         fill: What images read outside their frame.
@@ -312,9 +312,12 @@ class AbstractTransform(abc.ABC):
                     f"{where} is {declaration!r}; expected one of {sorted(NAMED_ACTIONS)}, a "
                     f"function (parameter, row) -> row, or ep.transforms.Action"
                 )
-            if declaration == "image":
-                return Image(fill=self.fill, wrap=self.wrap)
-            return NAMED_ACTIONS[declaration]
+            named = NAMED_ACTIONS[declaration]
+            return (
+                replace(named, fill=self.fill, wrap=self.wrap)
+                if isinstance(named, Image)
+                else named
+            )
         if not callable(declaration):
             raise ValueError(
                 f"{where} is {declaration!r}; expected one of {sorted(NAMED_ACTIONS)}, a function "
