@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import equiprob as ep
-from equiprob.orbits import backends
+from equiprob.orbits import jax_backend
 
 rng = np.random.default_rng(0)
 N = 101
@@ -63,7 +63,7 @@ def main(process, n_processes, port, result):
     if n_processes > 1:
         jax.distributed.initialize(f"localhost:{port}", n_processes, process)
     rows = np.array_split(np.arange(N), n_processes)[process]
-    made, used = backends.compiled, set()
+    made, used = jax_backend.compiled, set()
 
     def compiled(*arguments):
         run, used_here = devices_used(made(*arguments))
@@ -71,7 +71,7 @@ def main(process, n_processes, port, result):
         return run
 
     used_by = []
-    backends.compiled = compiled
+    jax_backend.compiled = compiled
     tables = {keep: ep.gather(evaluate(rows, keep)) for keep in ("rows", "blocks")}
     fixed = jax.device_put(W, jax.local_devices()[-1])  # a model that chose its device
     evaluate(rows, "rows", lambda x: jnp.tanh(x @ fixed))
