@@ -215,7 +215,7 @@ class Image(AbstractLeafAction):
         """Return the moved image, channels last."""
         height, width = leaf.shape[:2]
         row, column = self._source(element, height, width, leaf.dtype)
-        flat = leaf.reshape((-1, *leaf.shape[2:]))
+        flat = jnp.asarray(leaf).reshape((-1, *leaf.shape[2:]))
 
         def spread(weight: jax.Array) -> jax.Array:
             return weight.reshape(weight.shape + (1,) * (leaf.ndim - 2))
