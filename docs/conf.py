@@ -1,17 +1,22 @@
 """Sphinx settings. The build reads nothing from the network."""
 
+import os
 import shutil
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
-# Sphinx only reads pages below docs/, so the notebooks are copied there.
+# Sphinx only reads pages below docs/, so the notebooks are copied there; their
+# links to pages are those of the repository, where they can be followed, too.
 NOTEBOOKS = HERE / "_notebooks"
 shutil.rmtree(NOTEBOOKS, ignore_errors=True)
 NOTEBOOKS.mkdir()
 for _source in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
-    shutil.copy2(_source, NOTEBOOKS)  # with its time, so unchanged pages are not rebuilt
+    _copy = NOTEBOOKS / _source.name
+    _copy.write_text(_source.read_text("utf-8").replace("](../docs/", "](../"), "utf-8")
+    _time = _source.stat().st_mtime_ns
+    os.utime(_copy, ns=(_time, _time))  # so that unchanged pages are not rebuilt
 
 project = "equiprob"
 author = "the equiprob authors"

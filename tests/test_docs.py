@@ -1,5 +1,6 @@
 """Links between pages lead somewhere, every page is in the contents, and nothing is fetched."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [*sorted(DOCS.glob("*.md")), *ROOT.glob("*.md")]
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 
@@ -35,6 +37,12 @@ def broken(page, text):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     assert broken(page, page.read_text()) == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+def test_links_of_notebooks_lead_somewhere(notebook):
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    assert broken(notebook, "\n".join("".join(cell["source"]) for cell in cells)) == []
 
 
 def test_the_test_of_links_has_power():
