@@ -59,3 +59,41 @@ def test_the_site_is_built_without_a_network():
     settings = (DOCS / "conf.py").read_text()
     assert "intersphinx" not in settings
     assert "http" not in settings
+
+
+# ---- the bibliography ------------------------------------------------------------------------
+
+NAME = r"(?:(?:von|van de) )?[A-ZÀ-Ž][\w'’-]+"
+
+
+def listed_authors():
+    """Return the first author of each entry, and of works that an entry names second."""
+    text = (DOCS / "bibliography.md").read_text("utf-8")
+    return re.findall(rf"(?:^- |; )({NAME}), [A-Z]\.", text, re.MULTILINE)
+
+
+def cited_authors(text):
+    """Return the first author of each work in the sections on references of a module."""
+    cited = []
+    for block in re.findall(r"References:\n((?:[ ]+\S.*\n)+)", text):
+        joined = " ".join(block.split('"""')[0].split())
+        for work in re.split(r"; |: |\. (?=[A-Z])", re.sub(r'"[^"]*"', "", joined)):
+            if re.search(r"\b(19|20)\d\d\b|chapter", work) and (name := re.match(NAME, work)):
+                cited.append(name.group())
+    return cited
+
+
+def test_every_work_that_is_cited_is_in_the_bibliography():
+    cited = {
+        name
+        for path in (ROOT / "equiprob").rglob("*.py")
+        for name in cited_authors(path.read_text("utf-8"))
+    }
+    assert {"Petrache", "von Luxburg", "Gräf", "Owen", "Flamary"} <= cited  # that any were found
+    assert cited - set(listed_authors()) == set()
+
+
+def test_every_work_in_the_bibliography_is_cited():
+    sources = [*(ROOT / "equiprob").rglob("*.py"), *set(DOCS.glob("*.md")), *NOTEBOOKS]
+    text = "\n".join(p.read_text("utf-8") for p in sources if p.name != "bibliography.md")
+    assert [name for name in listed_authors() if name not in text] == []

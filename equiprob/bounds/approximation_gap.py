@@ -94,7 +94,7 @@ class ApproximationGap(AbstractEstimator):
         model error to the interval between them takes the place of the difference.
 
     References:
-        Petrache & Trivedi, NeurIPS 2023; MATH 4: (5), (5'), (6), (6').
+        Petrache & Trivedi, NeurIPS 2023; docs/mismatch.md.
     """
 
     negligible_share: float = 0.01

@@ -58,8 +58,8 @@ class Calibrated(AbstractBound):
         prior: nothing that sets in only beyond the observed numbers of rows is foreseen.
 
     References:
-        MATH 6; Petrache & Trivedi, NeurIPS 2023; Tahmasebi & Jegelka, NeurIPS 2023 (exponents);
-        Hoffman & Gelman, JMLR 2014.
+        docs/generalization.md; Petrache & Trivedi, NeurIPS 2023; Tahmasebi & Jegelka, NeurIPS
+        2023 (exponents); Hoffman & Gelman, JMLR 2014.
     """
 
     runs: Any = field(repr=False)

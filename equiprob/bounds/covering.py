@@ -49,7 +49,8 @@ class Covering(AbstractBound):
         geometry is that of the inputs of these rows.
 
     References:
-        MATH 6: (11), (12); von Luxburg & Bousquet, JMLR 2004; Maurer, ALT 2016 (vector outputs).
+        docs/generalization.md; von Luxburg & Bousquet, JMLR 2004; Maurer, ALT 2016 (vector
+        outputs).
     """
 
     predictors: PredictorClass = field(default_factory=lambda: PredictorClass(defect=0.0))

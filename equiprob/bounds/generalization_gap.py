@@ -204,7 +204,7 @@ class GeneralizationGap(AbstractEstimator):
             intervals.
 
     References:
-        MATH 6; Petrache & Trivedi, NeurIPS 2023.
+        docs/generalization.md; Petrache & Trivedi, NeurIPS 2023.
     """
 
     bound: AbstractBound = field(default_factory=Transport)

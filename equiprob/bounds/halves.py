@@ -7,8 +7,9 @@ in the defect, so that its value is jointly concave in them: a solved plan is a 
 the value there and lies above it everywhere.
 
 References:
-    Villani, "Topics in optimal transportation", 2003 (duality); Bonneel et al., SIGGRAPH Asia 2011
-    (the network simplex of POT).
+    Villani, "Topics in optimal transportation", 2003 (duality); Bonneel, van de Panne,
+    Paris & Heidrich, ACM Transactions on Graphics 2011 (the network simplex), in POT: Flamary et
+    al., JMLR 2021.
 """
 
 from __future__ import annotations

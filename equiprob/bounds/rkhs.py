@@ -69,8 +69,8 @@ class RKHS(AbstractBound):
         sample is seen.
 
     References:
-        MATH 6; Bartlett & Mendelson, JMLR 2002; Elesedy, NeurIPS 2021; Mroueh et al., NeurIPS 2015;
-        Maurer, ALT 2016 (vector outputs).
+        docs/generalization.md; Bartlett & Mendelson, JMLR 2002; Elesedy, NeurIPS 2021; Mroueh et
+        al., NeurIPS 2015; Maurer, ALT 2016 (vector outputs).
     """
 
     kernel: Callable[[Any, Any], Any] | None = field(default=None, repr=False)

@@ -81,7 +81,7 @@ class Transport(AbstractBound):
         credible intervals are of that value, delta is the bound's own confidence.
 
     References:
-        MATH 6: (8) to (10'); Petrache & Trivedi, NeurIPS 2023 (partial and approximate symmetry);
+        docs/generalization.md; Petrache & Trivedi, NeurIPS 2023 (partial and approximate symmetry);
         Kantorovich & Rubinstein 1958; McDiarmid 1989; Maurer, ALT 2016.
     """
 

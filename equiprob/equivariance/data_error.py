@@ -2,7 +2,7 @@
 
 The data equivariance error ``e* = (E |f*(gX) - rho(g) f*(X)|^2)^(1/2)`` of the unknown regression
 function f*, on the same scale as the model's. What a sample can say of it depends on the law of the
-inputs (MATH: cases H, I and N), and so does what this result holds.
+inputs (cases H, I and N), and so does what this result holds.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ class DataEquivarianceError(AbstractEstimator):
         Rows (or groups) are independent, and the predictor was not trained on them.
 
     References:
-        Petrache & Trivedi, NeurIPS 2023; MATH 3.
+        Petrache & Trivedi, NeurIPS 2023; Wang et al., NeurIPS 2023 (points outside the
+        data); docs/data_error.md.
     """
 
     method: AbstractMethod = field(default_factory=Symmetrization)

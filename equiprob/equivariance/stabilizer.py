@@ -96,7 +96,7 @@ class Stabilizer(AbstractEstimator):
         not evaluated are not spoken of; over magnitude bins, neither is a single transformation.
 
     References:
-        Petrache & Trivedi, NeurIPS 2023 (the stabilizer up to an error); MATH 5.
+        Petrache & Trivedi, NeurIPS 2023 (the stabilizer up to an error); docs/mismatch.md.
     """
 
     tolerance: float

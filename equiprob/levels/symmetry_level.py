@@ -1,6 +1,6 @@
 """How much symmetry should be built into this model, after training?
 
-Along a path of predictors made from one model (MATH: post-hoc optimum), the risk on held-out rows
+Along a path of predictors made from one model (the post-hoc optimum), the risk on held-out rows
 has a posterior at every position; its least position is the optimal symmetry level. Averages over a
 finite number of transformations would move the optimum towards "keep the model"; products over
 distinct transformations put it back.

@@ -112,7 +112,7 @@ def spread_rotations(n: int, signed: bool = False) -> Array:
         signed: Cover proper and improper rotations: those at odd places are to be reflected.
 
     References:
-        Alexa, "Super-Fibonacci spirals", CVPR 2022. Energies and designs on SO(3): Graef & Potts,
+        Alexa, "Super-Fibonacci spirals", CVPR 2022. Energies and designs on SO(3): Gräf & Potts,
         "Sampling sets and quadrature formulae on the rotation group", 2009.
     """
     points = _spiral(n)

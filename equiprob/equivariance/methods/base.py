@@ -18,7 +18,7 @@ Draws = NDArray[np.float64]
 
 
 class Case(enum.Enum):
-    """What is known of the law of the inputs and of the transformations (MATH: the three cases)."""
+    """What is known of the law of the inputs and of the transformations (docs/cases.md)."""
 
     HAAR = "H"
     """The law of X is invariant, and the transformations have the Haar law of a compact group."""

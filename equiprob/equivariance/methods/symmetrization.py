@@ -1,6 +1,6 @@
 """Bounds on the data error from any predictor and its averages over the transformations.
 
-For an invariant law of the inputs and the Haar law of a group (MATH: case H), averaging S is an
+For an invariant law of the inputs and the Haar law of a group (case H), averaging S is an
 orthogonal projection, and with ``a = f - S f``
 
     sqrt(2) <Y, a> / |a|   <=   e*   <=   sqrt(2 (R(f_G) - sigma^2)),
@@ -62,7 +62,7 @@ class Symmetrization(AbstractMethod):
         labels, the risk is the Brier score.
 
     References:
-        MATH 3b: (2) to (4); Elesedy & Zaidi, ICML 2021 (averaging as a projection).
+        docs/data_error.md; Elesedy & Zaidi, ICML 2021 (averaging as a projection).
     """
 
     noise_variance: float | None = None
