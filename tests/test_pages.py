@@ -1,8 +1,11 @@
 """Figures, the page and the command line: units, labels, and nothing fetched from elsewhere."""
 
 import re
+from html.parser import HTMLParser
+from itertools import pairwise
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,8 +28,6 @@ def orbits():
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
-    import matplotlib.pyplot as plt
-
     plt.close("all")
 
 
@@ -90,9 +91,10 @@ def test_comparison_names_every_candidate(orbits):
         comparison.plot(quantity="accuracy")
 
 
-def test_page_is_self_contained_escaped_and_described(orbits, tmp_path):
+@pytest.fixture(scope="module")
+def page(orbits):
     figure = ep.ModelEquivarianceError(n_draws=200).fit(orbits).plot()
-    page = Page(
+    return Page(
         title="How <equivariant>?",
         verdict=["Ship it."],
         sections=[
@@ -101,10 +103,15 @@ def test_page_is_self_contained_escaped_and_described(orbits, tmp_path):
                 ["Words & words."],
                 [FigureBlock(figure, "Caption.", "Description.")],
                 pd.DataFrame({"risk": [0.12345]}, index=pd.Index(["<b>"], name="candidate")),
-            )
+                cautions=["Few rows."],
+            ),
+            Section("Other part"),
         ],
         reproduction=[("seed", "0")],
     )
+
+
+def test_page_is_self_contained_escaped_and_described(page, tmp_path):
     html = page.write(tmp_path / "page.html").read_text()
     assert "How &lt;equivariant&gt;?" in html
     assert "<b>" not in html
@@ -113,6 +120,68 @@ def test_page_is_self_contained_escaped_and_described(orbits, tmp_path):
     assert 'src="data:image/svg+xml;base64,' in html
     assert not re.search(r'(src|href|srcset)="(?!data:|#)', html)
     assert html == page.html()  # the same figure gives the same page
+
+
+class Elements(HTMLParser):
+    """The elements of a page in order, with their attributes."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def faults_for_readers(html):
+    """Return what a keyboard or a screen reader would stumble over."""
+    elements = Elements(html).found
+    ids = [a["id"] for _, a in elements if "id" in a]
+    levels = [int(tag[1]) for tag, _ in elements if tag in ("h1", "h2", "h3", "h4")]
+    reached = [(t, a) for t, a in elements if t == "a" or a.get("tabindex") == "0"]
+    named = {value for _, a in elements for k, value in a.items() if k == "aria-labelledby"}
+    named |= {a["href"][1:] for t, a in elements if t == "a" and a["href"].startswith("#")}
+    return {
+        "language": [t for t, a in elements if t == "html" and not a.get("lang")],
+        "ids": [i for i in ids if ids.count(i) > 1],
+        "links": sorted(named - set(ids)),
+        "headings": [b for a, b in pairwise([0, *levels]) if b > a + 1] + levels[1:].count(1) * [1],
+        "pictures": [a for t, a in elements if t == "img" and not a.get("alt")],
+        "tables": [a for t, a in elements if t == "th" and a.get("scope") not in ("col", "row")],
+        "skip": [] if "skip" in reached[0][1].get("class", "") else [reached[0]],
+        "regions": [t for t, a in reached if t == "div" and not a.get("aria-label")],
+    }
+
+
+def test_a_keyboard_and_a_screen_reader_find_their_way(page):
+    assert {kind for kind, faults in faults_for_readers(page.html()).items() if faults} == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ((' lang="en"', ""), "language"),
+        (('id="heading-2"', 'id="heading-1"'), "ids"),
+        (('href="#part-2"', 'href="#part-3"'), "links"),
+        (("<h2", "<h3"), "headings"),
+        (('alt="Description."', 'alt=""'), "pictures"),
+        (('scope="row"', ""), "tables"),
+        (('class="skip"', ""), "skip"),
+        (('aria-label="Table: Part"', ""), "regions"),
+    ],
+)
+def test_the_look_for_readers_has_power(page, change, kind):
+    assert faults_for_readers(page.html().replace(*change))[kind]
+
+
+def test_figures_keep_the_size_of_their_words(page):
+    """A figure of 7 inches is as wide as the text; a smaller one is not blown up."""
+    (figure,) = page.sections[0].figures
+    assert figure.width_rem == 46
+    small = FigureBlock(plt.figure(figsize=(3.5, 2)), "", "")
+    assert small.narrow_data_uri  # no wider than a phone already
+    assert small.width_rem == 23
 
 
 def test_command_line_helps_and_refuses():

@@ -22,6 +22,13 @@ _NARROW = 4.0
 """Width in inches at which a figure is drawn for a phone, where shrunk words are not legible."""
 
 
+_FULL = 7.0
+"""Width in inches of a figure that is as wide as the text."""
+
+_TEXT_WIDTH = 46
+"""Width of the text, as the style of the page has it, in rem."""
+
+
 @dataclass(frozen=True)
 class FigureBlock:
     """A figure on the page.
@@ -37,6 +44,11 @@ class FigureBlock:
     description: str
 
     @cached_property
+    def width_rem(self) -> float:
+        """How wide it is on the page at most, so that words have one size in all figures."""
+        return round(_TEXT_WIDTH * min(self.figure.get_size_inches()[0] / _FULL, 1), 1)
+
+    @cached_property
     def data_uri(self) -> str:
         """The figure as an SVG data address."""
         return _data_uri(self.figure)
@@ -46,7 +58,7 @@ class FigureBlock:
         """The figure for a narrow screen: drawn small, rather than shrunk."""
         if self.figure.get_size_inches()[0] <= _NARROW:
             return self.data_uri
-        _ = self.data_uri  # as it was made, before it is narrowed
+        _ = self.data_uri, self.width_rem  # as it was made, before it is narrowed
         narrow(self.figure, _NARROW)
         return _data_uri(self.figure)
 
