@@ -135,6 +135,13 @@ def test_arguments_of_a_wrong_kind_are_named(arguments, words):
         ep.evaluate_orbits(**{"predict": linear, "x": X, "transform": TURN} | arguments)
 
 
+def test_missing_arguments_are_told_with_their_order():
+    with refuses(r"audit.*'transform'.*\(models, x, y, transform\) in this order", error=TypeError):
+        ep.audit(linear, X, TURN)
+    with refuses(r"fit.*'orbits'.*are \(orbits\) in this order", error=TypeError):
+        ep.ModelEquivarianceError().fit()
+
+
 @pytest.mark.parametrize("bad", [-1, 2**32, 0.5])
 def test_seeds_must_fit(bad):
     with refuses(r"seed must be an integer in \[0, 2\*\*32\)", "got"):

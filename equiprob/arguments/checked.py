@@ -26,7 +26,7 @@ def checked[**P, R](function: Callable[P, R]) -> Callable[P, R]:
         try:
             given = _signature(function).bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise TypeError(f"{function.__qualname__}: {error}") from None
+            raise TypeError(f"{function.__qualname__}: {error}; {_order(function)}") from None
         for name, value in given.items():
             _check(name, _hints(function).get(name, Any), value)
         return function(*args, **kwargs)
@@ -57,6 +57,14 @@ def _check(name: str, hint: Any, value: Any) -> None:
         )
     instead = f"the class {value.__name__}: call it" if isinstance(value, type) else shown
     raise TypeError(f"{name} must be {words(hint)}, got {instead}")
+
+
+def _order(function: Callable[..., Any]) -> str:
+    """Say in which order a function takes its arguments."""
+    each = _signature(function).parameters.values()
+    in_order = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = [p.name for p in each if p.kind in in_order and p.name != "self"]
+    return f"its arguments are ({', '.join(names)}) in this order, and others by name"
 
 
 _signature = functools.lru_cache(maxsize=None)(inspect.signature)
