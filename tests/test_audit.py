@@ -121,6 +121,9 @@ def test_the_report_is_one_file_with_landmarks_headings_and_descriptions(found, 
     assert html.count("<main>") == html.count("<h1>") == html.count("<header>") == 1
     assert html.count("<figure>") == len(re.findall(r'<img [^>]*alt="[^"]{20}', html))
     assert html.count("<th ") == html.count('scope="')
+    for given in ("train=...", "law=...", "backend=&#39;python&#39;", "n_transforms=4"):
+        assert given in html
+    assert "path=" not in html
     for target in re.findall(r'href="#([^"]+)"', html):
         assert f'id="{target}"' in html
     assert html.index("Ship") < html.index("<figure>")

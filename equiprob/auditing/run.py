@@ -202,12 +202,34 @@ def audit(
             "rope": float(rope),
             "output": first.outputs[0],
             "with_targets": y is not None,
-            "with_train": train is not None,
+            "given": _given(
+                train=train,
+                law=law,
+                method=method,
+                path=path,
+                tolerance=tolerance,
+                output=output,
+                outputs=outputs,
+                groups=groups,
+                row_ids=row_ids,
+                batch_size=batch_size,
+                design=None if design == "quasi" else design,
+                backend=None if backend == "auto" else backend,
+            ),
             "versions": {"python": platform.python_version()}
             | {name: version(name) for name in _VERSIONS},
         },
         tables=tables,
     )
+
+
+def _given(**options: Any) -> dict[str, str]:
+    """Return the options that were passed, as they would be written where that is short."""
+    return {
+        name: repr(value) if isinstance(value, str | int | float) else "..."
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def _named(

@@ -55,7 +55,7 @@ class StabilizerResult(AbstractResult):
         sure = int((self.probability >= facts["credibility"]).sum())
         text = (
             f"Of {len(self.probability)} {facts['what']} of {facts['transform']}, {sure} change "
-            f"the output by no more than {facts['tolerance']:.3g} with probability "
+            f"the output by no more than {facts['tolerance']:.3g} {facts['unit']} with probability "
             f"{100 * facts['credibility']:.3g} % each. "
         )
         unit = facts["magnitude_unit"] and f" {facts['magnitude_unit']}"

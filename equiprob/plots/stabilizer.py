@@ -35,7 +35,8 @@ def plot_stabilizer(result: StabilizerResult) -> Any:
     left.set_ylim(-0.03, 1.03)
     left.set_xlim(left=0)
     left.set_xlabel(with_unit(str(facts["magnitude_label"]), str(facts["magnitude_unit"])))
-    left.set_ylabel(f"probability of an error up to {facts['tolerance']:.3g}")
+    tolerance = f"{facts['tolerance']:.3g} {facts['unit']}"
+    left.set_ylabel(f"probability of an error\nup to {tolerance}")
     left.set_title(f"dashed: {100 * float(facts['credibility']):.3g} %", fontsize=8)
     band(right, result.coords["tolerance"], result.draws["measure"], BLUE, "share inside")
     right.axvline(float(facts["tolerance"]), color=ORANGE, linewidth=1.2, label="stated tolerance")

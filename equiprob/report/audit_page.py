@@ -218,11 +218,12 @@ def _reproduction(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _code(facts: Mapping[str, Any]) -> str:
     models = ", ".join(f"{name!r}: ..." for name in facts["models"])
     y = "y" if facts["with_targets"] else "None"
-    train = ", train=(x_train, y_train)" if facts["with_train"] else ""
+    given = "".join(f"    {name}={value},\n" for name, value in facts["given"].items())
     return (
         f"transform = ...  # {facts['transform']}\n"
         f"audit = ep.audit(\n"
-        f"    {{{models}}}, x, {y}, transform{train},\n"
+        f"    {{{models}}}, x, {y}, transform,\n"
+        f"{given}"
         f"    n_transforms={facts['n_transforms']}, seed={facts['seed']}, "
         f"n_draws={facts['n_draws']}, weight_seed={facts['weight_seed']}, rope={facts['rope']:g},\n"
         f")\n"
