@@ -209,3 +209,30 @@ def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch, adapter
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"{package} is not installed; .*equiprob\[{extra}\]"):
         getattr(ep.adapters, adapter)(jax.nn.relu)
+
+
+# ---- models that are passed as they are ----------------------------------------------------------
+
+
+def module_of(package):
+    """Return an object whose class says that it comes from a package, without importing it."""
+    kind = type("Network", (), {"__module__": f"{package}.modules", "__call__": lambda self, x: x})
+    return kind()
+
+
+@pytest.mark.parametrize(
+    ("model", "adapter"),
+    [
+        (module_of("sklearn"), "from_sklearn(estimator)"),
+        ("network.onnx", "from_onnx(path)"),
+        (module_of("torch"), "from_torch(module.eval())"),
+    ],
+    ids=["scikit-learn", "ONNX", "PyTorch"],
+)
+def test_a_model_of_another_package_is_refused_by_the_name_of_its_adapter(model, adapter):
+    turn = ep.transforms.rotations3d(acts_on="vectors")
+    for call in (ep.evaluate_orbits, lambda *a: ep.audit(a[0], a[1], None, a[2])):
+        with pytest.raises(TypeError) as caught:
+            call(model, X, turn)
+        assert adapter in str(caught.value)
+    assert len(ep.evaluate_orbits(module_of("mine"), X, turn)) == len(X)

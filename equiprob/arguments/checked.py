@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from equiprob.arguments.hints import fits, words
+from equiprob.arguments.models import adapter_for
 
 _LONGEST = 80
+
+_MODELS = ("predict", "models")
+"""Arguments that are models, which have adapters."""
 
 
 def checked[**P, R](function: Callable[P, R]) -> Callable[P, R]:
@@ -46,6 +50,10 @@ def check_fields(made: Any) -> None:
 
 
 def _check(name: str, hint: Any, value: Any) -> None:
+    adapter = adapter_for(value) if name in _MODELS else None
+    if adapter:  # modules of PyTorch can be called, but not with arrays
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be a function of arrays, got a {kind}: pass {adapter}")
     if fits(hint, value):
         return
     shown = repr(value)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.models import adapter_for
 from equiprob.arguments.refusals import is_refusal
 from equiprob.auditing.findings import Audit
 from equiprob.bounds.approximation_gap import ApproximationGap
@@ -240,10 +241,11 @@ def _named(
     if not named:
         raise ValueError("models is empty: pass a predict function, or a dict of them by name")
     for name, predict in named.items():
-        if not (isinstance(name, str) and name and callable(predict)):
+        adapter = adapter_for(predict)
+        if adapter or not (isinstance(name, str) and name and callable(predict)):
             raise TypeError(
                 f"models must be a function predict(batch), or a dict of such by name; got "
-                f"{name!r}: {predict!r}"
+                f"{name!r}: {predict!r:.80}" + (f"; pass {adapter}" if adapter else "")
             )
     return named
 

@@ -280,7 +280,8 @@ class AbstractTransform(abc.ABC):
         actions = tuple(self._action(declarations[name], argument + name) for name in names)
         probe = self.element(self.identity)
         for name, action, leaf in zip(names, actions, leaves, strict=True):
-            kind = type(action).__name__.lower()
+            declared_as = declarations[name]
+            kind = declared_as if isinstance(declared_as, str) else type(action).__name__.lower()
             if action.needs and not any(all(k in probe for k in need) for need in action.needs):
                 fits = [
                     label
@@ -294,7 +295,7 @@ class AbstractTransform(abc.ABC):
             if not isinstance(action, Invariant) and not jnp.issubdtype(leaf.dtype, jnp.inexact):
                 raise ValueError(
                     f"{what}{name} has dtype {leaf.dtype} and cannot be {kind!r}; declare it "
-                    f"'invariant', or convert it to float"
+                    f"'invariant', or convert it to float (images: x / 255)"
                 )
             if action.needs and (reason := action.misfit(tuple(leaf.shape[1:]), probe)):
                 raise ValueError(
