@@ -53,6 +53,13 @@ class MagnitudeBins:
         mean = np.bincount(place, mass * sizes, minlength=len(edges) + 1) / total
         return cls(edges, mean)
 
+    def place(self, magnitudes: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the bin of each magnitude: with so few edges, quicker than by searching them."""
+        place = np.zeros(magnitudes.shape, dtype=np.int8)
+        for edge in self.edges:
+            place += magnitudes >= edge
+        return place.astype(np.int64)
+
 
 @dataclass
 class _BinnedSums:
@@ -147,8 +154,7 @@ class ChunkStatistics:
         weighted_sq = squared * weights
         self._pair_sq += weighted_sq.sum(axis=1)
         sizes = self.magnitudes[:, start:stop]
-        place = np.searchsorted(self.bins.edges, sizes, side="right")
-        self._bins.add(place, weighted_sq, weights)
+        self._bins.add(self.bins.place(sizes), weighted_sq, weights)
         if self.n_parts:
             self._parts.add(self.part[:, start:stop], weighted_sq, weights)
         if self.design.kind == "crossed":
