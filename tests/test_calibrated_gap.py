@@ -232,6 +232,7 @@ def test_negative_gaps_are_taken_and_sizes_and_seeds_are_judged():
     assert checked.diagnostics() == {Diagnostic.FEW_SEEDS}
     assert Diagnostic.TWO_SIZES in read_gap_runs(observed(sizes=(100, 200))).diagnostics()
     assert checked.n_samples == 6
+    assert not read_gap_runs(runs.assign(gap_se=np.nan)).gap_se.any()
     last = checked.with_last("0.3", 0.3)
     assert last.candidates == ("0", "1", "0.3")
     np.testing.assert_array_equal(last.levels, [0.0, 1.0, 0.3])
@@ -248,6 +249,7 @@ def test_negative_gaps_are_taken_and_sizes_and_seeds_are_judged():
         (lambda r: r.assign(n=-1), "n must be a positive number"),
         (lambda r: r.assign(seed=0), "seed must differ"),
         (lambda r: r.assign(gap_se=-1.0), "gap_se must not be negative"),
+        (lambda r: r.assign(gap_se=np.inf), "gap_se must not be negative or infinite"),
         (lambda r: r.assign(level=-r["level"]), "level must be at least 0"),
         (lambda r: r.assign(gap="much"), "'gap' must hold numbers"),
         (

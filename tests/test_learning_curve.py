@@ -211,7 +211,10 @@ def changed(**columns):
         (changed(risk=np.nan), ["2 sample sizes", "18 runs have no finite risk"]),
         (changed(seed=0), ["seed", "differ"]),
         (changed(n=0), ["n must be a positive"]),
+        (changed(n=np.inf), ["n must be a positive"]),
         (changed(risk_se=-0.1), ["risk_se", "negative"]),
+        (changed(risk_se=np.inf), ["risk_se", "infinite"]),
+        (changed(error=np.inf), ["error", "infinite"]),
         (changed(risk="large"), ["risk", "numbers"]),
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.run_tables import as_frame, numbers, refuse
+from equiprob.posterior.run_tables import as_frame, numbers, refuse, refuse_unless_amounts
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -97,13 +97,13 @@ def read_gap_runs(table: Any) -> GapRuns:
     Args:
         table: A DataFrame, or anything that ``pandas.DataFrame`` takes, a row for each training
             run: ``candidate`` or ``level`` (a number) or both, ``n``, ``seed``, ``gap``, and
-            optionally ``gap_se``. Other columns are ignored. Runs whose gap is not finite are left
+            optionally ``gap_se`` (NaN where it is not known). Other columns are ignored. Runs whose gap is not finite are left
             out, whatever else their row holds.
 
     Raises:
         ValueError: If columns are missing, a run is given twice, a size is not positive, a standard
-            error or level is negative, a candidate has two levels, or fewer than two sizes are
-            left.
+            error or level is negative or infinite, a candidate has two levels, or fewer than two
+            sizes are left.
     """
     frame = as_frame(table, ("n", "seed", "gap"))
     if not {"candidate", "level"} & set(frame.columns):
@@ -117,7 +117,7 @@ def read_gap_runs(table: Any) -> GapRuns:
     n, gap = numbers(frame, "n"), numbers(frame, "gap")
     refuse(frame, ~(np.isfinite(n) & (n > 0)), "n", "must be a positive number of rows")
     gap_se = numbers(frame, "gap_se") if "gap_se" in frame.columns else np.zeros(len(frame))
-    refuse(frame, gap_se < 0, "gap_se", "must not be negative")
+    refuse_unless_amounts(frame, gap_se, "gap_se")
     who = "candidate" if "candidate" in frame.columns else "level"
     twice = frame.duplicated([who, "n", "seed"], keep=False).to_numpy()
     refuse(frame, twice, "seed", f"must differ between runs of one {who} at one n")

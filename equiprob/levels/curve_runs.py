@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.run_tables import as_frame, numbers, refuse
+from equiprob.posterior.run_tables import as_frame, numbers, refuse, refuse_unless_amounts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,13 +126,15 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
 
     Raises:
         ValueError: If columns are missing, a run is given twice, a risk is not above 0, a size not
-            a positive number, a standard error negative, or fewer than two sizes are left.
+            a positive number, an error or standard error negative or infinite, or fewer than two
+            sizes are left.
     """
     frame = as_frame(table, _REQUIRED)
     given = {
         name: numbers(frame, name) for name in ("n", "risk", *_MEASURED) if name in frame.columns
     }
-    refuse(frame, ~(given["n"] > 0), "n", "must be a positive number of rows")
+    n = given["n"]
+    refuse(frame, ~(np.isfinite(n) & (n > 0)), "n", "must be a positive number of rows")
     crashed = ~np.isfinite(given["risk"])
     refuse(
         frame,
@@ -143,11 +145,11 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
     )
     for name in _MEASURED:
         if name in given:
-            refuse(frame, given[name] < 0, name, "must not be negative")
+            refuse_unless_amounts(frame, np.where(crashed, np.nan, given[name]), name)
     twice = frame.duplicated(["candidate", "n", "seed"], keep=False).to_numpy() & ~crashed
     refuse(frame, twice, "seed", "must differ between runs of one candidate at one n")
     kept = np.flatnonzero(~crashed)
-    sizes, size = np.unique(given["n"][kept], return_inverse=True)
+    sizes, size = np.unique(n[kept], return_inverse=True)
     if len(sizes) < 2:
         raise ValueError(
             f"a learning curve needs runs at 2 sample sizes or more, got n = {sizes.tolist()}"

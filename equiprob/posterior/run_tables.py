@@ -57,3 +57,8 @@ def refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], column: str, words: str)
         ", ".join(f"{name} {row[name]}" for name in names) for _, row in shown.iterrows()
     )
     raise ValueError(f"{column} {words}; {int(bad.sum())} runs do not: {rows}")
+
+
+def refuse_unless_amounts(frame: pd.DataFrame, values: NDArray[np.float64], column: str) -> None:
+    """Raise a ValueError unless all are finite and at least 0, or NaN where there is none."""
+    refuse(frame, (values < 0) | np.isinf(values), column, "must not be negative or infinite")
