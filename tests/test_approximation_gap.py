@@ -48,6 +48,15 @@ def test_no_mismatch_is_not_worth_mending():
     assert "Not worth mending" in gap.verdict
 
 
+def test_a_model_without_risk_wastes_no_share_of_it():
+    table = orbits_of(0.8, y=model(0.8)(TASK.x))
+    oracle = ep.methods.Oracle(f_star=TASK.f_star, backend="python")
+    data = ep.DataEquivarianceError(method=oracle).fit(table, law=HAAR)
+    gap = ep.ApproximationGap().fit(ep.ModelEquivarianceError().fit(table), data)
+    assert not gap.draws["gap_share"].any()
+    assert "Not worth mending" in gap.verdict
+
+
 def test_bounds_on_the_task_bound_the_cost():
     model_error, data_error = both(0.0, ep.methods.Symmetrization(noise_variance=0.01))
     # An invariant model says nothing from below, and the cost is not certain.

@@ -134,6 +134,19 @@ def assert_equivariant(
     Assumptions:
         Rows (or groups) are independent draws from the inputs that matter. Few rows widen the
         interval, so that a test with few of them fails rather than passes.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> invariant = lambda rows: (rows**2).sum(axis=1)
+        >>> result = ep.assert_equivariant(invariant, x, turns, max_error=1e-3)
+        >>> ep.assert_equivariant(lambda rows: rows[:, 0], x, turns, max_error=0.1)
+        Traceback (most recent call last):
+            ...
+        AssertionError: P(equivariance error <= 0.1) is 0.000, less than the 0.95 asked for.
+            ...
     """
     gate = Gate(max_error=max_error, credibility=credibility, relative=relative)
     result = ModelEquivarianceError().fit(evaluate_orbits(predict, x, transform, **options))

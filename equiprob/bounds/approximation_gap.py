@@ -95,6 +95,19 @@ class ApproximationGap(AbstractEstimator):
 
     References:
         Petrache & Trivedi, NeurIPS 2023; docs/mismatch.md.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(500, 2))
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> orbits = ep.evaluate_orbits(lambda rows: 0 * rows[:, 0], x, turns, y=x[:, 0])
+        >>> model_error = ep.ModelEquivarianceError().fit(orbits)
+        >>> truth = ep.methods.Oracle(f_star=lambda rows: rows[:, 0])
+        >>> data_error = ep.DataEquivarianceError(method=truth).fit(orbits, law=ep.InvariantLaw())
+        >>> result = ep.ApproximationGap().fit(model_error, data_error)
+        >>> round(float(np.median(result.draws["gap"])))  # invariance misses all of this target
+        1
     """
 
     negligible_share: float = 0.01
@@ -165,7 +178,9 @@ class ApproximationGap(AbstractEstimator):
                 "methods.MeasuredPairs need no invariant law"
             )
         if "gap" in draws and "risk" in model_error.draws:
-            draws["gap_share"] = draws["gap"] / model_error.draws["risk"]
+            risk = model_error.draws["risk"]
+            # A model without risk has none that a mismatch could force.
+            draws["gap_share"] = draws["gap"] / np.where(risk > 0, risk, np.inf)
         names = [name for name in _UNITS if name in draws]
         return ApproximationGapResult(
             draws={name: draws[name] for name in names},

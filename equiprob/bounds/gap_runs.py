@@ -97,8 +97,8 @@ def read_gap_runs(table: Any) -> GapRuns:
     Args:
         table: A DataFrame, or anything that ``pandas.DataFrame`` takes, a row for each training
             run: ``candidate`` or ``level`` (a number) or both, ``n``, ``seed``, ``gap``, and
-            optionally ``gap_se`` (NaN where it is not known). Other columns are ignored. Runs whose gap is not finite are left
-            out, whatever else their row holds.
+            optionally ``gap_se`` (NaN where it is not known). Other columns are ignored. Runs whose
+            gap is not finite are left out, whatever else their row holds.
 
     Raises:
         ValueError: If columns are missing, a run is given twice, a size is not positive, a standard

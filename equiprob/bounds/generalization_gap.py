@@ -205,6 +205,21 @@ class GeneralizationGap(AbstractEstimator):
 
     References:
         docs/generalization.md; Petrache & Trivedi, NeurIPS 2023.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> generator = np.random.default_rng(0)
+        >>> x = generator.normal(size=(240, 2))
+        >>> y = x[:, 0] + generator.normal(size=240)
+        >>> slopes = np.linalg.lstsq(x[:40], y[:40])[0]
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> train = ep.evaluate_orbits(lambda rows: rows @ slopes, x[:40], turns, y=y[:40])
+        >>> fresh = ep.evaluate_orbits(lambda rows: rows @ slopes, x[40:], turns, y=y[40:])
+        >>> result = ep.GeneralizationGap(bound=ep.bounds.Holdout()).fit(fresh, train=train)
+        >>> print(result)
+        The generalization gap is 0.377 (90% credible interval 0.198 to 0.606) for 40 training
+        rows, by Holdout.
     """
 
     bound: AbstractBound = field(default_factory=Transport)

@@ -178,6 +178,17 @@ def compare(
     References:
         Rubin, Annals of Statistics 1981 (weights); Benavoli et al., JMLR 2017 (regions of practical
         equivalence).
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> y = np.sum(x**2, axis=1)
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> models = {"all": lambda rows: (rows**2).sum(axis=1), "first": lambda rows: rows[:, 0]}
+        >>> tables = {k: ep.evaluate_orbits(model, x, turns, y=y) for k, model in models.items()}
+        >>> ep.compare(tables).table["p_best"].to_dict()
+        {'all': 1.0, 'first': 0.0}
     """
     check_draws(n_draws, weight_seed)
     if not np.isfinite(rope) or rope < 0:

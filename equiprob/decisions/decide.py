@@ -172,6 +172,20 @@ def decide(
 
     Assumptions:
         Those of `result`. The loss is linear in the risk: an expectation is all that counts.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> y = np.sum(x**2, axis=1)
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> models = {"all": lambda rows: (rows**2).sum(axis=1), "first": lambda rows: rows[:, 0]}
+        >>> tables = {k: ep.evaluate_orbits(model, x, turns, y=y) for k, model in models.items()}
+        >>> decision = ep.decide(ep.compare(tables), costs={"all": 0.1, "first": 0.0})
+        >>> print(decision)
+        Ship 'all': it has the least loss with probability 1.00. The loss minimized is the
+        expected squared error and costs (200 held-out rows): 0.1 for 'all', 0 more in
+        expectation than if the best were known.
     """
     prospect = _prospect(result, horizon)
     stakes = _Stakes.of(prospect, costs)

@@ -150,6 +150,17 @@ class DataEquivarianceError(AbstractEstimator):
     References:
         Petrache & Trivedi, NeurIPS 2023; Wang et al., NeurIPS 2023 (points outside the
         data); docs/data_error.md.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(500, 2))
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> orbits = ep.evaluate_orbits(lambda rows: rows[:, 0], x, turns, y=x[:, 0])
+        >>> method = ep.methods.Symmetrization(noise_variance=0.0)
+        >>> result = ep.DataEquivarianceError(method=method).fit(orbits, law=ep.InvariantLaw())
+        >>> bool(np.quantile(result.draws["lower"], 0.05) <= np.sqrt(2))  # the truth
+        True
     """
 
     method: AbstractMethod = field(default_factory=Symmetrization)

@@ -150,6 +150,19 @@ class ModelEquivarianceError(AbstractEstimator):
         Petrache & Trivedi, "Approximation-Generalization Trade-offs under (Approximate) Group
         Equivariance", NeurIPS 2023 (the equivariance error); Rubin, Annals of Statistics 1981 (the
         Bayesian bootstrap); Owen & Eckles, Annals of Applied Statistics 2012 (crossed designs).
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(500, 2))
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> orbits = ep.evaluate_orbits(lambda rows: rows[:, 0], x, turns, n_transforms=8)
+        >>> result = ep.ModelEquivarianceError().fit(orbits)
+        >>> low, high = result.interval(ci_prob=0.9).loc["error"]
+        >>> bool(low < np.sqrt(2) < high)  # the truth
+        True
+        >>> result.status
+        'no problem found'
     """
 
     posterior: Hierarchical | None = None

@@ -97,6 +97,17 @@ class Stabilizer(AbstractEstimator):
 
     References:
         Petrache & Trivedi, NeurIPS 2023 (the stabilizer up to an error); docs/mismatch.md.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(200, 2))
+        >>> quarters = ep.transforms.cyclic(4, acts_on="vectors")
+        >>> orbits = ep.evaluate_orbits(lambda rows: rows[:, 0] ** 2, x, quarters)
+        >>> print(ep.Stabilizer(tolerance=0.1).fit(orbits))
+        Of 4 transformations of cyclic set of 4 elements, 2 change the output by no more than
+        0.1 with probability 90 % each. There is no range of small ones that all do. The largest
+        subgroup that does has 2 of the group's 4 elements.
     """
 
     tolerance: float

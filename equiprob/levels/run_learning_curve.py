@@ -104,6 +104,21 @@ def run_learning_curve(
         ValueError: If there are too few rows for the largest size, names are unknown, or the
             checkpoint belongs to other data.
         TypeError: If `train` is neither a dict nor a function.
+
+    Examples:
+        >>> import numpy as np
+        >>> from sklearn.linear_model import LinearRegression, Ridge
+        >>> import equiprob as ep
+        >>> generator = np.random.default_rng(0)
+        >>> x = generator.normal(size=(120, 2))
+        >>> y = x[:, 0] + 0.1 * generator.normal(size=120)
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> models = {"ridge": Ridge(), "least squares": LinearRegression()}
+        >>> runs = ep.run_learning_curve(models, x, y, turns, sizes=[20, 80], seeds=[0, 1])
+        >>> len(runs)
+        8
+        >>> bool((runs["error"] > 0).all())
+        True
     """
     import pandas as pd
 

@@ -155,6 +155,19 @@ class SymmetryLevel(AbstractEstimator):
 
     References:
         Petrache & Trivedi, NeurIPS 2023 (the trade-off); Elesedy & Zaidi, ICML 2021 (averaging).
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> generator = np.random.default_rng(0)
+        >>> x = generator.normal(size=(500, 2))
+        >>> y = np.sum(x**2, axis=1)  # does not change where x turns
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> predict = lambda rows: rows[:, 0] ** 2 + 1.2 * rows[:, 1] ** 2
+        >>> orbits = ep.evaluate_orbits(predict, x, turns, y=y, n_transforms=8)
+        >>> level = ep.SymmetryLevel().fit(orbits)
+        >>> round(float(np.median(level.draws["position"])), 2)  # 0 is the average, 1 the model
+        0.08
     """
 
     path: AbstractPath = field(default_factory=Blend)

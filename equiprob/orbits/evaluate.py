@@ -133,6 +133,16 @@ def evaluate_orbits(
     References:
         The design and its variance reduction: Owen, "Monte Carlo theory, methods and examples",
         chapter 17 (randomly shifted lattices).
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(500, 2))
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> orbits = ep.evaluate_orbits(lambda rows: rows[:, 0], x, turns, n_transforms=8)
+        >>> print(orbits)
+        orbit table: 500 rows x 8 transformations of rotations2d(up to 180 degrees), quasi
+        design, outputs ['output'], python backend
     """
     check_executor(executor)
     if on_error not in ("raise", "skip"):

@@ -30,6 +30,16 @@ def merge(first: OrbitTable, second: OrbitTable) -> OrbitTable:
 
     Raises:
         ValueError: If the tables were evaluated in different ways, or share rows.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(500, 2))
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors")
+        >>> first = ep.evaluate_orbits(lambda rows: rows[:, 0], x[:300], turns)
+        >>> second = ep.evaluate_orbits(lambda rows: rows[:, 0], x[300:], turns)
+        >>> len(ep.merge(first, second))
+        500
     """
     _check_alike(first, second)
     n = len(first)

@@ -31,6 +31,14 @@ def padded(
 
     Raises:
         ValueError: If there are no rows, keys differ, or arrays differ in more than the first axis.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> molecules = [{"positions": np.ones((2, 3))}, {"positions": np.ones((5, 3))}]
+        >>> x, mask = ep.padded(molecules)
+        >>> x["positions"].shape, mask["positions"].sum(axis=1).tolist()
+        ((2, 5, 3), [2, 5])
     """
     if not len(rows) or not all(isinstance(row, Mapping) for row in rows):
         raise ValueError(

@@ -116,6 +116,16 @@ def check_action(
     Assumptions:
         None on the law of `x`: whether transformed inputs are as likely as the originals is
         another question.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> x = np.random.default_rng(0).normal(size=(100, 2))
+        >>> turns = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
+        >>> print(ep.check_action(turns, x, y=x))
+        rotations2d(up to 180 degrees), 8 draws on 100 rows: ok
+          x (vectors, float64): g^-1 g x = x up to rounding, (g h) x = g (h x) up to rounding
+          y (vectors, float64): g^-1 g x = x up to rounding, (g h) x = g (h x) up to rounding
     """
     import pandas as pd
 

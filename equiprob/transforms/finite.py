@@ -253,6 +253,11 @@ def cyclic(
 
     Raises:
         ValueError: If `order` is not a positive integer.
+
+    Examples:
+        >>> import equiprob as ep
+        >>> print(ep.transforms.cyclic(4))
+        cyclic set of 4 elements
     """
     _require_order(order)
     turns = rotation_matrix(2 * np.pi * np.arange(order) / order)

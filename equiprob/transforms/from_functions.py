@@ -148,6 +148,20 @@ def from_functions(
     Raises:
         ValueError: If `law` is neither a function nor a scalar distribution, or a distribution is
             given with an `identity` that is a vector.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> louder = ep.transforms.from_functions(
+        ...     lambda generator: generator.uniform(0.5, 2.0),
+        ...     lambda factor, row: factor[0] * row,
+        ...     identity=1.0,
+        ...     inverse=lambda factor: 1 / factor,
+        ...     name="louder",
+        ... )
+        >>> x = np.random.default_rng(0).normal(size=(100, 8))
+        >>> loudest = lambda rows: rows.argmax(axis=1) / 8
+        >>> result = ep.assert_equivariant(loudest, x, louder, max_error=0.01)
     """
     unit = np.atleast_1d(as_numbers("identity", identity))
     if hasattr(law, "sample") and hasattr(law, "log_prob"):

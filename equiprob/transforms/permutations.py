@@ -94,5 +94,10 @@ def permutations(
 
     Raises:
         ValueError: If `items` is not an integer of at least 2.
+
+    Examples:
+        >>> import equiprob as ep
+        >>> print(ep.transforms.permutations(3))
+        permutations(3)
     """
     return Permutations(items=items, acts_on=acts_on, output_action=output_action)

@@ -153,6 +153,13 @@ def rotations2d(
     Assumptions:
         Rotations of a pixel grid by other than quarter turns interpolate: they are not exactly a
         group action. `check_action` measures by how much on your images.
+
+    Examples:
+        >>> import numpy as np
+        >>> import equiprob as ep
+        >>> turns = ep.transforms.rotations2d(max_angle=np.deg2rad(30), acts_on="image")
+        >>> print(turns)
+        rotations2d(up to 30 degrees)
     """
     return Rotations2D(
         max_angle=float(max_angle), acts_on=acts_on, output_action=output_action, law=law, fill=fill

@@ -167,6 +167,12 @@ def rotations3d(
     References:
         The quasi-random design is a minimum of an energy with a Haar rotation of its own for each
         row: `equiprob.transforms.rotation_group.spread_rotations`.
+
+    Examples:
+        >>> import equiprob as ep
+        >>> molecules = {"positions": "points", "charges": "invariant"}
+        >>> print(ep.transforms.rotations3d(acts_on=molecules, parity="both"))
+        rotations3d(up to 180 degrees, proper and improper)
     """
     return Rotations3D(
         max_angle=float(max_angle), parity=parity, acts_on=acts_on, output_action=output_action

@@ -125,6 +125,11 @@ def translations(
 
     Raises:
         ValueError: If `max_shift` is not positive, or not an integer with `whole`.
+
+    Examples:
+        >>> import equiprob as ep
+        >>> print(ep.transforms.translations(2.5))
+        translations(shifts up to 2.5)
     """
     return Translations(
         max_shift=float(max_shift),

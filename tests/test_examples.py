@@ -1,0 +1,47 @@
+"""What docstrings show is what happens."""
+
+import doctest
+import inspect
+from pathlib import Path
+
+import pytest
+
+import equiprob as ep
+
+MODULES = (ep, ep.adapters, ep.bounds, ep.methods, ep.paths, ep.stopping, ep.transforms)
+LAYOUT = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def shows(value):
+    """Whether something is ours and its docstring has examples."""
+    ours = getattr(value, "__module__", "").startswith("equiprob")
+    return ours and ">>>" in (inspect.getdoc(value) or "")
+
+
+# doctest's own search passes over functions that are wrapped, as `checked` ones are.
+PUBLIC = [getattr(module, name) for module in MODULES for name in dir(module)]
+SHOWN = {value.__name__: value for value in PUBLIC if shows(value)}
+
+
+def failures(docstring, name="example"):
+    """Return what the examples of a docstring print that it does not say."""
+    example = doctest.DocTestParser().get_doctest(docstring, {}, name, None, None)
+    found = []
+    doctest.DocTestRunner(optionflags=LAYOUT).run(example, out=found.append)
+    return "".join(found)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_examples(name):
+    assert failures(inspect.getdoc(SHOWN[name]), name) == ""
+
+
+def test_every_example_is_found():
+    sources = Path(ep.__file__).parent.rglob("*.py")
+    assert sum(path.read_text().count("Examples:\n") for path in sources) == len(SHOWN) >= 15
+
+
+def test_the_test_has_power():
+    assert failures(">>> 1 + 1\n2\n") == ""
+    assert "Expected:" in failures(">>> 1 + 1\n3\n")
+    assert "AssertionError" in failures(">>> assert False\n")
