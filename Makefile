@@ -9,6 +9,9 @@ PYTEST_ARGS ?= -n 2
 # A uv on the PATH will do if it knows dependency groups; else we install ours.
 UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --group && command -v uv || echo .tools/bin/uv)
 
+# What a package lacks shows in these; the whole suite runs in a clone.
+UNPACKED_TESTS = $(addprefix tests/test_,docs.py examples.py house.py packaging.py readme.py)
+
 # Pinned versions, checked against their hashes; -b: the build backend's too.
 INSTALL = $(UV) pip install --python .venv -c constraints.txt -b constraints.txt
 
@@ -41,12 +44,14 @@ test-lowest: .venv/pyvenv.cfg ## run the tests with the lowest versions that pyp
 fuzz: .venv/.test ## give 2,000 malformed inputs to functions, files and command lines
 	EQUIPROB_FUZZ=2000 .venv/bin/python -m pytest tests/test_fuzz*.py $(PYTEST_ARGS)
 
-package: .venv/.core ## build the wheel and the sdist, and install the wheel by itself
+package: .venv/.core ## build the wheel and the sdist; run tests of the unpacked sdist on the installed wheel
 	rm -rf dist
 	$(UV) build -q -b constraints.txt -o dist
 	$(UV) venv --no-project -q --clear -p .venv/bin/python dist/venv
-	$(UV) pip install -q --python dist/venv -c constraints.txt dist/*.whl
+	$(UV) pip install -q --python dist/venv -c constraints.txt dist/*.whl pytest
 	cd dist && venv/bin/equiprob --version && venv/bin/equiprob audit --help >/dev/null
+	mkdir dist/unpacked && tar -xzf dist/*.tar.gz -C dist/unpacked --strip-components=1
+	cd dist/unpacked && ../venv/bin/pytest -q $(UNPACKED_TESTS)
 
 check: .venv/.check ## formatting, lint, types, and that all of the public API is typed
 	.venv/bin/ruff format --check

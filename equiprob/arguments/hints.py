@@ -38,13 +38,25 @@ _WORDS = {
 }
 
 
+_ARRAY_LIKE = typing.get_args(ArrayLike)
+"""In older NumPy, ArrayLike is a union, which merges with that it stands in."""
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """Return the arguments of a hint, with ArrayLike as one."""
+    arguments = typing.get_args(hint)
+    if not _ARRAY_LIKE or not set(_ARRAY_LIKE) <= set(arguments):
+        return arguments
+    return ArrayLike, *(a for a in arguments if a not in _ARRAY_LIKE)
+
+
 def fits(hint: Any, value: Any) -> bool:
     """Whether a value fits a type hint, as far as can be told at a glance."""
     if hint is Any:
         return True
     if hint is ArrayLike or typing.get_origin(hint) is np.ndarray:
         return _is_array(value)
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = typing.get_origin(hint), _parts(hint)
     if origin in (Union, types.UnionType):
         return any(fits(h, value) for h in arguments)
     if origin is Literal:
@@ -80,7 +92,7 @@ def fits_class(kind: type, value: Any) -> bool:
 
 def words(hint: Any) -> str:
     """Say what fits a hint, as it follows "must be"."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    origin, arguments = typing.get_origin(hint), _parts(hint)
     if hint is ArrayLike or origin is np.ndarray:
         return "an array"
     if origin in (Union, types.UnionType):
