@@ -6,6 +6,9 @@ PYTHON ?= python3
 # Two tests at a time: twice as quick on two cores, and each has memory enough.
 PYTEST_ARGS ?= -n 2
 
+# What `make test-lowest` runs: everything, where nothing is named.
+LOWEST_TESTS ?=
+
 # A uv on the PATH will do if it knows dependency groups; else we install ours.
 UV := $(shell uv pip install --help 2>/dev/null | grep -q -e --group && command -v uv || echo .tools/bin/uv)
 
@@ -39,7 +42,7 @@ test-lowest: .venv/pyvenv.cfg ## run the tests with the lowest versions that pyp
 	py="$$($(UV) python find --no-project --system --no-python-downloads 'cpython>=3.12,<3.13')"; \
 	$(UV) venv --no-project -q --clear -p "$${py:-.venv/bin/python}" .venv-lowest
 	$(UV) pip install -q --python .venv-lowest --resolution lowest-direct -e . --group test
-	.venv-lowest/bin/python -m pytest -W "ignore::DeprecationWarning" $(PYTEST_ARGS)
+	.venv-lowest/bin/python -m pytest -W "ignore::DeprecationWarning" $(PYTEST_ARGS) $(LOWEST_TESTS)
 
 fuzz: .venv/.test ## give 2,000 malformed inputs to functions, files and command lines
 	EQUIPROB_FUZZ=2000 .venv/bin/python -m pytest tests/test_fuzz*.py $(PYTEST_ARGS)

@@ -45,7 +45,7 @@ _ARRAY_LIKE = typing.get_args(ArrayLike)
 def _parts(hint: Any) -> tuple[Any, ...]:
     """Return the arguments of a hint, with ArrayLike as one."""
     arguments = typing.get_args(hint)
-    if not _ARRAY_LIKE or not set(_ARRAY_LIKE) <= set(arguments):
+    if not _ARRAY_LIKE or any(part not in arguments for part in _ARRAY_LIKE):
         return arguments
     return ArrayLike, *(a for a in arguments if a not in _ARRAY_LIKE)
 
