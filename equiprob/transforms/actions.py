@@ -12,6 +12,8 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar, final, override
 
 import jax
@@ -221,14 +223,16 @@ class Image(AbstractLeafAction):
             return weight.reshape(weight.shape + (1,) * (leaf.ndim - 2))
 
         down, across = self._taps(row, height), self._taps(column, width)
-        pixels = sum(
+        read = [
             flat.at[place_row * width + place_column].get(mode="promise_in_bounds")
             * spread(weight_row * weight_column)
             for place_row, weight_row in down
             for place_column, weight_column in across
-        )
+        ]
+        pixels = reduce(add, read)
         if self.fill:
-            inside = sum(weight for _, weight in down) * sum(weight for _, weight in across)
+            total = [reduce(add, [weight for _, weight in taps]) for taps in (down, across)]
+            inside = total[0] * total[1]
             pixels = pixels + self.fill * spread(1 - inside)
         return pixels.reshape(leaf.shape)
 
