@@ -1,10 +1,15 @@
 """Links between pages lead somewhere, every page is in the contents, and nothing is fetched."""
 
+import ast
+import inspect
 import json
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
+
+import equiprob
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -97,3 +102,41 @@ def test_every_work_in_the_bibliography_is_cited():
     sources = [*(ROOT / "equiprob").rglob("*.py"), *set(DOCS.glob("*.md")), *NOTEBOOKS]
     text = "\n".join(p.read_text("utf-8") for p in sources if p.name != "bibliography.md")
     assert [name for name in listed_authors() if name not in text] == []
+
+
+# ---- from question to call ---------------------------------------------------------------------
+
+
+def calls_of(text):
+    """Return the calls of the package in a page's inline code: the dotted name, and keywords."""
+    found = []
+    for code in re.findall(r"(?<!`)`([^`\n]*\bep\.[^`\n]*)`(?!`)", text):
+        for node in ast.walk(ast.parse(code)):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if re.fullmatch(r"ep(\.\w+)+", name):
+                found.append((name, [keyword.arg for keyword in node.keywords]))
+    return found
+
+
+def unknown(calls):
+    """Return the calls of names that are not there, or with keywords that they do not take."""
+    found = []
+    for name, keywords in calls:
+        try:
+            taken = inspect.signature(attrgetter(name.removeprefix("ep."))(equiprob)).parameters
+        except AttributeError:
+            found.append(name)
+        else:
+            found += [f"{name}({keyword}=)" for keyword in keywords if keyword not in taken]
+    return found
+
+
+def test_every_question_leads_to_a_call_that_is_there():
+    calls = calls_of((DOCS / "questions.md").read_text("utf-8"))
+    assert len(calls) > 20
+    assert unknown(calls) == []
+
+
+def test_the_test_of_calls_has_power():
+    calls = calls_of("`ep.nothing(1)` `ep.compare(a, ropes=1)` `ep.Geometry().fit(x)`")
+    assert unknown(calls) == ["ep.nothing", "ep.compare(ropes=)"]
