@@ -34,6 +34,7 @@ html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["wrap.css"]
 html_title = f"equiprob {release}"
+html_show_copyright = False  # the licence is in the repository
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
@@ -59,6 +60,7 @@ nitpick_ignore = [
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nb_merge_streams = True
+nb_ipywidgets_js = {}  # a page asks for nothing, not even when it is read
 nb_execution_mode = "force"
 nb_execution_in_temp = True  # an empty folder, as in run_notebooks.py
 nb_execution_raise_on_error = True

@@ -64,6 +64,7 @@ def test_the_site_is_built_without_a_network():
     settings = (DOCS / "conf.py").read_text()
     assert "intersphinx" not in settings
     assert "http" not in settings
+    assert "nb_ipywidgets_js = {}" in settings  # its default is two scripts from elsewhere
 
 
 # ---- the bibliography ------------------------------------------------------------------------
