@@ -60,6 +60,7 @@ nitpick_ignore = [
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nb_merge_streams = True
+nb_render_image_options = {"alt": "A figure, drawn by the code above."}  # not its file's name
 nb_ipywidgets_js = {}  # a page asks for nothing, not even when it is read
 nb_execution_mode = "force"
 nb_execution_in_temp = True  # an empty folder, as in run_notebooks.py
