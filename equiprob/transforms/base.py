@@ -103,7 +103,12 @@ class AbstractTransform(abc.ABC):
         Returns:
             Parameters ``(..., n, n_parameters)``, each of which has the law.
         """
-        return self.parameters((lattice(n, self.n_uniforms) + shifts[..., None, :]) % 1.0)
+        return self.parameters((lattice(n, self.around) + shifts[..., None, :]) % 1.0)
+
+    @property
+    def around(self) -> tuple[bool, ...]:
+        """Of each uniform, whether it goes around a circle: 0 and 1 are one transformation."""
+        return (False,) * self.n_uniforms
 
     def enumeration(self) -> Enumeration | None:
         """Return all elements and their probabilities when there are finitely many, else None."""

@@ -104,6 +104,11 @@ class Conjugated(AbstractTransform):
     def n_uniforms(self) -> int:
         return self.inner.n_uniforms
 
+    @property
+    @override
+    def around(self) -> tuple[bool, ...]:
+        return self.inner.around
+
     @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         return self.inner.parameters(uniforms)

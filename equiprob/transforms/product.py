@@ -38,6 +38,11 @@ class Product(AbstractInTurn):
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         return self._joined(f.parameters(u) for f, u in self._by_factor(uniforms))
 
+    @property
+    @override
+    def around(self) -> tuple[bool, ...]:
+        return tuple(each for factor in self.factors for each in factor.around)
+
     @override
     def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
         if self.n_uniforms:

@@ -67,6 +67,11 @@ class Rotations2D(AbstractTransform):
             return self._quantile(uniforms)  # pyright: ignore[reportAttributeAccessIssue]
         return (2 * uniforms - 1) * self.max_angle
 
+    @property
+    @override
+    def around(self) -> tuple[bool, ...]:
+        return (self.is_haar,) * self.n_uniforms
+
     @override
     def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
         if self.n_uniforms:
