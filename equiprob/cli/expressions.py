@@ -12,6 +12,7 @@ Nothing else is known: no attributes, no names, no code.
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -102,6 +103,8 @@ def _value(node: ast.expr, depth: int) -> Any:
             return number
         case ast.Name(id=name) if name in _NUMBERS:
             return _NUMBERS[name]
+        case ast.Name(id=name) if name in _FACTORIES:
+            raise ValueError(f"{name!r} is not called: write {name}(), with what it takes inside")
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
             number = _number(operand, deeper)
             return -number if isinstance(sign, ast.USub) else number
@@ -161,7 +164,10 @@ def _called(name: str, args: list[ast.expr], keywords: list[ast.keyword], depth:
     except ImportError:
         raise
     except Exception as error:
-        raise ValueError(f"{name}(...): {error}") from error
+        reason = str(error).replace(
+            "pass np.deg2rad(...)", "write 30deg"
+        )  # the same in this language
+        raise ValueError(f"{name}(...): {reason}") from error
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -177,7 +183,9 @@ def _function(name: str) -> Callable[..., Any]:
         raise ValueError(
             "from_functions takes functions, which no expression holds: use ep.audit in Python"
         )
+    near = difflib.get_close_matches(name, (*_FACTORIES, *_LAWS), n=1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
     raise ValueError(
-        f"unknown transform {name!r}: expected one of {', '.join(_FACTORIES)}; laws are "
+        f"unknown transform {name!r}{meant}: expected one of {', '.join(_FACTORIES)}; laws are "
         f"{', '.join(_LAWS)}"
     )
