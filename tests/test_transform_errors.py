@@ -53,6 +53,13 @@ def test_every_leaf_must_be_declared_and_be_there(declared, x, words):
         T.rotations2d(acts_on=declared).apply(np.zeros(1), x)
 
 
+def test_rows_as_a_list_of_dicts_are_to_be_stacked():
+    """Molecules often come so; a declaration for each of thousands is not what is wanted."""
+    rows = [{"positions": VECTORS[0]} for _ in range(3)]
+    with refuses("list of 3 dicts", r"ep\.padded\(x\)"):
+        ep.evaluate_orbits(lambda x: x, rows, T.rotations2d(acts_on={"positions": "points"}))
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
 def test_integers_and_booleans_do_not_move(dtype):
     turn = T.rotations2d(acts_on={"im": "image", "n": "vectors"})

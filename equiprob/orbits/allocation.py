@@ -80,9 +80,10 @@ class Allocation:
     def __str__(self) -> str:
         """Say what to buy."""
         m = self.parts.n_transforms
+        plural = "" if self.n_transforms == 1 else "s"
         return (
             f"Best split: {self.n_units} independent rows with {self.n_transforms} "
-            f"transformations each, for an expected standard error of "
+            f"transformation{plural} each, for an expected standard error of "
             f"{100 * self.relative_error:.2g} % of the equivariance error "
             f"({100 * self.same_budget:.2g} % with {m}, as now). At present "
             f"{100 * self.parts.monte_carlo_share:.0f} % of the variance comes from the "

@@ -9,7 +9,7 @@ elements there, and cast to the dtype of the leaf they act on.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -270,6 +270,11 @@ class AbstractTransform(abc.ABC):
         names, leaves = leaf_names(tree), jax.tree.leaves(tree)
         for name in names:
             if name not in declarations:
+                if isinstance(tree, list) and isinstance(tree[0], Mapping):
+                    raise ValueError(
+                        f"{what} is a list of {len(tree)} dicts, one for each row: stack them with "
+                        f"{what}, masks = ep.padded({what})"
+                    )
                 example = jax.tree.map(lambda _: "...", tree)
                 raise ValueError(
                     f"{argument} does not say how {what}{name} transforms; pass "
