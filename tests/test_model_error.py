@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import equiprob as ep
-from equiprob.equivariance.model_error import fixed_part
+from equiprob.equivariance.fixed_outputs import fixed_part
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import linear_task
 
@@ -142,11 +142,11 @@ def test_crossed_design_gives_profile_and_worst_error_over_transformations():
 def test_worst_error_of_equal_transformations_is_not_their_largest_mean():
     # 32 transformations of equal error: the raw maximum is above the truth in nearly every draw.
     generator = np.random.default_rng(6)
-    from equiprob.equivariance.model_error import _worst_squared
+    from equiprob.equivariance.crossed_errors import worst_squared
 
     each = generator.exponential(size=(100, 32))
     profile = each.mean(axis=0) + generator.normal(size=(2000, 32)) * 0.1
-    ours = np.sqrt(_worst_squared(each, profile.mean(axis=1), profile, 0))
+    ours = np.sqrt(worst_squared(each, profile.mean(axis=1), profile, 0))
     assert abs(np.median(ours) - 1) < 0.05
     assert np.median(np.sqrt(profile.max(axis=1))) > 1.1  # power: the raw maximum fails
 

@@ -14,9 +14,9 @@ import numpy as np
 
 import equiprob as ep
 from benchmarks.calibration.problems import N_DRAWS, Array, Outcome, Problem
+from equiprob.bounds.clouds import Cloud, diameters
 from equiprob.bounds.dimension import NEIGHBOURS, fit_dimension
 from equiprob.bounds.extremes import end_point
-from equiprob.bounds.geometry import _Cloud, _diameters
 from equiprob.bounds.nets import centres_within_budget, farthest_point_net
 from equiprob.bounds.row_metrics import OrbitMetric, RawMetric
 from equiprob.testing import disc_task
@@ -83,7 +83,7 @@ def torus(d: int, n: int, seed: int) -> Iterator[Outcome]:
 
 def space(sample: Sampler, d: int, n: int, seed: int) -> Iterator[Outcome]:
     g = np.random.default_rng([seed, n, d])
-    cloud = _Cloud.of(RawMetric(sample(g, n), EPS), NEIGHBOURS, g)
+    cloud = Cloud.of(RawMetric(sample(g, n), EPS), NEIGHBOURS, g)
     yield Outcome("dimension", cloud.dimension(N_DRAWS, g).draws, d)
 
 
@@ -92,7 +92,7 @@ def quotient(
 ) -> Iterator[Outcome]:
     g = np.random.default_rng([seed, n, d])
     metric = OrbitMetric.of(sample(g, n), transform, EPS)
-    cloud = _Cloud.of(metric, 40 if metric.is_refined else NEIGHBOURS, g)
+    cloud = Cloud.of(metric, 40 if metric.is_refined else NEIGHBOURS, g)
     yield Outcome("orbit_dimension", cloud.dimension(N_DRAWS, g).draws, d)
 
 
@@ -106,11 +106,11 @@ def cover(
         x = sample(g, n)
         return RawMetric(x, EPS) if transform is None else OrbitMetric.of(x, transform, EPS)
 
-    cloud = _Cloud.of(metric(), 40, g)
+    cloud = Cloud.of(metric(), 40, g)
     radius = cloud.reach * np.array([1 / 16, 1 / 8, 1 / 4, 1 / 2])
     slope = cloud.dimension(N_DRAWS, g).draws
     logs, _ = cloud.log_cover(radius, slope, g)
-    other = _Cloud.of(metric(), 40, g)
+    other = Cloud.of(metric(), 40, g)
     net = farthest_point_net(other.distance, other.centre, centres_within_budget(other.distance))
     truth = net.log_number(radius, np.array([np.median(slope)]))[0]
     for k, share in enumerate(("1/16", "1/8", "1/4", "1/2")):
@@ -119,8 +119,8 @@ def cover(
 
 def diameter(sample: Sampler, truth: float, n: int, seed: int) -> Iterator[Outcome]:
     g = np.random.default_rng([seed, n, 19])
-    cloud = _Cloud.of(RawMetric(sample(g, n), EPS), 2, g)
-    yield Outcome("diameter", end_point(_diameters(cloud), N_DRAWS, g), truth)
+    cloud = Cloud.of(RawMetric(sample(g, n), EPS), 2, g)
+    yield Outcome("diameter", end_point(diameters(cloud), N_DRAWS, g), truth)
 
 
 def slopes(

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.bounds.row_metrics import flattened, squared_distances
-from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]

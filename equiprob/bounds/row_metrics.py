@@ -19,7 +19,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]

@@ -20,7 +20,7 @@ from equiprob.equivariance.invariance_check import (
 )
 from equiprob.equivariance.methods.base import AbstractMethod, Case
 from equiprob.equivariance.methods.symmetrization import Symmetrization
-from equiprob.equivariance.model_error import design_diagnostics
+from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval

@@ -13,40 +13,31 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.equivariance.crossed_errors import (
+    means_by_unit,
+    place_in_law,
+    profile_squared,
+    worst_squared,
+)
+from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
+from equiprob.equivariance.table_findings import (
+    design_diagnostics,
+    orbit_average_available,
+    rounding_limit,
+)
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.orbits.table import OrbitTable
-from equiprob.posterior.diagnostics import (
-    ENOUGH_FOR_FAILURES,
-    FEW_UNITS,
-    HEAVY_TAIL_INDEX,
-    Diagnostic,
-    worst_first,
-)
+from equiprob.posterior.diagnostics import HEAVY_TAIL_INDEX, Diagnostic, worst_first
 from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.base import AbstractTransform, hammersley
-from equiprob.transforms.rows import move_rows
 
 Draws = NDArray[np.float64]
-
-ROUNDING_FACTOR = 16.0
-"""An error whose credible upper end is within this factor of the float floor is rounding.
-
-The floor is one rounding of the input, seen through the model; an exactly equivariant network adds
-its own roundings, layer by layer. Set by measurement on exactly invariant networks: see
-`benchmarks/float_floor.py`.
-"""
-
-FLOAT64_FACTOR = 4.0
-"""The same where the floor is the difference to a pass in float64, which holds all roundings."""
 
 _UNITS = {"relative_error": "share", "risk": "risk", "asymmetry_share": "share of risk"}
 
 _CONSTANT = 1e-12
 """Variation over rows, relative to the output's size, below which there is none to compare with."""
-
-_MOST_AVERAGED = 64
 
 
 @final
@@ -279,12 +270,14 @@ class ModelEquivarianceError(AbstractEstimator):
             columns = each.mean(axis=0)
             listed = RowMeans(_numbers(columns), self.n_draws, self.weight_seed)
             relative = listed.mean(columns / (columns.mean() or 1.0))
-            worst_sq = _worst_squared(_by_unit(each, table), mean_sq, profile_sq, self.weight_seed)
+            worst_sq = worst_squared(
+                means_by_unit(each, table), mean_sq, profile_sq, self.weight_seed
+            )
             sampler: dict[str, float] = {}
         else:
             effects = self.posterior.effects(
-                _by_unit(each, table),
-                _place_in_law(magnitude, table.transform),
+                means_by_unit(each, table),
+                place_in_law(magnitude, table.transform),
                 n_draws=self.n_draws,
                 seed=self.weight_seed,
             )
@@ -313,20 +306,6 @@ class ModelEquivarianceError(AbstractEstimator):
         return means.ratio(2 * cross - squared, risk) if risk.any() else None
 
 
-def profile_squared(each: Draws, means: RowMeans, mean_sq: Draws) -> Draws:
-    """Return draws ``(draw, transformation)`` of the squared error at each transformation.
-
-    Args:
-        each: Squared displacements, ``(row, transformation)``.
-        means: The posterior of the rows' means.
-        mean_sq: Draws of the mean over both, tails included.
-    """
-    plain = means.plain(np.column_stack([each, each.mean(axis=1)]))
-    # What the tail adds to the rows' mean, it adds at all transformations in proportion.
-    level = np.divide(mean_sq, plain[:, -1], out=np.ones(len(plain)), where=plain[:, -1] > 0)
-    return np.maximum(plain[:, :-1] * level[:, None], 0.0)
-
-
 def _with_parts(parts: tuple[str, ...], coords: Any, dims: Any) -> tuple[Any, Any]:
     """Return coordinates and dimensions with those of the parts of the law added."""
     return {**coords, "part": np.array(parts)}, {**dims, "error_by_part": ("part",)}
@@ -335,125 +314,6 @@ def _with_parts(parts: tuple[str, ...], coords: Any, dims: Any) -> tuple[Any, An
 def _numbers(columns: Draws) -> NDArray[np.uint64]:
     """Return unit ids for a list of transformations."""
     return np.arange(len(columns), dtype=np.uint64)
-
-
-def rounding_limit(table: OrbitTable) -> float:
-    """Return the error up to which a model counts as equivariant up to rounding."""
-    by_pass = table.floor_method == "float64 pass"
-    return (FLOAT64_FACTOR if by_pass else ROUNDING_FACTOR) * table.moments.float_floor
-
-
-def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:
-    """Whether products of orbit averages are unbiased in this design; says why not in `found`."""
-    if table.design.kind == "crossed":
-        found.add(Diagnostic.SHARED_TRANSFORMS)
-        return False
-    if table.mean_displacement_sq is None:
-        found.add(Diagnostic.ONE_TRANSFORM)
-        return False
-    return True
-
-
-def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
-    """Return what a table's rows and design say of every result fitted to it."""
-    found: set[Diagnostic] = set()
-    design = orbits.design
-    n_units = orbits.finite.n_units
-    if n_units < FEW_UNITS:
-        found.add(Diagnostic.FEW_ROWS)
-    if n_units < ENOUGH_FOR_FAILURES:
-        found.add(Diagnostic.RARE_FAILURES)
-    if orbits.n_finite < len(orbits):
-        found.add(Diagnostic.NONFINITE_OUTPUTS)
-    if design.kind == "full":
-        found.add(Diagnostic.FULL_ORBIT)
-    if orbits.noise_repeats > 1:
-        found.add(Diagnostic.NOISE_REMOVED)
-    if design.kind == "random" and design.asked == "quasi":
-        found.add(Diagnostic.RANDOM_DESIGN)
-    if design.kind == "crossed" and design.n_transforms < FEW_UNITS:
-        found.add(Diagnostic.FEW_TRANSFORMS)
-    return found
-
-
-def fixed_part(transform: AbstractTransform, output: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Project one output ``(...)`` onto the outputs that all transformations leave in place.
-
-    High powers of the averaged action converge to the projection where the action is orthogonal.
-    """
-    finite = transform.enumeration()
-    if finite is not None and len(finite.weights) <= _MOST_AVERAGED:
-        parameters = finite.parameters
-    elif transform.n_uniforms:
-        points = hammersley(_MOST_AVERAGED, transform.n_uniforms, centred=True)
-        parameters = transform.parameters(points)
-    else:
-        generator = np.random.default_rng(0)
-        parameters = np.stack([transform.sample(generator) for _ in range(_MOST_AVERAGED)])
-    actions = transform.output_actions(output[None])
-    (element,) = transform.leaf_elements(actions, parameters, [output.dtype])
-
-    def averaged(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Apply the averaged action to vectors ``(vector, ...)``."""
-        n, m = len(vectors), len(parameters)
-        each = {name: np.repeat(values, n, axis=0) for name, values in element.items()}
-        moved = move_rows(actions, [each], np.concatenate([vectors] * m))
-        return np.asarray(moved).reshape(m, *vectors.shape).mean(axis=0)
-
-    if output.size > _MOST_AVERAGED:
-        fixed = output[None]
-        for _ in range(_MOST_AVERAGED):
-            fixed = averaged(fixed)
-        return fixed[0]
-    basis = np.eye(output.size).reshape(-1, *output.shape)
-    power = averaged(basis).reshape(output.size, output.size)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(20):  # the 2^20-th power: a range of a degree converges, too
-            power = power @ power
-    if not np.isfinite(power).all():  # the action enlarges outputs: zero is what it leaves for sure
-        return np.zeros_like(output)
-    return (output.ravel() @ power).reshape(output.shape)
-
-
-def fixed_part_of_mean(table: OrbitTable, values: Draws) -> Draws:
-    """Return the mean of outputs ``(row, k)``, projected onto what all transformations leave.
-
-    Weighted components (see `RowStatistics`) have the mean of the rows in which they are data, and
-    it is returned with each row's weights.
-    """
-    weight, shape = table.moments.weight, table.moments.output_shape
-    # What components a block has beyond those of an output are spread, which has no mean.
-    k = int(np.prod(shape))
-    centre = np.zeros(values.shape[1])
-    if weight is None:
-        centre[:k] = np.average(values[:, :k], axis=0, weights=table.mass)
-    else:
-        mass = (weight**2).sum(axis=0)
-        centre = (weight * values).sum(axis=0) / np.where(mass > 0, mass, 1.0)
-    alone = table.transform.of_output(table.outputs[0])
-    if not alone.keeps_output:
-        centre[:k] = fixed_part(alone, centre[:k].reshape(shape)).ravel()
-    return centre if weight is None else weight * centre
-
-
-def _place_in_law(magnitude: Draws, transform: AbstractTransform) -> Draws:
-    """Return the share of the law of smaller magnitude; of an atom, half counts as smaller."""
-    values, weights = transform.magnitude_law()
-    order = np.argsort(values)
-    below = np.concatenate([[0.0], np.cumsum(weights[order])])
-    margin = 1e-9 * np.abs(values).max()
-    sides = [np.searchsorted(values[order], magnitude + d) for d in (-margin, margin)]
-    return (below[sides[0]] + below[sides[1]]) / 2
-
-
-def _by_unit(each: Draws, table: OrbitTable) -> Draws:
-    """Return means over the rows of each independent unit, ``(unit, transformation)``."""
-    units, place, counts = np.unique(table.unit_ids, return_inverse=True, return_counts=True)
-    if len(units) == len(each):
-        return each
-    sums = np.zeros((len(units), each.shape[1]))
-    np.add.at(sums, place, each)
-    return sums / counts[:, None]
 
 
 def _root(squares: Draws) -> Draws:
@@ -483,28 +343,3 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
     if table.design.kind == "crossed":  # the error has a random effect that no row contrast has
         return error / np.sqrt(size_sq * kept)
     return _root(means.ratio(stats.pair_sq, spread)) / np.sqrt(kept)
-
-
-def _worst_squared(each: Draws, mean_sq: Draws, profile_sq: Draws, seed: int) -> Draws:
-    """Return draws of the largest squared error over the transformations, shrunken.
-
-    The balanced two-way normal model ``v_ij = a_i b_j + noise`` is sampled from its sums of
-    squares, so that transformations that do not differ do not produce a large maximum. Effects
-    multiply: rows on which the model errs more do so under all transformations, and the level of
-    the largest error is as uncertain, in relative terms, as that of the mean error.
-    """
-    n, m = each.shape
-    rows, columns, mean = each.mean(axis=1), each.mean(axis=0), each.mean()
-    if m < 2 or mean <= 0:
-        return profile_sq.max(axis=1)
-    residual = ((each - rows[:, None] * columns / mean) ** 2).sum()
-    between = n * ((columns - mean) ** 2).sum()
-    generator = np.random.default_rng([seed, 1])
-    n_draws = len(profile_sq)
-    noise = residual / generator.chisquare((n - 1) * (m - 1), n_draws)
-    total = np.maximum(between / generator.chisquare(m - 1, n_draws), noise)
-    keep = 1 - noise / np.maximum(total, np.finfo(float).tiny)
-    spread = np.sqrt(noise / n * keep)
-    effects = keep[:, None] * (columns - mean)
-    effects = effects + spread[:, None] * generator.standard_normal((n_draws, m))
-    return mean_sq * (1 + effects.max(axis=1) / mean)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_numbers
-from equiprob.equivariance.model_error import design_diagnostics, profile_squared
+from equiprob.equivariance.crossed_errors import profile_squared
+from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult

@@ -31,7 +31,8 @@ from equiprob.orbits.inputs import (
 from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
 from equiprob.orbits.programs import Predict
-from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.rows import act_on_row
 
 if TYPE_CHECKING:

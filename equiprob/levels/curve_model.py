@@ -19,15 +19,20 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.levels.curve_data import TYPICAL_EXPONENT, CurveShape
 from equiprob.levels.curve_priors import CurvePriors
 from equiprob.posterior.chains import chains_in_rounds
+
+Array = NDArray[np.float64]
 
 _LEAST_SHARE = 1e-6
 _LEAST_FLOOR = 1e-6
@@ -300,3 +305,39 @@ def compiled_chains(
         target_accept_prob=0.95 if shape.structured else 0.98,
         max_tree_depth=7 if shape.structured else 8,
     )
+
+
+def named_draws(samples: Mapping[str, Array], data: Mapping[str, Any]) -> dict[str, Array]:
+    """Return draws by the names that users read, ``(chain, draw, ...)``."""
+    samples = {name: np.asarray(v, dtype=np.float64) for name, v in samples.items()}
+    # Under the theory bends have heavy tails and no scale: their last slopes are as expected.
+    own_bend = samples.get("own_bend", np.zeros_like(samples["own_turn"]))
+    white = np.random.default_rng(7).normal(size=samples["exponents"].shape)
+    last = np.asarray(data["last_slope"], dtype=np.float64)
+    spread = own_bend[..., None] * float(data["last_spread"]) * white
+    named = {
+        "risk": np.exp(samples["log_curve"]),
+        "floor": np.exp(samples["log_floor"]),
+        "exponent": samples["exponents"],
+        "common_exponent": samples["exponent"],
+        "own_slope": samples["own_bends_drawn"][..., :-1] @ last + spread,
+        "shared_slope": samples["last_shared_slope"],
+        "shared_bend": samples["shared_bends"],
+        "shared_bend_sd": samples["shared_bend"],
+        "own_turn_sd": samples["own_turn"],
+        "shared_turn_sd": np.maximum(samples["shared_bend"], samples["shared_turn"]),
+        "seed_sd": samples["seed_noises"],
+        "least_seed_sd": samples["least_noise"],
+        "shared_seed_sd": samples["shared_seed_noise"],
+        "seed_freedom": samples["tail"] + 1,
+    }
+    if "truth" in samples:
+        named |= {
+            "data_error": samples["truth"],
+            "model_error": samples["errors"],
+            "noise": samples["noise"],
+            "symmetric_cost": samples["symmetric_cost"],
+            "asymmetric_cost": samples["asymmetric_cost"],
+            "estimation_share": samples["estimation_share"],
+        }
+    return named

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.levels.curve_data import curve_data, nodes_of
 from equiprob.levels.curve_forecast import Forecast
-from equiprob.levels.curve_model import compiled_chains
+from equiprob.levels.curve_model import compiled_chains, named_draws
 from equiprob.levels.curve_priors import DEFAULT_PRIORS, CurvePriors
 from equiprob.levels.curve_runs import Runs, read_runs
 from equiprob.posterior.chains import MOST_R_HAT, flattened
@@ -332,7 +332,7 @@ class LearningCurve(AbstractEstimator):
             shape, self.priors, self.num_warmup, self.num_samples, self.num_chains
         )
         named, mixed, n_divergences, n_rounds = sample(
-            jax.random.key(self.seed), data, partial(_named_draws, data=data)
+            jax.random.key(self.seed), data, partial(named_draws, data=data)
         )
         found = runs.diagnostics()
         if n_divergences or max(mixed["r_hat"].values()) > MOST_R_HAT:
@@ -404,39 +404,3 @@ class LearningCurve(AbstractEstimator):
                 "error": runs.error,
             },
         )
-
-
-def _named_draws(samples: Mapping[str, Array], data: Mapping[str, Any]) -> dict[str, Array]:
-    """Return draws by the names that users read, ``(chain, draw, ...)``."""
-    samples = {name: np.asarray(v, dtype=np.float64) for name, v in samples.items()}
-    # Under the theory bends have heavy tails and no scale: their last slopes are as expected.
-    own_bend = samples.get("own_bend", np.zeros_like(samples["own_turn"]))
-    white = np.random.default_rng(7).normal(size=samples["exponents"].shape)
-    last = np.asarray(data["last_slope"], dtype=np.float64)
-    spread = own_bend[..., None] * float(data["last_spread"]) * white
-    named = {
-        "risk": np.exp(samples["log_curve"]),
-        "floor": np.exp(samples["log_floor"]),
-        "exponent": samples["exponents"],
-        "common_exponent": samples["exponent"],
-        "own_slope": samples["own_bends_drawn"][..., :-1] @ last + spread,
-        "shared_slope": samples["last_shared_slope"],
-        "shared_bend": samples["shared_bends"],
-        "shared_bend_sd": samples["shared_bend"],
-        "own_turn_sd": samples["own_turn"],
-        "shared_turn_sd": np.maximum(samples["shared_bend"], samples["shared_turn"]),
-        "seed_sd": samples["seed_noises"],
-        "least_seed_sd": samples["least_noise"],
-        "shared_seed_sd": samples["shared_seed_noise"],
-        "seed_freedom": samples["tail"] + 1,
-    }
-    if "truth" in samples:
-        named |= {
-            "data_error": samples["truth"],
-            "model_error": samples["errors"],
-            "noise": samples["noise"],
-            "symmetric_cost": samples["symmetric_cost"],
-            "asymmetric_cost": samples["asymmetric_cost"],
-            "estimation_share": samples["estimation_share"],
-        }
-    return named

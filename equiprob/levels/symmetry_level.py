@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.equivariance.model_error import (
+from equiprob.equivariance.table_findings import (
     design_diagnostics,
     orbit_average_available,
     rounding_limit,

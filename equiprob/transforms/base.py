@@ -25,7 +25,7 @@ from equiprob.transforms.actions import (
     Image,
     Invariant,
 )
-from equiprob.transforms.lattices import lattice
+from equiprob.transforms.lattices import hammersley, lattice
 from equiprob.transforms.rows import LeafActions, as_given, move_rows
 
 Parameters = NDArray[np.float64]
@@ -429,14 +429,3 @@ _INVERSE_HINT = (
 
 def _dtypes(tree: Any) -> list[Any]:
     return [leaf.dtype for leaf in jax.tree.leaves(tree)]
-
-
-def hammersley(n: int, dimensions: int, *, centred: bool = False) -> NDArray[np.float64]:
-    """Return `n` points of the Hammersley set in [0, 1)^dimensions: equispaced in one dimension."""
-    from scipy.stats import qmc
-
-    first = (np.arange(n) + (0.5 if centred else 0.0)) / n
-    if dimensions == 1:
-        return first[:, None]
-    rest = qmc.Halton(dimensions - 1, scramble=False).random(n)
-    return np.column_stack([first, rest])

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters, hammersley
+from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Parity, Rotations3D
 
 

@@ -71,3 +71,14 @@ def _worst_case_error(points: Array, around: tuple[bool, ...]) -> float:
         turning = np.cosh(np.pi * (1 - 2 * points)) * np.pi / np.sinh(np.pi)  # 1 / (1 + h^2)
         kernel = np.where(around, 1 + _AROUND * (turning - 1), 1 + _BETWEEN_ENDS * (kernel - 1))
     return float(np.prod(kernel, axis=1).mean())
+
+
+def hammersley(n: int, dimensions: int, *, centred: bool = False) -> Array:
+    """Return `n` points of the Hammersley set in [0, 1)^dimensions: equispaced in one dimension."""
+    from scipy.stats import qmc
+
+    first = (np.arange(n) + (0.5 if centred else 0.0)) / n
+    if dimensions == 1:
+        return first[:, None]
+    rest = qmc.Halton(dimensions - 1, scramble=False).random(n)
+    return np.column_stack([first, rest])

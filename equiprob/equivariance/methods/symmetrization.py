@@ -20,13 +20,15 @@ import numpy as np
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import check_fields
+from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
-from equiprob.equivariance.model_error import fixed_part_of_mean, rounding_limit
+from equiprob.equivariance.table_findings import rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
-from equiprob.transforms.base import AbstractTransform, hammersley
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.lattices import hammersley
 
 _N_FOLDS = 5
 _RIDGE = 1e-6

@@ -29,7 +29,7 @@ from equiprob.equivariance.methods.symmetrization import (
     noise_of_rows,
     symmetric_risk,
 )
-from equiprob.equivariance.model_error import rounding_limit
+from equiprob.equivariance.table_findings import rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans

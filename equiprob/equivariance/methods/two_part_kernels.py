@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.table import OrbitTable
-from equiprob.transforms.base import AbstractTransform, hammersley
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
+from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.methods.two_part_kernels import TwoPartKernels
 from equiprob.equivariance.methods.two_part_posterior import PartDraws, TwoPartPosterior
-from equiprob.equivariance.model_error import fixed_part_of_mean
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.weights import exponential_weights
 
