@@ -1,5 +1,6 @@
 """Valid calls of public functions, an argument of which a fuzz test replaces."""
 
+import contextlib
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 import equiprob as ep
+from equiprob.bounds import calibrated
 from equiprob.levels import learning_curve
 from equiprob.testing import linear_task
 
@@ -49,6 +51,12 @@ def fitted(estimator, *positional):
         return estimator(**named).fit(**data)
 
     return fit
+
+
+def asserted(**named):
+    """Assert, where failing is an answer, too."""
+    with contextlib.suppress(AssertionError):
+        ep.assert_equivariant(**named)
 
 
 def train(x, y, n=None, seed=0):
@@ -159,7 +167,7 @@ CALLS = {
         | {"on_error": "raise", "progress": False},
     ),
     "assert_equivariant": (
-        ep.assert_equivariant,
+        asserted,
         ROWS | PASS | {"max_error": 1.0, "credibility": 0.9, "relative": False},
     ),
     "audit": (
@@ -253,6 +261,15 @@ def curve(**named):
             return None
 
 
+def calibrated_gap(**named):
+    """Calibrate a gap on runs, up to the sampling."""
+    with mock.patch.object(calibrated, "compiled_gap_chains", side_effect=_Sampled):
+        try:
+            return gap(ep.bounds.Calibrated)(**named)
+        except _Sampled:
+            return None
+
+
 def gap(bound, needs_geometry=False):
     """Return a function of a bound's settings that evaluates it."""
 
@@ -270,6 +287,15 @@ def decided(kind):
 
 
 GEOMETRY = ep.Geometry(n_draws=50).fit(X, TURN, predict=linear)
+PROCESS = ep.DataEquivarianceError(method=ep.methods.GaussianProcess(), n_draws=50).fit(
+    ORBITS, law=ep.InvariantLaw()
+)
+CLASS = ep.bounds.PredictorClass(lipschitz=4.0, output_range=4.0)
+STATED = ep.bounds.Transport(
+    predictors=CLASS, loss=ep.bounds.SquaredError(largest_residual=4.0), n_splits=2
+)
+STRUCTURAL = ep.StructuralLevel(bound=STATED, n_draws=50).fit(PROCESS)
+GAPS = RUNS.rename(columns={"risk": "gap"}).assign(gap_se=0.01)
 CURVE = {"candidate": RUNS["candidate"], "n": RUNS["n"], "seed": RUNS["seed"], "risk": RUNS["risk"]}
 CALLS |= {
     "LearningCurve": (
@@ -308,6 +334,29 @@ CALLS |= {
             ORBITS, law=ep.InvariantLaw()
         ),
         {"f_star": linear, "backend": "python"},
+    ),
+    "MeasuredPairs": (
+        lambda **named: ep.DataEquivarianceError(
+            method=ep.methods.MeasuredPairs(**named), n_draws=50
+        ).fit(ORBITS),
+        {"parameters": np.zeros((24, 1)), "y_moved": Y, "noise_variance": 0.1},
+    ),
+    "StructuralLevel": (
+        fitted(ep.StructuralLevel, "data_error", "geometry"),
+        DRAWS
+        | {"n": [20, 40], "bound": ep.bounds.Transport(), "data_error": PROCESS}
+        | {"geometry": GEOMETRY},
+    ),
+    "sufficient_n": (STRUCTURAL.sufficient_n, {"level": 0.5, "other": 0.1}),
+    "p_exact": (STRUCTURAL.p_exact, {"n": 24.0}),
+    "Calibrated": (
+        calibrated_gap,
+        {"runs": GAPS, "shape": 0.5, "candidate": "a", "level": None, "departure": None}
+        | {"num_warmup": 10, "num_samples": 10, "num_chains": 1},
+    ),
+    "gap runs": (
+        lambda **columns: calibrated_gap(runs=columns, candidate="a"),
+        dict(GAPS) | {"level": GAPS["candidate"].map({"a": 0.0, "b": 0.5})},
     ),
     "GaussianProcess": (ep.methods.GaussianProcess, {"p_symmetric": 0.5, "slab": 0.5}),
     "BoundedLoss": (ep.bounds.BoundedLoss, {"range": 1.0, "slope": 1.0, "function": None}),

@@ -4,17 +4,22 @@ import os
 
 import numpy as np
 import pytest
+from fuzz_adapters import ADAPTER_CALLS
 from fuzz_calls import CALLS, not_finite
-from fuzzing import answered, examples, wrong
+from fuzzing import HOSTILE, answered, examples, wrong
 from hypothesis import given
 from hypothesis import strategies as st
+
+from equiprob.arguments.refusals import is_refusal
+
+ALL_CALLS = CALLS | ADAPTER_CALLS
 
 
 @st.composite
 def calls(draw):
     """Return a function and its arguments, one or two of them replaced."""
-    name = draw(st.sampled_from(sorted(CALLS)))
-    function, valid = CALLS[name]
+    name = draw(st.sampled_from(sorted(ALL_CALLS)))
+    function, valid = ALL_CALLS[name]
     replaced = draw(st.lists(st.sampled_from(sorted(valid)), min_size=1, max_size=2, unique=True))
     return name, function, valid | {argument: draw(wrong) for argument in replaced}
 
@@ -36,6 +41,33 @@ def test_public_functions_answer_or_refuse():
 
     call()
     assert not [name for name in os.listdir() if "partial" in name]
+
+
+FOUND = [
+    ("StructuralLevel", "n", "empty list"),
+    ("StructuralLevel", "n", "words"),
+    ("sufficient_n", "level", "words"),
+    ("p_exact", "n", "structured"),
+    ("MeasuredPairs", "parameters", "None"),
+    ("MeasuredPairs", "y_moved", "empty string"),
+    ("MeasuredPairs", "y_moved", "NaN array"),
+    ("MeasuredPairs", "noise_variance", "nan"),
+    ("Calibrated", "departure", "odd"),
+    ("Calibrated", "num_samples", "0"),
+    ("Hierarchical", "num_chains", "-1"),
+    ("LearningCurve", "num_warmup", "-1"),
+    ("from_onnx on rows", "outputs", "a row"),
+    ("from_sklearn on rows", "x", "dict of None"),
+]
+"""What a fuzz test once found."""
+
+
+@pytest.mark.parametrize(("name", "argument", "value"), FOUND)
+def test_what_was_found_is_refused(name, argument, value):
+    function, valid = ALL_CALLS[name]
+    with pytest.raises((TypeError, ValueError)) as caught:
+        function(**(valid | {argument: HOSTILE[value]}))
+    assert is_refusal(caught.value)
 
 
 @pytest.mark.parametrize(

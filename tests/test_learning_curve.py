@@ -3,6 +3,7 @@
 Intervals of probability 0.998 miss a truth that the model allows once in 500; seeds are fixed.
 """
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import numpy as np
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import equiprob as ep
+from equiprob.cli import main
 from equiprob.levels.curve_forecast import Forecast
 from equiprob.levels.curve_runs import read_runs
 from equiprob.posterior.diagnostics import Diagnostic
@@ -60,6 +63,20 @@ def test_curves_of_known_shape_are_found_within_and_beyond_the_data():
             assert inside(risk[name], truth, 0.998), (name, n)
             # The twin: a truth half as large again is seen to be wrong, within the data.
             assert n > 1000 or not inside(risk[name], 1.5 * truth, 0.998)
+
+
+def test_the_command_line_fits_what_python_does(tmp_path):
+    power_laws().to_csv(tmp_path / "runs.csv", index=False)
+    done = CliRunner().invoke(
+        main,
+        f"curve {tmp_path}/runs.csv --at 5000 --json --save {tmp_path}/curve.nc".split(),
+    )
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["verdict"] == str(fitted())
+    assert told["p_best"]["5000"] == dict(fitted().p_best(5000))
+    saved = ep.load(tmp_path / "curve.nc")
+    np.testing.assert_array_equal(saved.risk(5000), fitted().risk(5000))
 
 
 def test_intervals_widen_beyond_the_data_and_risks_never_rise_there():

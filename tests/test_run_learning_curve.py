@@ -101,6 +101,8 @@ def test_what_cannot_be_run_is_refused(tmp_path):
     run(checkpoint=tmp_path / "runs.csv")
     with refuses("other data"):
         run(checkpoint=tmp_path / "runs.csv", n_transforms=8)
-    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
-    with refuses("no checkpoint"):
-        run(checkpoint=tmp_path / "notes.csv")
+    for content in (b"a,b\n1,2\n", b"\x89HDF", b"\x89HDF\r\n\n"):
+        (tmp_path / "notes.csv").write_bytes(content)
+        with refuses("no checkpoint"):
+            run(checkpoint=tmp_path / "notes.csv")
+        assert (tmp_path / "notes.csv").read_bytes() == content

@@ -126,7 +126,7 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
         )
     there = [output.name for output in session.get_outputs()]
     chosen = there if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)
-    unknown = [name for name in chosen if name not in there]
+    unknown = [name for name in chosen if not isinstance(name, str) or name not in there]
     if unknown or not chosen:
         raise ValueError(f"outputs asks for {unknown or 'nothing'}, but the model has {there}")
     return OnnxPredictor(session, tuple(chosen))

@@ -20,6 +20,7 @@ from equiprob.bounds.gap_model import compiled_gap_chains, gap_data, nodes_of, o
 from equiprob.bounds.gap_runs import GapRuns, read_gap_runs
 from equiprob.posterior.chains import MOST_R_HAT, convergence, flattened
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.sampler_settings import check_chains, check_prior
 
 Array = NDArray[np.float64]
 
@@ -70,6 +71,13 @@ class Calibrated(AbstractBound):
     num_warmup: int = 500
     num_samples: int = 1000
     num_chains: int = 4
+
+    @override
+    def __post_init__(self) -> None:
+        """Check the prior and the lengths of chains."""
+        super().__post_init__()
+        check_prior("departure", self.departure)
+        check_chains(self)
 
     @override
     def evaluate(self, problem: GapProblem) -> GapEvidence:

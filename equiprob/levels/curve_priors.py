@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from equiprob.arguments.checked import check_fields
+from equiprob.posterior.sampler_settings import check_prior
 
 _DEFAULTS: dict[str, tuple[str, tuple[float, ...]]] = {
     "exponent": ("LogNormal", (-0.2, 0.4)),
@@ -121,16 +122,7 @@ class CurvePriors:
         """Check that priors are distributions of one number."""
         check_fields(self)
         for name in (f.name for f in fields(self)):
-            given = getattr(self, name)
-            if given is None:
-                continue
-            import numpyro.distributions as dist
-
-            if not isinstance(given, dist.Distribution) or given.batch_shape or given.event_shape:
-                raise TypeError(
-                    f"{name} must be a numpyro.distributions.Distribution of one number, such as "
-                    f"dist.LogNormal(0.0, 1.0); got {given!r}"
-                )
+            check_prior(name, getattr(self, name))
 
     def of(self, name: str) -> Any:
         """Return the prior of a parameter as a NumPyro distribution."""

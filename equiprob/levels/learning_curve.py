@@ -23,6 +23,7 @@ from equiprob.levels.curve_runs import Runs, read_runs
 from equiprob.posterior.chains import MOST_R_HAT, flattened
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.sampler_settings import check_chains
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -281,6 +282,7 @@ class LearningCurve(AbstractEstimator):
             raise ValueError(f"case must be 'H', 'I' or 'N', got {self.case!r}")
         if not isinstance(self.priors, CurvePriors):
             raise TypeError(f"priors must be CurvePriors(...), got {self.priors!r}")
+        check_chains(self)
 
     def fit(self, runs: pd.DataFrame | Any, *, data_error: Any = None) -> LearningCurveResult:
         """Fit to a table of runs.

@@ -16,6 +16,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.checked import checked
 from equiprob.bounds.generalization_gap import GeneralizationGap
 from equiprob.bounds.transport import Transport
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
@@ -64,6 +66,7 @@ class StructuralLevelResult(AbstractResult):
 
     certificate: Any = field(default=None, repr=False)
 
+    @checked
     def p_exact(self, n: float) -> float:
         """Return the probability that exact symmetry is best at a number of rows.
 
@@ -72,6 +75,7 @@ class StructuralLevelResult(AbstractResult):
         """
         return float((self.draws["tau"][:, self._place(n)] == 0).mean())
 
+    @checked
     def sufficient_n(self, level: float, other: float) -> Array:
         """Return draws ``(draw,)`` of a number of rows from which a level beats another for sure.
 
@@ -175,8 +179,8 @@ class StructuralLevel(AbstractEstimator):
         if not isinstance(self.bound, Transport):
             raise TypeError(f"bound must be ep.bounds.Transport(...), got {self.bound!r}")
         if self.n is not None:
-            n = np.atleast_1d(np.asarray(self.n, dtype=np.float64))
-            if n.ndim != 1 or not (np.isfinite(n) & (n >= _FEWEST_ROWS)).all():
+            n = np.atleast_1d(as_numbers("n", self.n))
+            if n.ndim != 1 or not n.size or not (np.isfinite(n) & (n >= _FEWEST_ROWS)).all():
                 raise ValueError(
                     f"n must be numbers of rows, at least {_FEWEST_ROWS}, got {self.n!r}"
                 )

@@ -217,7 +217,13 @@ def as_sliceable(values: Any) -> Any:
 
 
 def as_arrays(x: Any) -> Any:
-    """Return an xarray Dataset as a dict of its variables; anything else as it is."""
+    """Return an xarray Dataset as a dict of its variables; anything else as it is.
+
+    Raises:
+        TypeError: If leaves have names of several kinds, which have no order.
+    """
+    if isinstance(x, Mapping) and len({type(name) for name in x}) > 1:
+        raise TypeError(f"the leaves of x must be named by strings, got the names {list(x)}")
     return {name: x[name] for name in x.data_vars} if hasattr(x, "data_vars") else x
 
 

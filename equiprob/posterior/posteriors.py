@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
+from equiprob.posterior.sampler_settings import check_chains, check_prior
 
 Array = NDArray[np.float64]
 
@@ -87,8 +88,10 @@ class Hierarchical:
     num_chains: int = 4
 
     def __post_init__(self) -> None:
-        """Check the kinds of the settings."""
+        """Check the prior and the lengths of chains."""
         check_fields(self)
+        check_prior("spread", self.spread)
+        check_chains(self)
 
     def effects(self, each: Array, place: Array, *, n_draws: int, seed: int) -> TransformEffects:
         """Fit the transformations of a crossed table.

@@ -7,8 +7,10 @@ from typing import Any, final, override
 
 import numpy as np
 
+from equiprob.arguments.arrays import as_numbers
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Evidence
-from equiprob.orbits.table import OrbitTable
+from equiprob.equivariance.methods.symmetrization import check_noise
+from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.rows import move_rows
@@ -34,6 +36,12 @@ class MeasuredPairs(AbstractMethod):
     y_moved: Any = field(repr=False)
     noise_variance: float | None = None
 
+    @override
+    def __post_init__(self) -> None:
+        """Check the variance."""
+        super().__post_init__()
+        check_noise(self.noise_variance, None)
+
     @property
     @override
     def depends_on_law(self) -> bool:
@@ -44,18 +52,26 @@ class MeasuredPairs(AbstractMethod):
         stats, transform, n = orbits.only, orbits.transform, len(orbits)
         if stats.y is None:
             raise ValueError("pairs need the targets at x: pass y= to evaluate_orbits")
-        parameters = np.asarray(self.parameters, dtype=np.float64).reshape(n, -1)
-        moved = np.asarray(self.y_moved, dtype=np.float64)
-        if parameters.shape[1] != transform.identity.size or moved.size != stats.y.size:
+        parameters = as_numbers("parameters", self.parameters)
+        moved = as_numbers("y_moved", self.y_moved)
+        size = transform.identity.size
+        if parameters.size != n * size or moved.size != stats.y.size:
             raise ValueError(
-                f"parameters must be ({n}, {transform.identity.size}) and y_moved {n} rows like "
-                f"the targets, got shapes {np.shape(self.parameters)} and {moved.shape}"
+                f"parameters must be ({n}, {size}) and y_moved {n} rows like the targets, got "
+                f"shapes {parameters.shape} and {moved.shape}"
+            )
+        parameters, moved = parameters.reshape(n, -1), moved.reshape(n, -1)
+        bad = ~(np.isfinite(parameters).all(axis=1) & np.isfinite(moved).all(axis=1))
+        if bad.any():
+            raise ValueError(
+                f"parameters or y_moved are not finite in rows {describe_rows(np.flatnonzero(bad))}"
+                f"; drop these rows, here and in the table"
             )
         shaped = stats.y.reshape(n, *stats.output_shape)
         actions = transform.output_actions(shaped)
         elements = transform.leaf_elements(actions, parameters, [shaped.dtype])
         expected = np.asarray(move_rows(actions, elements, shaped)).reshape(n, -1)
-        squares = ((moved.reshape(n, -1) - expected) ** 2).sum(axis=1)
+        squares = ((moved - expected) ** 2).sum(axis=1)
         keep = orbits.valid
         noise = 2 * (self.noise_variance or 0.0)
         means = RowMeans(orbits.unit_ids[keep], n_draws, seed)
