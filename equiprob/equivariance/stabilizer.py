@@ -105,10 +105,11 @@ class Stabilizer(AbstractEstimator):
         >>> x = np.random.default_rng(0).normal(size=(200, 2))
         >>> quarters = ep.transforms.cyclic(4, acts_on="vectors")
         >>> orbits = ep.evaluate_orbits(lambda rows: rows[:, 0] ** 2, x, quarters)
-        >>> print(ep.Stabilizer(tolerance=0.1).fit(orbits))
-        Of 4 transformations of cyclic set of 4 elements, 2 change the output by no more than
-        0.1 with probability 90 % each. There is no range of small ones that all do. The largest
-        subgroup that does has 2 of the group's 4 elements.
+        >>> result = ep.Stabilizer(tolerance=0.1).fit(orbits)
+        >>> result.coords["transform"]
+        array([  0.,  90.,  90., 180.])
+        >>> result.draws["membership"].mean(axis=0)  # no turn, and the half turn
+        array([1., 0., 0., 1.])
     """
 
     tolerance: float

@@ -222,9 +222,11 @@ def as_arrays(x: Any) -> Any:
     Raises:
         TypeError: If leaves have names of several kinds, which have no order.
     """
+    if hasattr(x, "data_vars"):
+        return {name: x[name] for name in x.data_vars}
     if isinstance(x, Mapping) and len({type(name) for name in x}) > 1:
         raise TypeError(f"the leaves of x must be named by strings, got the names {list(x)}")
-    return {name: x[name] for name in x.data_vars} if hasattr(x, "data_vars") else x
+    return x
 
 
 def _stored_rows(leaf: Any) -> int:
