@@ -18,6 +18,7 @@ from equiprob.cli import main
 from equiprob.levels.curve_forecast import Forecast
 from equiprob.levels.curve_runs import read_runs
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.report.curve_page import curve_page
 from equiprob.testing import ridge_task
 from tests.refusals import refuses
 
@@ -198,6 +199,21 @@ def test_results_can_be_saved_and_loaded(tmp_path):
     assert np.allclose(loaded.risk(5000), result.risk(5000))
     assert str(loaded) == str(result)
     assert {"r_hat", "ess"} <= set(loaded.summary().columns)
+
+
+def test_the_page_answers_at_the_sizes_asked_for():
+    curve = fitted()
+    answers = curve_page(curve, sizes=[5000, 300]).sections[0].table
+    assert list(answers["n"].unique()) == ["300", "5,000"]
+    (row,) = answers[answers["n"] == "5,000"].loc[[curve.candidates[0]]].to_dict("records")
+    risk = curve.risk(5000)[curve.candidates[0]]
+    assert row["risk"] == pytest.approx(np.median(risk))
+    assert row["ci_low"] < row["risk"] < row["ci_high"]
+    assert row["p_best"] == f"{curve.p_best(5000)[curve.candidates[0]]:.2f}"
+    last = curve.n_observed[-1]
+    assert list(curve_page(curve).sections[0].table["n"].unique()) == [
+        f"{n:,.0f}" for n in (last, 10 * last)
+    ]
 
 
 def test_status_says_what_the_runs_cannot_tell(monkeypatch):

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -42,6 +40,7 @@ from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.output import Output
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import AbstractResult, check_draws
+from equiprob.posterior.versions import installed_versions
 from equiprob.transforms.base import AbstractTransform
 
 _CHECKED_ROWS = 2000
@@ -49,8 +48,6 @@ _CHECKED_ROWS = 2000
 
 _TOLERATED = 0.1
 """Share of the output's own variation that the stabilizer tolerates where no tolerance is given."""
-
-_VERSIONS = ("equiprob", "jax", "numpy", "scipy", "scikit-learn", "numpyro", "arviz")
 
 
 @dataclass
@@ -230,8 +227,7 @@ def audit(
                 design=None if design == "quasi" else design,
                 backend=None if backend == "auto" else backend,
             ),
-            "versions": {"python": platform.python_version()}
-            | {name: version(name) for name in _VERSIONS},
+            "versions": installed_versions(),
         },
         tables=tables,
     )

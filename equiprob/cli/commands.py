@@ -316,7 +316,7 @@ def curve(
     """
     import equiprob as ep
     from equiprob.cli.files import read_runs_table
-    from equiprob.report.audit_page import result_page
+    from equiprob.report.curve_page import curve_page
 
     for path in (report, save):
         writable(path)
@@ -325,7 +325,7 @@ def curve(
         result.save(save)
         say(f"Result: {save}")
     if report is not None:
-        result_page(result).write(report)
+        curve_page(result, sizes=at).write(report)
         say(f"Report: {report}")
     best = {f"{n:g}": {str(k): p for k, p in result.p_best(n).items()} for n in at}
     words = [str(result)]
@@ -357,13 +357,19 @@ def report(saved: Path, output: Path | None) -> None:
     """
     import equiprob as ep
     from equiprob.auditing.findings import Audit
+    from equiprob.levels.learning_curve import LearningCurveResult
     from equiprob.report.audit_page import result_page
+    from equiprob.report.curve_page import curve_page
 
     target = saved.with_suffix(".html") if output is None else output
     writable(target)
     found = ep.load(saved)
-    page = found.report(target) if isinstance(found, Audit) else result_page(found).write(target)
-    click.echo(str(page))
+    if isinstance(found, Audit):
+        written = found.report(target)
+    else:
+        is_curve = isinstance(found, LearningCurveResult)
+        written = (curve_page(found) if is_curve else result_page(found)).write(target)
+    click.echo(str(written))
 
 
 @main.command(

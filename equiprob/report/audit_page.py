@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from equiprob.posterior.results import AbstractResult
+from equiprob.posterior.versions import installed_versions
 from equiprob.report.page import FigureBlock, Page, Section, in_words
 
 
@@ -139,7 +140,8 @@ def result_page(result: AbstractResult) -> Page:
             (key.replace("_", " "), in_words(value))
             for key, value in result.facts.items()
             if _is_short(value)
-        ],
+        ]
+        + [("versions (of this page)", _versions(installed_versions()))],
     )
 
 
@@ -209,10 +211,13 @@ def _reproduction(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     names = ("transform", "output", "n_rows", "rows", "n_transforms", "design", "seed")
     names = (*names, "weight_seed", "n_draws", "rope")
     words = {"rows": "rows (hash of their ids)"}
-    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     return [(words.get(n, n.replace("_", " ")), in_words(facts[n])) for n in names] + [
-        ("versions", versions)
+        ("versions", _versions(facts["versions"]))
     ]
+
+
+def _versions(numbers: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.items())
 
 
 def _code(facts: Mapping[str, Any]) -> str:
