@@ -198,3 +198,20 @@ def test_rows_in_any_order_and_groups_are_pooled_alike():
     ratio = doubled.ratio(twice[:, 1], twice[:, 0])
     assert np.allclose(ratio, one.ratio(both[:, 1], both[:, 0]), rtol=1e-9)
     assert doubled.n_units == 6000
+
+
+def test_a_tail_is_fitted_as_far_down_as_values_are_known():
+    """A ratio's contrast, of which only the rows of largest numerators are known."""
+    generator = np.random.default_rng(8)
+    above, below = heavy(generator, 4000), heavy(generator, 4000)
+    contrast = above - below * above.mean() / below.mean()
+    largest = np.argsort(above)[-201:]
+    reach = above[largest[0]]  # no other row's contrast is above that
+    part = fit_tail(contrast[largest], n=4000, beyond=reach)
+    whole = fit_tail(contrast, beyond=reach)
+    assert part is not None
+    assert whole is not None
+    assert part.threshold == whole.threshold > reach
+    assert part.shape == whole.shape
+    # The twin: taken for all of the largest contrasts, they have another tail.
+    assert fit_tail(contrast[largest], n=4000).threshold != fit_tail(contrast).threshold

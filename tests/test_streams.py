@@ -14,6 +14,7 @@ from refusals import refuses
 
 import equiprob as ep
 from equiprob.orbits.blocks import N_TOP
+from equiprob.posterior.row_means import RowMeans
 
 rng = np.random.default_rng(3)
 N = 1500
@@ -226,6 +227,22 @@ def test_posteriors_of_blocks_are_those_of_rows(n):
         spread = one.std()
         assert abs(one.mean() - other.mean()) < 5 * 0.023 * spread
         assert abs(one.std() - other.std()) < 5 * 0.016 * spread
+
+
+def test_tails_of_ratios_are_known_in_part_in_blocks(monkeypatch):
+    sizes = np.exp(1.5 * np.random.default_rng(3).normal(size=(len(X), 1)))
+    fit = ep.ModelEquivarianceError(n_draws=1000).fit
+    rows, blocks = (
+        evaluate(X * sizes, keep=keep, predict=lambda x: x @ W) for keep in ("rows", "blocks")
+    )
+
+    def width(table):
+        low, high = np.quantile(fit(table).draws["relative_error"], [0.05, 0.95])
+        return high - low
+
+    wanted, found = width(rows), width(blocks)
+    monkeypatch.setattr(RowMeans, "_tail_of_ratio", lambda *_: None)
+    assert width(blocks) < 0.97 * found < wanted  # the twin: without tails
 
 
 def test_blocks_keep_the_extreme_rows_whatever_their_order():

@@ -25,7 +25,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.blocks import errors_of
+from equiprob.orbits.blocks import N_TOP, errors_of
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.tails import (
@@ -247,9 +247,27 @@ class RowMeans:
             shapes: The prior of the shape of tails.
             simple: Whether it is their mean less a constant.
         """
-        known = simple or self._n_single == len(totals)
-        tails = self._tails(totals, values, shapes) if known else (None, None)
+        if simple or self._n_single == len(totals):
+            tails = self._tails(totals, values, shapes)
+        else:
+            tails = self._tail_of_ratio(totals[: self._n_single], values, shapes), None
         return _Contrast.of(totals, tails, self._n_single, self._weighed)
+
+    def _tail_of_ratio(
+        self, single: Array, values: Array, shapes: tuple[float, float]
+    ) -> Tail | None:
+        """Fit the upper tail of a ratio's contrast as far down as no pooled row can reach.
+
+        Its contrast is less than its numerator: where that nowhere exceeds an error whose largest
+        rows are single ones, it is less than the least of these in all others.
+        """
+        if self.pooled is None or (values < 0).any():
+            return None
+        for error in self.pooled.errors:
+            if (values <= error * (1 + 1e-9)).all():
+                top = np.sort(error[: self._n_single])[-N_TOP:]
+                return fit_tail(single, shapes, self.n_units, beyond=float(top[0]))
+        return None
 
     @property
     def _n_single(self) -> int:

@@ -68,7 +68,10 @@ class Tail:
 
 
 def fit_tail(
-    values: Array, shapes: tuple[float, float] = TYPICAL_SHAPES, n: int | None = None
+    values: Array,
+    shapes: tuple[float, float] = TYPICAL_SHAPES,
+    n: int | None = None,
+    beyond: float = -np.inf,
 ) -> Tail | None:
     """Fit the upper tail of values ``(value,)``; None where they have none that can be modelled.
 
@@ -76,9 +79,11 @@ def fit_tail(
         values: The values, or the largest of them, more than a tail holds.
         shapes: Mean and standard deviation of the prior of the shape.
         n: How many there are in all, where these are the largest.
+        beyond: All values above this one are among them; of those below some may be missing.
     """
     n = n or len(values)
-    k = int(min(0.2 * n, 3 * np.sqrt(n), _MOST))
+    known = len(values) if beyond == -np.inf else int((values > beyond).sum())
+    k = int(min(0.2 * n, 3 * np.sqrt(n), _MOST, known - 1))
     if k < _FEWEST:
         return None
     top = _largest(values, k + 1)
