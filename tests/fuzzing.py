@@ -48,7 +48,7 @@ def within_time(seconds=LONGEST):
         signal.signal(signal.SIGALRM, before)
 
 
-def answered(call, *arguments, **named):
+def answered(call, /, *arguments, **named):
     """Return what a call returns, or None where it refuses in our words; else let it raise."""
     try:
         with within_time():

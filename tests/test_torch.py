@@ -87,3 +87,13 @@ def test_how_a_module_is_called_can_be_said():
         layer, call=lambda module, batch: module(batch.permute(0, 3, 1, 2)).mean(dim=(2, 3))
     )
     assert predict(images).shape == (4, 2)
+
+
+@pytest.mark.parametrize("device", [-1, 2**70, "word", 1.5])
+def test_devices_and_dtypes_are_refused_by_name(device):
+    module = torch.nn.Linear(2, 2).eval()
+    with pytest.raises(ValueError, match=r"device must be a torch\.device or the name of one"):
+        ep.adapters.from_torch(module, device=device)
+    with pytest.raises(TypeError, match=r"dtype must be a torch\.dtype"):
+        ep.adapters.from_torch(module, dtype="float32")
+    assert ep.adapters.from_torch(module, device="cpu", dtype=torch.float32)(X[:, :2]).shape[1] == 2

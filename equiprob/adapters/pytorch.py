@@ -104,8 +104,8 @@ def from_torch(
 
     Raises:
         ImportError: Without the extra ``torch``.
-        TypeError: If `module` is not a ``torch.nn.Module``.
-        ValueError: If it, or a part of it, is in training mode.
+        TypeError: If `module` is not a ``torch.nn.Module``, or `dtype` no ``torch.dtype``.
+        ValueError: If it, or a part of it, is in training mode, or `device` names none.
     """
     torch = require("torch", extra="torch")
     if not isinstance(module, torch.nn.Module):
@@ -114,11 +114,25 @@ def from_torch(
             f"arrays needs no adapter"
         )
     _require_evaluation(module)
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype must be a torch.dtype, such as torch.float32, got {dtype!r:.80}")
+    if device is not None:
+        device = _device(torch, device)
     first = next((p for p in module.parameters() if p.is_floating_point()), None)
     if first is not None:
         device = first.device if device is None else device
         dtype = first.dtype if dtype is None else dtype
     return TorchPredictor(module, call or _call, device, dtype, gradients)
+
+
+def _device(torch: Any, named: Any) -> Any:
+    try:
+        return torch.device(named)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"device must be a torch.device or the name of one, such as 'cuda:0', got "
+            f"{named!r:.80}: {error}"
+        ) from None
 
 
 def _call(module: Any, batch: Any) -> Any:
