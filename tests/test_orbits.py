@@ -199,3 +199,17 @@ def test_progress_is_shown_on_request(capfd):
     assert "orbits: 100%" in capfd.readouterr().err
     ep.evaluate_orbits(bent, X, TURN, n_transforms=3, batch_size=8)
     assert capfd.readouterr().err == ""
+
+
+def test_integers_reach_the_model_as_they_are():
+    x = {"at": np.ones((5, 2), np.float32), "kind": np.full(5, 2**40)}
+    turn = ep.transforms.rotations2d(acts_on={"at": "vectors", "kind": "invariant"})
+    seen = []
+
+    def predict(batch):
+        seen.append(batch["kind"])
+        return batch["at"][:, 0]
+
+    ep.evaluate_orbits(predict, x, turn, n_transforms=2, backend="python")
+    assert {kind.dtype for kind in seen} == {np.dtype(np.int64)}
+    assert {int(k) for kind in seen for k in kind} == {2**40}

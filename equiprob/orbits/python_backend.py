@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final, override
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from equiprob.orbits.backend import (
@@ -105,7 +106,11 @@ class PythonBackend(AbstractBackend):
         if probe:
             with precision_of(x):
                 moved = perturbed_once(jax.tree.map(np.asarray, x))
-            yield self._outputs(as_given(x, moved), ids)
+            # Integers do not change, and JAX would have made them shorter.
+            kept = jax.tree.map(
+                lambda old, new: new if jnp.issubdtype(new.dtype, jnp.floating) else old, x, moved
+            )
+            yield self._outputs(as_given(x, kept), ids)
 
     def _outputs(self, x: Any, ids: Ids, place: int = 0, repeat: int = 0) -> Any:
         """Return the model's output as NumPy arrays, one or a dict, rows as given.
