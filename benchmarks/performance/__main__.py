@@ -1,6 +1,9 @@
 """Measure, and write the pages on performance and scale.
 
 python -m benchmarks.performance [--quick]
+
+A PyTorch model, and equivariance-regularizer's own function on it, are timed where both are
+installed: `make .venv/.torch`, then the package itself.
 """
 
 from __future__ import annotations
