@@ -12,6 +12,7 @@ import numpyro.distributions as dist
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from refusals import refuses
 
 import equiprob as ep
 from equiprob.cli import main
@@ -20,7 +21,6 @@ from equiprob.levels.curve_runs import read_runs
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.report.curve_page import curve_page
 from equiprob.testing import ridge_task
-from tests.refusals import refuses
 
 INERTIA = Path(__file__).parents[2] / "shared" / "data" / "emlp_inertia.csv"
 

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
+from refusals import refuses
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 import equiprob as ep
 from equiprob.levels.curve_runs import read_runs
 from equiprob.testing import disc_task
-from tests.refusals import refuses
 
 TASK = disc_task(300, amplitude=0.5, noise=0.2)
 CANDIDATES = {"linear": Ridge(1.0), "nearest": KNeighborsRegressor(3)}
