@@ -214,10 +214,12 @@ def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch, adapter
 # ---- models that are passed as they are ----------------------------------------------------------
 
 
-def module_of(package):
+def module_of(package, **methods):
     """Return an object whose class says that it comes from a package, without importing it."""
-    kind = type("Network", (), {"__module__": f"{package}.modules", "__call__": lambda self, x: x})
-    return kind()
+    return type("Network", (), {"__module__": f"{package}.modules"} | methods)()
+
+
+CALLED = {"__call__": lambda self, x: x}
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def module_of(package):
     [
         (module_of("sklearn"), "from_sklearn(estimator)"),
         ("network.onnx", "from_onnx(path)"),
-        (module_of("torch"), "from_torch(module.eval())"),
+        (module_of("torch", **CALLED), "from_torch(module.eval())"),
     ],
     ids=["scikit-learn", "ONNX", "PyTorch"],
 )
@@ -235,4 +237,15 @@ def test_a_model_of_another_package_is_refused_by_the_name_of_its_adapter(model,
         with pytest.raises(TypeError) as caught:
             call(model, X, turn)
         assert adapter in str(caught.value)
-    assert len(ep.evaluate_orbits(module_of("mine"), X, turn)) == len(X)
+    assert len(ep.evaluate_orbits(module_of("mine", **CALLED), X, turn)) == len(X)
+
+
+def test_an_estimator_that_is_also_a_function_is_one():
+    from sklearn.linear_model import Ridge
+
+    class Callable(Ridge):
+        def __call__(self, x):
+            return self.predict(x)
+
+    model = Callable().fit(X, X[:, 0])
+    assert_same_table(table_of(model), table_of(ep.adapters.from_sklearn(model)))

@@ -176,11 +176,11 @@ def test_a_lattice_in_two_dimensions_is_unbiased_and_gains():
 KINDS = [(False,), (True, False), (False, False, True), (False,) * 6]
 
 
-@pytest.mark.parametrize("around", KINDS)
+@pytest.mark.parametrize("periodic", KINDS)
 @pytest.mark.parametrize("n", [1, 2, 7, 9, 16, 100])
-def test_each_coordinate_of_a_lattice_is_equispaced(n, around):
-    points = np.sort(lattice(n, around), axis=0)
-    np.testing.assert_allclose(points, np.repeat(np.arange(n)[:, None] / n, len(around), axis=1))
+def test_each_coordinate_of_a_lattice_is_equispaced(n, periodic):
+    points = np.sort(lattice(n, periodic), axis=0)
+    np.testing.assert_allclose(points, np.repeat(np.arange(n)[:, None] / n, len(periodic), axis=1))
 
 
 SHIFTS = ep.transforms.translations(2.0, acts_on="image")
@@ -189,16 +189,16 @@ SHIFTS = ep.transforms.translations(2.0, acts_on="image")
 def test_a_lattice_tells_turns_from_shifts():
     """A turn's first three harmonics with a shift's first; the twin takes all to be alike."""
     moves = ep.transforms.product(SHIFTS, ep.transforms.rotations2d())
-    assert moves.around == (False, False, True)
-    assert not any(ep.transforms.product(SHIFTS, ep.transforms.rotations2d(0.5)).around)
+    assert moves.periodic == (False, False, True)
+    assert not any(ep.transforms.product(SHIFTS, ep.transforms.rotations2d(0.5)).periodic)
     along = [(1, 0), (-1, 0), (0, 1), (0, -1)]
     together = np.array([(*shift, turn) for shift in along for turn in (1, 2, 3)])
 
-    def largest(around):
-        waves = [np.exp(2j * np.pi * lattice(n, around) @ together.T) for n in (15, 17)]
+    def largest(periodic):
+        waves = [np.exp(2j * np.pi * lattice(n, periodic) @ together.T) for n in (15, 17)]
         return max(np.abs(each.mean(axis=0)).max() for each in waves)
 
-    assert largest(moves.around) < 1e-12
+    assert largest(moves.periodic) < 1e-12
     assert largest((False,) * 3) > 0.99
 
 

@@ -1,10 +1,12 @@
 """Rounding, or a bug: the floor of a float64 pass, and where there is none."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import equiprob as ep
+from equiprob.orbits.programs import perturbed_once
 
 X = np.random.default_rng(0).normal(size=(150, 2)).astype(np.float32)
 ROTATIONS = ep.transforms.rotations2d(acts_on="vectors")
@@ -76,3 +78,16 @@ def test_several_outputs_have_a_floor_each():
     assert table["b"].only.float_floor > 10 * table["a"].only.float_floor
     assert FAST.fit(table["a"]).is_exact
     assert FAST.fit(table["b"]).is_exact
+
+
+@pytest.mark.parametrize("leaf", [0, 1])
+def test_the_signs_of_the_probe_are_balanced_and_without_order(leaf):
+    shape = (64, 28, 28)
+    x = {"a": np.ones(shape, np.float32), "b": np.ones(shape, np.float32)}
+    moved = jax.tree.leaves(perturbed_once(x))
+    signs, other = (np.sign(np.asarray(each) - 1) for each in (moved[leaf], moved[1 - leaf]))
+    assert set(np.unique(signs)) == {-1, 1}
+    shifted = [np.roll(signs, 1, axis) for axis in range(3)]
+    for products in (signs, *(signs * each for each in (*shifted, other))):
+        assert abs(products.mean()) < 5 / np.sqrt(signs.size)  # 6e-7 for each, were it chance
+    assert abs((signs * signs).mean()) > 5 / np.sqrt(signs.size)  # order would be seen

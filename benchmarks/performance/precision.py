@@ -108,6 +108,8 @@ def problems(rows: int) -> list[Problem]:
             (16, 32),
         ),
         Problem("SO(2) and shifts of digits", network, images[:rows], moves, (16, 32)),
+        Problem("SO(2) and shifts, 0/1 loss", hard, images[:rows], moves, (16, 32)),
+        Problem("SO(2) and shifts, 28 x 28, CNN", classifier(), large, moves, (16, 32)),
     ]
 
 

@@ -51,7 +51,7 @@ def check_fields(made: Any) -> None:
 
 def _check(name: str, hint: Any, value: Any) -> None:
     adapter = adapter_for(value) if name in _MODELS else None
-    if adapter:  # modules of PyTorch can be called, but not with arrays
+    if adapter:
         kind = type(value).__name__
         raise TypeError(f"{name} must be a function of arrays, got a {kind}: pass {adapter}")
     if fits(hint, value):

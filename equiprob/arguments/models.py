@@ -17,4 +17,9 @@ def adapter_for(model: Any) -> str | None:
     if isinstance(model, str | PathLike):
         return "ep.adapters.from_onnx(path)" if fspath(model).endswith(".onnx") else None
     packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
-    return next((_ADAPTERS[name] for name in packages if name in _ADAPTERS), None)
+    package = next((name for name in packages if name in _ADAPTERS), None)
+    # Modules of PyTorch can be called, but not with arrays; others are functions if someone made
+    # them so.
+    if package is None or (package != "torch" and callable(model)):
+        return None
+    return _ADAPTERS[package]

@@ -103,10 +103,10 @@ class AbstractTransform(abc.ABC):
         Returns:
             Parameters ``(..., n, n_parameters)``, each of which has the law.
         """
-        return self.parameters((lattice(n, self.around) + shifts[..., None, :]) % 1.0)
+        return self.parameters((lattice(n, self.periodic) + shifts[..., None, :]) % 1.0)
 
     @property
-    def around(self) -> tuple[bool, ...]:
+    def periodic(self) -> tuple[bool, ...]:
         """Of each uniform, whether it goes around a circle: 0 and 1 are one transformation."""
         return (False,) * self.n_uniforms
 

@@ -106,8 +106,8 @@ class Conjugated(AbstractTransform):
 
     @property
     @override
-    def around(self) -> tuple[bool, ...]:
-        return self.inner.around
+    def periodic(self) -> tuple[bool, ...]:
+        return self.inner.periodic
 
     @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:

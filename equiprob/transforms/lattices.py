@@ -21,17 +21,16 @@ _MOST_SEARCHED = 256
 _DIGITS = 10
 """To which errors are compared: lattices that mirror each other are equal on any machine."""
 
-_AROUND, _BETWEEN_ENDS = 3.0, 0.5
+_PERIODIC, _BETWEEN_ENDS = 3.0, 0.5
 """Weights of coordinates around a circle and between two ends, where a cube has both.
 
-Simulated on networks on digits, 28 x 28 images and clouds of points that are turned and shifted: at
-28 to 40 transformations the variance is 1.2 to 2.9 times lower than with both weights 1 and the
-same harmonics, at 8 to 24 and 48 to 64 between 0.99 and 1.4 times.
+Chosen on error spectra of networks on digits, 28 x 28 images and clouds that are turned and
+shifted; docs/performance.md has the variance of the designs that come of them.
 """
 
 
 @cache
-def lattice(n: int, around: tuple[bool, ...]) -> Array:
+def lattice(n: int, periodic: tuple[bool, ...]) -> Array:
     """Return the points ``(n, dimensions)`` of the best lattice of Korobov's form.
 
     Its generator is ``(1, a, a^2, ...)`` modulo n, coordinates around a circle first; the best `a`
@@ -40,17 +39,17 @@ def lattice(n: int, around: tuple[bool, ...]) -> Array:
 
     Args:
         n: How many points.
-        around: Of each coordinate, whether it goes around a circle, so that 0 and 1 are the same.
+        periodic: Of each coordinate, whether it goes around a circle, so that 0 and 1 are the same.
 
     References:
         Sloan & Joe, "Lattice methods for multiple integration", 1994, chapter 4.
     """
     coprime = [a for a in range(1, max(n, 2)) if math.gcd(a, n) == 1]
-    tried = coprime[:: -(-len(coprime) // _MOST_SEARCHED)] if len(around) > 1 else coprime[:1]
-    first = sorted(range(len(around)), key=lambda j: not around[j])
+    tried = coprime[:: -(-len(coprime) // _MOST_SEARCHED)] if len(periodic) > 1 else coprime[:1]
+    first = sorted(range(len(periodic)), key=lambda j: not periodic[j])
     points = min(
         (_korobov(n, a, np.argsort(first)) for a in tried),
-        key=lambda points: round(_worst_case_error(points, around), _DIGITS),
+        key=lambda points: round(_worst_case_error(points, periodic), _DIGITS),
     )
     points.setflags(write=False)
     return points
@@ -61,15 +60,15 @@ def _korobov(n: int, a: int, power: NDArray[np.int64]) -> Array:
     return (np.arange(n)[:, None] * steps % n) / n
 
 
-def _worst_case_error(points: Array, around: tuple[bool, ...]) -> float:
+def _worst_case_error(points: Array, periodic: tuple[bool, ...]) -> float:
     """Return the square of the worst-case error of a lattice, up to a constant.
 
     Of coordinates that are all of one kind it is ``P_2``, whatever the kind.
     """
     kernel = 1 + 2 * np.pi**2 * (points**2 - points + 1 / 6)
-    if len(set(around)) == 2:
+    if len(set(periodic)) == 2:
         turning = np.cosh(np.pi * (1 - 2 * points)) * np.pi / np.sinh(np.pi)  # 1 / (1 + h^2)
-        kernel = np.where(around, 1 + _AROUND * (turning - 1), 1 + _BETWEEN_ENDS * (kernel - 1))
+        kernel = np.where(periodic, 1 + _PERIODIC * (turning - 1), 1 + _BETWEEN_ENDS * (kernel - 1))
     return float(np.prod(kernel, axis=1).mean())
 
 

@@ -40,8 +40,8 @@ class Product(AbstractInTurn):
 
     @property
     @override
-    def around(self) -> tuple[bool, ...]:
-        return tuple(each for factor in self.factors for each in factor.around)
+    def periodic(self) -> tuple[bool, ...]:
+        return tuple(each for factor in self.factors for each in factor.periodic)
 
     @override
     def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:

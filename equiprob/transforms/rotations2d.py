@@ -69,7 +69,7 @@ class Rotations2D(AbstractTransform):
 
     @property
     @override
-    def around(self) -> tuple[bool, ...]:
+    def periodic(self) -> tuple[bool, ...]:
         return (self.is_haar,) * self.n_uniforms
 
     @override
