@@ -164,7 +164,7 @@ CALLS = {
         PASS
         | {"train": train, "x": X, "y": Y, "transform": TURN, "sizes": [4, 8], "seeds": (0, 1)}
         | {"candidates": ["a"], "test_size": 0.25, "checkpoint": None, "executor": None}
-        | {"on_error": "raise", "progress": False},
+        | {"on_error": "raise", "progress": False, "groups": None},
     ),
     "assert_equivariant": (
         asserted,

@@ -88,7 +88,7 @@ def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="predict_proba"):
         ep.InvarianceCheck(classifier=object())
     with pytest.raises(ValueError, match="too few"):
-        FAST.fit(gaussian(6, 0), TURNS)
+        FAST.fit(gaussian(3, 0), TURNS)
 
 
 def test_transformed_inputs_where_there_are_none_make_kappa_infinite(tmp_path):

@@ -196,8 +196,11 @@ class DataEquivarianceError(AbstractEstimator):
         _check_orthogonal(orbits)
         found = design_diagnostics(orbits)
         if law is None and self.method.depends_on_law:
-            check = InvarianceCheck(n_draws=self.n_draws, weight_seed=self.weight_seed)
-            law = check.fit(orbits.finite.x, orbits.transform)
+            check, rows = (
+                InvarianceCheck(n_draws=self.n_draws, weight_seed=self.weight_seed),
+                orbits.finite,
+            )
+            law = check.fit(rows.x, rows.transform, groups=rows.unit_ids if rows.grouped else None)
         case = _case(orbits, law)
         if isinstance(law, InvarianceCheckResult) and case is not Case.NEITHER:
             found.add(Diagnostic.INDICATIVE)

@@ -108,7 +108,8 @@ class InvarianceCheck(AbstractEstimator):
     Args:
         classifier: A scikit-learn classifier with ``predict_proba``; extremely randomized trees
             when left out. It is cloned for each fold.
-        n_folds: Folds: the classifier is judged on rows of which it saw neither copy.
+        n_folds: Folds: the classifier is judged on rows of which it saw neither copy. Fewer where
+            there are not two independent rows for each.
         margin: Largest distance of the AUC from one half that still counts as invariant.
         seed: Seed of the transformations and of the classifier.
 
@@ -152,23 +153,25 @@ class InvarianceCheck(AbstractEstimator):
             ``kappa`` (indicative) and ``is_invariant``.
 
         Raises:
-            ValueError: If there are fewer rows (or groups) than folds, or inputs do not fit the
+            ValueError: If there are fewer than four rows (or groups), or inputs do not fit the
                 transform.
         """
         n = check_inputs(x)
         x = jax.tree.map(np.asarray, x)
         ids = ids_of_rows(None, x, None, n)
         units = ids if groups is None else units_of_rows(groups, n)
-        if len(np.unique(units)) < 2 * self.n_folds:
+        n_folds = min(self.n_folds, len(np.unique(units)) // 2)
+        if n_folds < 2:
             raise ValueError(
-                f"{len(np.unique(units))} independent rows are too few for {self.n_folds} folds; "
-                f"at least two a fold are needed"
+                f"{len(np.unique(units))} independent rows (or groups) are too few to train a "
+                f"classifier on some and judge it on others: at least 4 are needed; pass law=ep."
+                f"InvariantLaw() to the data error where you know that the law is invariant"
             )
         generator = np.random.default_rng([self.seed, 5])
         parameters = transform.sample_many(generator, n)
         still, moved = _resampled_alike(x, transform, parameters, generator)
         magnitude = transform.magnitude(parameters)
-        fold = folds(units, self.n_folds)
+        fold = folds(units, n_folds)
         scores = self._scores(still, moved, fold)
         means = RowMeans(units, self.n_draws, self.weight_seed)
 
@@ -181,7 +184,7 @@ class InvarianceCheck(AbstractEstimator):
         bins = np.clip(np.searchsorted(edges, magnitude, side="left") - 1, 0, len(edges) - 2)
         if len(edges) < 2:
             bins, edges = np.zeros(n, dtype=np.int64), np.repeat(edges, 2)
-        present = [b for b in range(len(edges) - 1) if (bins == b).sum() >= 2 * self.n_folds]
+        present = [b for b in range(len(edges) - 1) if (bins == b).sum() >= 2 * n_folds]
         profile = [area(bins == b) for b in present]
         low, high = np.quantile(auc, [0.025, 0.975])
         invariant = max(abs(low - 0.5), abs(high - 0.5)) < self.margin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.arguments.refusals import is_refusal
 from equiprob.equivariance.cross_fit import trainer
+from equiprob.levels.curve_split import RunData, shuffled, split_rows
 from equiprob.orbits.evaluate import evaluate_orbits
-from equiprob.orbits.inputs import check_inputs, check_seed, take_rows
-from equiprob.orbits.outputs import checked_targets
+from equiprob.orbits.inputs import check_seed, take_rows
+from equiprob.orbits.keys import Ids
 from equiprob.transforms.base import AbstractTransform
 
 if TYPE_CHECKING:
@@ -40,18 +41,6 @@ class _Run:
     by_name: bool
 
 
-@dataclass(frozen=True, eq=False)
-class _Data:
-    x: Any
-    y: Any
-    x_test: Any
-    y_test: Any
-    transform: AbstractTransform
-    n_transforms: int
-    backend: str
-    digest: str
-
-
 @checked
 def run_learning_curve(
     train: Any,
@@ -65,6 +54,7 @@ def run_learning_curve(
     test_size: float | int = 0.25,
     n_transforms: int = 16,
     seed: int = 0,
+    groups: ArrayLike | None = None,
     backend: str = "auto",
     checkpoint: str | Path | None = None,
     executor: Executor | None = None,
@@ -87,6 +77,8 @@ def run_learning_curve(
         test_size: Rows held out to judge all runs: their share, or how many.
         n_transforms: Transformations for each held-out row.
         seed: Seed of the held-out rows and of their transformations.
+        groups: A label for each row; rows of a group are held out together, enter training sets one
+            group after the other, and are one independent unit of the standard errors.
         backend: As in `evaluate_orbits`.
         checkpoint: A CSV file that each run is added to as soon as it is done. Runs that it holds
             are not made again, so that a call that was stopped goes on where it was.
@@ -101,8 +93,8 @@ def run_learning_curve(
         units), ``error_se``, ``failure`` in words, and ``data``, a digest of the data and settings.
 
     Raises:
-        ValueError: If there are too few rows for the largest size, names are unknown, or the
-            checkpoint belongs to other data.
+        ValueError: If there are too few rows or groups for the largest size, names are unknown, or
+            the checkpoint belongs to other data.
         TypeError: If `train` is neither a dict nor a function.
 
     Examples:
@@ -122,7 +114,7 @@ def run_learning_curve(
     """
     import pandas as pd
 
-    data = _split(x, y, transform, test_size, n_transforms, seed, backend)
+    data = split_rows(x, y, transform, test_size, n_transforms, seed, groups, backend)
     planned = _plan(train, candidates, sizes, seeds, len(jax.tree.leaves(data.x)[0]))
     if on_error not in ("raise", "record"):
         raise ValueError(f"on_error must be 'raise' or 'record', got {on_error!r}")
@@ -143,43 +135,6 @@ def run_learning_curve(
     order = np.array([place.get((c, int(n), int(s)), -1) for c, n, s in keys], dtype=np.int64)
     chosen = np.flatnonzero(order >= 0)
     return frame.iloc[chosen[np.argsort(order[chosen])]].reset_index(drop=True)
-
-
-def _split(
-    x: Any,
-    y: Any,
-    transform: AbstractTransform,
-    test_size: float | int,
-    n_transforms: int,
-    seed: int,
-    backend: str,
-) -> _Data:
-    n = check_inputs(x)
-    host = jax.tree.map(np.asarray, x)
-    targets = checked_targets(y, n)
-    if targets is None:
-        raise ValueError("run_learning_curve trains on targets: pass y")
-    share = isinstance(test_size, float)
-    held_out = (round(test_size * n) if 0 < test_size < 1 else 0) if share else int(test_size)
-    if not 2 <= held_out < n:
-        raise ValueError(
-            f"test_size must leave rows to train on and hold out 2 or more of {n}, got {test_size}"
-        )
-    order = np.random.default_rng([check_seed(seed), 17]).permutation(n)
-    test, rest = np.sort(order[:held_out]), np.sort(order[held_out:])
-    digest = hashlib.sha256(f"{transform} {n_transforms} {seed} {held_out}".encode())
-    for leaf in jax.tree.leaves((host, targets)):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return _Data(
-        take_rows(host, rest),
-        take_rows(targets, rest),
-        take_rows(host, test),
-        take_rows(targets, test),
-        transform,
-        n_transforms,
-        backend,
-        digest.hexdigest()[:12],
-    )
 
 
 def _plan(
@@ -237,7 +192,7 @@ def _plan(
 
 
 def _results(
-    runs: Sequence[_Run], data: _Data, executor: Executor | None, on_error: str
+    runs: Sequence[_Run], data: RunData, executor: Executor | None, on_error: str
 ) -> Iterable[dict[str, Any]]:
     if executor is None:
         for run in runs:
@@ -252,7 +207,7 @@ def _results(
             future.cancel()
 
 
-def _made(run: _Run, data: _Data, on_error: str) -> dict[str, Any]:
+def _made(run: _Run, data: RunData, on_error: str) -> dict[str, Any]:
     """Train and judge one run."""
     row: dict[str, Any] = dict.fromkeys(_COLUMNS, np.nan) | {
         "candidate": run.candidate,
@@ -275,9 +230,9 @@ def _made(run: _Run, data: _Data, on_error: str) -> dict[str, Any]:
         return row | {"failure": " ".join(f"{type(error).__name__}: {error}".split())}
 
 
-def _trained(run: _Run, data: _Data) -> Callable[[Any], Any]:
+def _trained(run: _Run, data: RunData) -> Callable[[Any], Any]:
     available = len(jax.tree.leaves(data.x)[0])
-    chosen = np.random.default_rng([run.seed, 19]).permutation(available)[: run.n]
+    chosen = shuffled(data.units, available, run.seed, 19)[: run.n]
     x, y = take_rows(data.x, chosen), take_rows(data.y, chosen)
     if run.by_name:
         return _called(run.train, x, y, run.seed, run.candidate)
@@ -299,13 +254,14 @@ def _called(train: Any, *arguments: Any) -> Callable[[Any], Any]:
     return predict
 
 
-def _judged(predict: Callable[[Any], Any], data: _Data) -> dict[str, float]:
+def _judged(predict: Callable[[Any], Any], data: RunData) -> dict[str, float]:
     table = evaluate_orbits(
         predict,
         data.x_test,
         data.transform,
         y=data.y_test,
         n_transforms=data.n_transforms,
+        groups=data.units_test,
         backend=data.backend,
         progress=False,
     )
@@ -314,14 +270,21 @@ def _judged(predict: Callable[[Any], Any], data: _Data) -> dict[str, float]:
     stats = table.only
     assert stats.y is not None, "runs have targets"
     loss, squares = ((stats.y - stats.base) ** 2).sum(axis=1), stats.pair_sq
-    n, error = len(loss), float(np.sqrt(squares.mean()))
-    spread = float(squares.std(ddof=1) / np.sqrt(n))
+    error = float(np.sqrt(squares.mean()))
     return {
         "risk": float(loss.mean()),
-        "risk_se": float(loss.std(ddof=1) / np.sqrt(n)),
+        "risk_se": _standard_error(loss, table.unit_ids),
         "error": error,
-        "error_se": spread / (2 * error) if error > 0 else 0.0,
+        "error_se": _standard_error(squares, table.unit_ids) / (2 * error) if error > 0 else 0.0,
     }
+
+
+def _standard_error(values: NDArray[np.float64], units: Ids) -> float:
+    """Return the standard error of the mean of row values, of independent units of rows."""
+    place = np.unique(units, return_inverse=True)[1]
+    n = int(place.max()) + 1
+    sums = np.bincount(place, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum() * n / (n - 1)) / len(values))
 
 
 def _read(file: Path, digest: str) -> list[dict[str, Any]]:
