@@ -56,6 +56,16 @@ def test_batches_go_to_the_dtype_of_the_module():
     np.testing.assert_array_equal(double(frozen), double(X))
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_module_may_work_in_place_on_its_own_copy():
+    module = torch.nn.Sequential(torch.nn.ReLU(inplace=True), Network()).eval()
+    for x in (X.copy(), jnp.asarray(X)):
+        frozen = np.array(x)
+        table = table_of(ep.adapters.from_torch(module), x)
+        np.testing.assert_array_equal(x, frozen)
+        assert_same_table(table, table_of(lambda rows: network(jnp.maximum(rows, 0))))
+
+
 class Springs(torch.nn.Module):
     """Energy and forces by automatic differentiation; the input holds integers, too."""
 

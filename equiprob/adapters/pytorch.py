@@ -46,7 +46,7 @@ class TorchPredictor:
         return _array(output)
 
     def _tensor(self, values: Any) -> Any:
-        """Return a leaf as a tensor, without a copy where memory can be shared."""
+        """Return a leaf as a tensor of its own, which the module may write into."""
         torch = require("torch", extra="torch")
 
         if isinstance(values, Tracer):
@@ -54,7 +54,7 @@ class TorchPredictor:
         shared = isinstance(values, jax.Array) or values.flags.writeable
         tensor = torch.from_dlpack(values) if shared else torch.tensor(np.asarray(values))
         dtype = self.dtype if tensor.is_floating_point() else None
-        return tensor.to(device=self.device, dtype=dtype)
+        return tensor.to(device=self.device, dtype=dtype, copy=shared)
 
 
 def _array(values: Any) -> Any:
@@ -99,8 +99,7 @@ def from_torch(
             none are recorded.
 
     Returns:
-        The callable. Batches share memory with their tensors where DLPack can arrange it: a module
-        must not write into its input.
+        The callable. Each batch is copied: operations in place change the module's copy alone.
 
     Raises:
         ImportError: Without the extra ``torch``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from equiprob.arguments.lending import advised
 from equiprob.arguments.refusals import is_refusal
 
 
@@ -20,4 +21,4 @@ def calling(name: str) -> Iterator[None]:
     except Exception as error:
         if is_refusal(error):
             raise
-        raise RuntimeError(f"{name} raised {type(error).__name__}: {error}") from error
+        raise RuntimeError(f"{name} raised {type(error).__name__}: {advised(error)}") from error

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
 from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
@@ -122,7 +123,7 @@ def _pair_slopes(
 
     def leaf(batch: Any) -> Array:
         values = jax.tree.leaves(predict(batch))[0]
-        return np.asarray(values, dtype=np.float64).reshape(len(values), -1)
+        return masked_as_nan(values).astype(np.float64).reshape(len(values), -1)
 
     outputs = _in_batches(leaf, x, wanted, min(_BATCH, len(wanted)))
     apart = outputs[place[:, 1:]] - outputs[place[:, :1]]

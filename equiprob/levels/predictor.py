@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from numpy.typing import NDArray
 
+from equiprob.arguments.lending import read_only
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import LeafActions, act_on_row, as_given, move_rows
 
@@ -47,6 +48,7 @@ class AveragedPredictor:
         shares = (1 - self.keep) * self.weights
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x)):
             return self._traced(x, inward, there, shares)
+        x = jax.tree.map(lambda v: read_only(v) if isinstance(v, np.ndarray) else v, x)
         total = self._kept(x)
         for j, share in enumerate(shares):
             moved = move_rows(inward, _for_rows(there, j, x), x)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from equiprob.arguments.lending import advised
 from equiprob.arguments.refusals import is_refusal
 
 
@@ -52,7 +53,7 @@ class naming_rows:
             ours = False  # a function that takes other arguments fails where it is called
         if isinstance(error, Exception) and not ours:
             raise PredictionFailed(
-                f"predict raised {type(error).__name__} on {self._rows}: {error}"
+                f"predict raised {type(error).__name__} on {self._rows}: {advised(error)}"
             ) from error
 
 

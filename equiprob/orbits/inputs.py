@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from equiprob.arguments.arrays import as_array
+from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.orbits.keys import Ids, content_ids, label_ids
 from equiprob.orbits.outputs import is_numeric
 from equiprob.orbits.table import describe_rows
@@ -39,6 +39,7 @@ def check_batch(x: Any, start: int = 0) -> int:
         raise ValueError("x holds no arrays; pass an array or a dict of arrays, rows first")
     lengths: dict[str, int] = {}
     for name, leaf in zip(names, leaves, strict=True):
+        refuse_masks(f"x{name}", leaf)
         array = np.asarray(leaf)
         if array.ndim == 0 or not is_numeric(array.dtype):
             raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.arrays import as_numbers, mask_of
 from equiprob.arguments.checked import check_fields
 
 Array = NDArray[np.float64]
@@ -214,7 +214,10 @@ def without_padding(y: Any, declared: Any) -> Any:
         array, mask = np.asarray(values), np.asarray(output.mask)
         if array.shape[:2] != mask.shape:
             return values  # refused where the shapes are compared
-        return np.where(mask.reshape(*mask.shape, *[1] * (array.ndim - 2)), array, 0.0)
+        data = mask.reshape(*mask.shape, *[1] * (array.ndim - 2))
+        kept, hidden = np.where(data, array, 0.0), mask_of(values)
+        # What is masked beyond the padding is refused where targets are read.
+        return kept if hidden is None else np.ma.masked_array(kept, hidden & data)
 
     if isinstance(y, Mapping) and isinstance(declared, Mapping):
         return {name: one(values, declared.get(name)) for name, values in y.items()}

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from equiprob.arguments.arrays import masked_as_nan
+from equiprob.arguments.lending import Lent
 from equiprob.orbits.backend import (
     MOST_AT_ONCE,
     AbstractBackend,
@@ -56,11 +58,13 @@ class PythonBackend(AbstractBackend):
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
         ids = np.zeros(n_rows(x), dtype=np.uint64)
+        lent = Lent.of(x)
         # A copy: the model may write its next output where this one is.
-        first = jax.tree.map(np.array, self._outputs(x, ids))
+        first = jax.tree.map(np.array, self._outputs(lent.x, ids))
         self._first: tuple[Any, Any] | None = None
+        lent.require_unchanged()
         if noise is None:
-            require_equal(first, self._outputs(x, ids))
+            require_equal(first, self._outputs(lent.x, ids))
             self._first = x, first
         self.output = first
         self._inward = transform.input_actions(x)
@@ -77,11 +81,14 @@ class PythonBackend(AbstractBackend):
         back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
         m = parameters.shape[1]
         size = _block_size(x, m)
+        first, self._first = self._first, None
+        known = first[1] if first is not None and first[0] is x else None
+        lent = Lent.of(x)
 
         def outputs_of(block: slice) -> Iterator[Any]:
             there = by_transformation(forward, block)
             n = len(range(*block.indices(m)))
-            for j, moved in enumerate(move_block(self._inward, there, x, n)):
+            for j, moved in enumerate(move_block(self._inward, there, lent.x, n)):
                 for repeat in repeats:
                     yield self._outputs(moved, ids, block.start + j + 1, repeat)
 
@@ -91,15 +98,15 @@ class PythonBackend(AbstractBackend):
                 stacked = _stacked(outputs_of(block), len(range(*block.indices(m))) * len(repeats))
                 home = by_transformation(backward, block)
                 yield jax.tree.leaves(_moved_back(back, home, stacked, len(repeats)))
+            lent.require_unchanged()
 
-        passes = _stacked(self._raw(x, ids, probe=probe), len(repeats) + probe)
+        passes = _stacked(self._raw(lent.x, known, ids, probe=probe), len(repeats) + probe)
         return jax.tree.leaves(passes), blocks()
 
-    def _raw(self, x: Any, ids: Ids, *, probe: bool) -> Iterator[Any]:
-        """Yield the outputs at the rows themselves, and those at perturbed rows."""
-        first, self._first = self._first, None
-        if first is not None and first[0] is x:
-            yield first[1]  # known since the model was first called
+    def _raw(self, x: Any, known: Any, ids: Ids, *, probe: bool) -> Iterator[Any]:
+        """Yield the outputs at the rows themselves, where known those, and at perturbed rows."""
+        if known is not None:
+            yield known
         else:
             for repeat in range(1 if self._noise is None else self._noise.repeats):
                 yield self._outputs(x, ids, 0, repeat)
@@ -121,7 +128,7 @@ class PythonBackend(AbstractBackend):
 
         def leaf(values: Any) -> Any:
             try:
-                array = np.asarray(values)
+                array = masked_as_nan(values)
             except ValueError:  # rows of unequal lengths
                 array = np.empty(0, dtype=object)
             if array.dtype == object:

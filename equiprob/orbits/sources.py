@@ -10,11 +10,13 @@ import abc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final, override
 
 import jax
 import numpy as np
 
+from equiprob.arguments.arrays import as_array
 from equiprob.orbits.chunk import Chunk
 from equiprob.orbits.inputs import check_batch, check_labels, take_rows
 from equiprob.orbits.keys import Ids, content_hashes, label_ids, told_apart
@@ -138,10 +140,10 @@ class StreamedRows(AbstractRows):
             n = check_batch(x, start)
             part = slice(start, start + n)
             declared = rows_of(self.declared, part)
-            targets = y if self.y is None else _read(self.y, part)
+            targets = y if self.y is None else _read("y", self.y, part)
             targets = checked_targets(without_padding(targets, declared), n, start)
             if self.labels is not None:
-                ids = label_ids(check_labels(_read(self.labels, part), "row_ids", n))
+                ids = label_ids(check_labels(_read("row_ids", self.labels, part), "row_ids", n))
             else:
                 ids = content_hashes(jax.tree.leaves(x) + jax.tree.leaves(targets))
                 if start + n <= self.counted:
@@ -150,7 +152,7 @@ class StreamedRows(AbstractRows):
                     seen.clear()
             units = ids
             if self.groups is not None:
-                units = label_ids(check_labels(_read(self.groups, part), "groups", n))
+                units = label_ids(check_labels(_read("groups", self.groups, part), "groups", n))
             yield Chunk(start, x, targets, ids, units, declared)
             start += n
         if start < 2 or (self.n is not None and start != self.n):
@@ -176,7 +178,7 @@ class StreamedRows(AbstractRows):
             assert self.n is not None, "arrays have a length"
             step = max([size, *(_stored_rows(leaf) for leaf in jax.tree.leaves(self.x))])
             for start in range(0, self.n, step):
-                yield _read(self.x, slice(start, min(start + step, self.n))), None
+                yield _read("x", self.x, slice(start, min(start + step, self.n))), None
             return
         for batch in self.x:
             if isinstance(batch, tuple | list) and len(batch) != 2:
@@ -187,8 +189,9 @@ class StreamedRows(AbstractRows):
             x, y = batch if isinstance(batch, tuple | list) else (batch, None)
             if y is not None and self.y is not None:
                 raise ValueError("the batches of x hold targets: leave y out")
-            host = lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)  # noqa: E731
-            yield jax.tree.map(host, x), None if y is None else jax.tree.map(np.asarray, y)
+            host = lambda leaf: leaf if isinstance(leaf, jax.Array) else as_array("x", leaf)  # noqa: E731
+            targets = None if y is None else jax.tree.map(partial(as_array, "y"), y)
+            yield jax.tree.map(host, x), targets
 
 
 def is_stream(x: Any) -> bool:
@@ -237,9 +240,19 @@ def _stored_rows(leaf: Any) -> int:
     return int(chunks[0] if np.ndim(chunks[0]) == 0 else chunks[0][0])
 
 
-def _read(arrays: Any, part: slice) -> Any:
-    """Read some rows of every leaf into memory."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf[part]), arrays)
+def _read(name: str, arrays: Any, part: slice) -> Any:
+    """Read some rows of every leaf into memory.
+
+    Raises:
+        ValueError: If some of what is read is masked.
+    """
+    return jax.tree.map(lambda leaf: as_array(name, _unwrapped(leaf[part])), arrays)
+
+
+def _unwrapped(values: Any) -> Any:
+    """Return the array within one of xarray or Dask, which convert without its mask."""
+    inner = values.data if hasattr(values, "dims") else values
+    return inner.compute() if hasattr(inner, "compute") else inner
 
 
 def _in_chunks(batches: Iterator[tuple[Any, Any]], size: int) -> Iterator[tuple[Any, Any]]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.arguments.arrays import as_array
+from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.arguments.checked import checked
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters, leaf_names
@@ -193,6 +193,7 @@ def _first_rows(what: str, tree: Any) -> Any:
     leaf_names(tree)  # raises where there are none
 
     def leaf(values: Any) -> NDArray[Any]:
+        refuse_masks(what, values)
         array = np.asarray(values)
         if array.ndim == 0 or len(array) == 0:
             raise ValueError(f"{what} must hold arrays with rows first, got shape {array.shape}")

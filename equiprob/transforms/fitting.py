@@ -17,7 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
+from equiprob.arguments.lending import Lent
 from equiprob.transforms.actions import NAMED_ACTIONS, AbstractLeafAction, Action, Image, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.in_turn import AbstractInTurn
@@ -105,9 +107,11 @@ class ModelFit:
         parameters: Parameters,
     ) -> ModelFit:
         """Return the fit under the declarations of the transform."""
-        rows = jax.tree.map(lambda leaf: leaf[:_MOST_ROWS], x)
+        lent = Lent.of(jax.tree.map(lambda leaf: leaf[:_MOST_ROWS], x))
         with calling("predict"):
-            base = _arrays(predict(rows))
+            base = _arrays(predict(lent.x))
+        lent.require_unchanged()
+        rows = lent.x
         given = lambda actions: tuple(Choice("", a) for a in actions.actions)  # noqa: E731
         kinds = [leaf.dtype for leaf in jax.tree.leaves(base)]
         return cls(
@@ -262,8 +266,8 @@ def _label(fit: ModelFit, where: tuple[str, int]) -> str:
 def _arrays(output: Any) -> Any:
     """Return the output of a model as NumPy arrays, one or a dict."""
     if isinstance(output, Mapping):
-        return {name: np.asarray(values) for name, values in output.items()}
-    return np.asarray(output)
+        return {name: masked_as_nan(values) for name, values in output.items()}
+    return masked_as_nan(output)
 
 
 def _spread(values: NDArray[Any]) -> float:

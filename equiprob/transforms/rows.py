@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from equiprob.arguments.lending import advised, read_only
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
 
 
@@ -42,7 +43,9 @@ def _act_on_leaf(
         moved = action.apply(element, leaf)
     except Exception as error:
         if action.is_users:
-            raise RuntimeError(f"{where} raised {type(error).__name__}: {error}") from error
+            raise RuntimeError(
+                f"{where} raised {type(error).__name__}: {advised(error)}"
+            ) from error
         raise
     if np.shape(moved) != leaf.shape:
         raise ValueError(
@@ -85,7 +88,7 @@ def _move_leaf(name: str, action: AbstractLeafAction, element: Mapping[str, Any]
             if not action.is_users:
                 raise
     # A user's function that needs concrete arrays goes row by row; what is wrong raises again.
-    rows = zip(*element.values(), np.asarray(x), strict=True)
+    rows = zip(*element.values(), read_only(np.asarray(x)), strict=True)
     moved = [act_on_row(alone, (dict(zip(element, row, strict=False)),), row[-1]) for row in rows]
     return np.stack(moved)
 
