@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 import equiprob as ep
+from equiprob.decisions.seeds import SeedSpread
 from equiprob.posterior.diagnostics import Diagnostic
 
 ROTATIONS = ep.transforms.rotations2d(acts_on="vectors")
@@ -98,6 +99,53 @@ def test_several_seeds_speak_of_architectures_with_wider_intervals():
     few = ep.compare({"a": seeds[:2], "b": seeds[1:]})
     assert Diagnostic.FEW_SEEDS in few.diagnostics
     assert "fewer than 3" in few.table["diagnostics"].iloc[0]
+
+
+def test_each_architecture_has_a_spread_of_its_own():
+    # Log-normal risks of three seeds each: three architectures that train evenly, one that does
+    # not. True expected risks are 1.
+    generator, runs, ours, pooled = np.random.default_rng(0), 120, 0, 0
+    spreads = np.array([0.02, 0.02, 0.02, 0.4])
+    for _ in range(runs):
+        normal = generator.normal(size=(4, 3))
+        risks = np.exp(spreads[:, None] * normal - spreads[:, None] ** 2 / 2)
+        spread = SeedSpread.of(risks.tolist())
+        assert spread is not None
+        of_uneven = risks[3].mean() * spread.factors(1000, 0)[:, 3]
+        ours += np.quantile(of_uneven, 0.05) <= 1 <= np.quantile(of_uneven, 0.95)
+        shared = np.sqrt(np.mean(np.square(spread.relative)))
+        half = 1.86 * shared / np.sqrt(3)  # Student's 0.95 quantile of 8 degrees of freedom
+        pooled += abs(np.log(risks[3].mean())) <= half
+    # Simulated .78 and .51: each side of .65 is left with probability below 2e-3 for our share, and
+    # the seed is fixed.
+    assert ours / runs > 0.65 > pooled / runs
+
+
+def test_equal_spreads_cost_nothing_and_unequal_ones_are_named():
+    generator, named, covered = np.random.default_rng(1), 0, 0
+    for _ in range(100):
+        risks = np.exp(0.1 * generator.normal(size=(4, 3)) - 0.005)
+        spread = SeedSpread.of(risks.tolist())
+        assert spread is not None
+        named += bool(spread.uneven)
+        draws = risks.mean(axis=1) * spread.factors(500, 0)
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        covered += int(((low <= 1) & (high >= 1)).sum())
+    assert named <= 8  # 1 in 100: nine or more have probability below 1e-5
+    # Four share a fit, so that up to 400 independent ones count as 100: 1e-4.
+    low, high = stats.binomtest(round(covered / 4), 100).proportion_ci(0.9999)
+    assert low <= 0.9 <= high
+    uneven = SeedSpread.of([[1.0, 1.01, 0.99], [1.0, 0.99, 1.01], [0.4, 1.0, 1.6]])
+    assert uneven is not None
+    assert uneven.uneven == [2]
+    x, y = data(300)
+    even = [table(s, x, y) for s in (0.99, 1.0, 1.01)]
+    wild = [table(s, x, y) for s in (-1.0, 0.5, 1.0)]
+    comparison = ep.compare({"a": even, "b": even[::-1], "wild": wild})
+    assert Diagnostic.UNEVEN_SEEDS in comparison.diagnostics
+    assert not Diagnostic.UNEVEN_SEEDS.is_caution
+    assert "differ far more" in comparison.table.loc["wild", "diagnostics"]
+    assert "differ far more" not in comparison.table.loc["a", "diagnostics"]
 
 
 def test_accuracy_and_own_metrics_stand_beside_the_risk():

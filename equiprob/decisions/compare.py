@@ -156,7 +156,7 @@ def compare(
     Args:
         tables: Orbit tables with targets by candidate name. A list of tables, one for each training
             seed, makes the candidate an architecture: its risk then carries the spread between
-            trainings, pooled over candidates in relative terms.
+            trainings, its own, drawn towards that of all candidates, in relative terms.
         rope: Difference in risk that makes no practical difference.
         metrics: Further row losses or scores to report: ``["accuracy"]``, or a dict of functions
             ``metric(y, prediction) -> (row,)``. They do not enter the decision.
@@ -225,13 +225,8 @@ def compare(
         found.add(Diagnostic.FEW_ROWS)
     if n_units < ENOUGH_FOR_FAILURES:
         found.add(Diagnostic.RARE_FAILURES)
-    notes = {
-        name: Diagnostic.FEW_SEEDS.value
-        for name in names
-        if spread is not None and len(seeds[name]) < 3  # fewer give no idea of the spread
-    }
-    if notes:
-        found.add(Diagnostic.FEW_SEEDS)
+    notes = _notes_on_seeds(spread, names)
+    found |= {message for each in notes.values() for message in each}
     order = np.argsort(losses.mean(axis=0), kind="stable")
     return Comparison(
         draws={name: array[:, order] for name, array in draws.items()},
@@ -245,14 +240,27 @@ def compare(
             "n_rows": len(first),
             "n_units": n_units,
             "weight_seed": weight_seed,
-            "seed_spread": None if spread is None else [spread.relative, spread.freedom],
-            "candidate_notes": notes,
+            "seed_spread": None if spread is None else list(spread.relative),
+            "candidate_notes": {k: "; ".join(m.value for m in v) for k, v in notes.items()},
             "n_seeds": {name: len(s) for name, s in seeds.items()},
             "nonfinite_rows": [],
         },
         rows={"row_id": first.row_ids, "unit_id": first.unit_ids}
         | {f"loss_{k}": losses[:, i] for k, i in enumerate(order)},
     )
+
+
+def _notes_on_seeds(spread: SeedSpread | None, names: Sequence[str]) -> dict[str, list[Diagnostic]]:
+    """Return what is to be known of candidates whose trainings are few, or differ a lot."""
+    notes: dict[str, list[Diagnostic]] = {}
+    if spread is None:
+        return notes
+    for k, name in enumerate(names):
+        if spread.counts[k] < 3:  # fewer give no idea of the spread
+            notes.setdefault(name, []).append(Diagnostic.FEW_SEEDS)
+        if k in spread.uneven:
+            notes.setdefault(name, []).append(Diagnostic.UNEVEN_SEEDS)
+    return notes
 
 
 def _named(metrics: str | Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:

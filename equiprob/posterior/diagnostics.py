@@ -33,6 +33,10 @@ class Diagnostic(enum.Enum):
         "one trained model a candidate: this compares these models, not their architectures; pass "
         "a list of tables, one a training seed, to compare those"
     )
+    UNEVEN_SEEDS = (
+        "the trainings of one candidate differ far more than those of the others (see the table): "
+        "its next training may be far from the mean of these; train more seeds of it"
+    )
     HORIZON_LARGEST = (
         "no horizon was stated: the decision is for the largest number of training rows observed; "
         "pass horizon= for another"
