@@ -121,7 +121,8 @@ def audit(
             transformations come in a range and displacements were kept, else ``Blend()``.
         tolerance: Change of the output, in its units, that the stabilizer takes for none; a tenth
             of the output's own variation when left out.
-        rope: Difference in risk that makes no practical difference.
+        rope: Difference in risk that makes no practical difference, between models and between a
+            model and its average.
         output: Which output to audit, of models with several.
         outputs: Units, padding and counts of outputs, as in `evaluate_orbits`.
         n_transforms: Transformations for each row.
@@ -181,7 +182,13 @@ def audit(
     tables = _tables(named, x, y, transform, output, pass_options | calls, record)
     look = _law(law, x, y, transform, groups, seed, shared, record, method or Symmetrization())
     questions = _Questions(
-        record=record, law=look, method=method, path=path, tolerance=tolerance, shared=shared
+        record=record,
+        law=look,
+        method=method,
+        path=path,
+        rope=rope,
+        tolerance=tolerance,
+        shared=shared,
     )
 
     def trained(predict: Callable[[Any], Any], rows: tuple[Any, Any]) -> OrbitTable:
@@ -330,6 +337,7 @@ class _Questions:
     law: InvariantLaw | InvarianceCheckResult | None
     method: AbstractMethod | None
     path: AbstractPath | None
+    rope: float
     tolerance: float | None
     shared: Mapping[str, Any]
 
@@ -359,13 +367,16 @@ class _Questions:
         return Stabilizer(tolerance=_tolerance(self.tolerance, error), **self.shared).fit(table)
 
     def _level(self, table: OrbitTable) -> SymmetryLevelResult:
+        def along(path: AbstractPath) -> SymmetryLevelResult:
+            return SymmetryLevel(path=path, rope=self.rope, **self.shared).fit(table)
+
         if self.path is not None:
-            return SymmetryLevel(path=self.path, **self.shared).fit(table)
+            return along(self.path)
         # Not every law can be restricted to a range, and not every table kept displacements.
         if table.transform.enumeration() is None and table.only.raw is not None:
             with contextlib.suppress(ValueError, NotImplementedError):
-                return SymmetryLevel(path=Range(), **self.shared).fit(table)
-        return SymmetryLevel(path=Blend(), **self.shared).fit(table)
+                return along(Range())
+        return along(Blend())
 
 
 def _tolerance(tolerance: float | None, error: Any) -> float:

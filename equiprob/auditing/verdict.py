@@ -66,18 +66,15 @@ def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:
 
 
 def _of_level(subject: str, level: SymmetryLevelResult) -> str:
-    low, high = credible_interval(level.draws["risk_saved"], 0.9)
-    where = f"{level.facts['path_label']}: {_position(level)}"
-    if low <= 0 or level.facts["risk_saved_cross_fitted"] <= 0:
-        return f"It is not certain that averaging {subject} over transformations saves anything."
-    return (
-        f"With {subject} changed ({where}), its risk of {level.facts['risk']:.3g} falls by "
-        f"{np.median(level.draws['risk_saved']):.3g} ({low:.3g} to {high:.3g})."
+    draws = level.draws["risk_saved_cross_fitted"]
+    low, high = credible_interval(draws, 0.9)
+    saves = (
+        f"judged on other rows than it is chosen on, that saves {np.median(draws):.3g} ({low:.3g} "
+        f"to {high:.3g}) of a risk of {level.facts['risk']:.3g}"
     )
-
-
-def _position(level: SymmetryLevelResult) -> str:
-    if "is_best" in level.draws:
-        return str(level.coords["position_grid"][int(level.shipped_position)])
-    unit = level.units["position"]
-    return f"{level.shipped_position:.3g}" + (f" {unit}" if unit else "")
+    if not level.recommended:
+        return f"Averaging {subject} over transformations is not recommended: {saves}."
+    return (
+        f"Averaging {subject} is recommended ({level.facts['path_label']}: {level.shipped_name}): "
+        f"{saves}{', which is not certain to be anything' if low <= 0 else ''}."
+    )

@@ -13,7 +13,7 @@ from equiprob.decisions.choice import Draws
 from equiprob.decisions.compare import Comparison
 from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
+from equiprob.posterior.row_means import RowMeans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -158,6 +158,8 @@ class Prospect:
     def of_level(cls, level: SymmetryLevelResult) -> Prospect:
         """Return the prospect of shipping a model averaged as its level recommends, or as it is.
 
+        Where no averaging is recommended, it is that of the averages that were judged.
+
         Raises:
             ValueError: If averaging changes nothing.
         """
@@ -168,10 +170,12 @@ class Prospect:
             )
         facts, rows = level.facts, level.rows
         before = level.draws["risk"][:, int(facts["unchanged_index"])]
-        means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
-        saved = means.plain(rows["saved"][:, None])[:, 0]
-        if Diagnostic.STEP_LOSS in level.diagnostics:
-            saved = widened_for_cross_fitting(saved)
+        if Diagnostic.STEP_LOSS in level.diagnostics or not level.recommended:
+            saved = drawn = level.draws["risk_saved_cross_fitted"]
+        else:
+            means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
+            saved = means.plain(rows["saved"][:, None])[:, 0]
+            drawn = level.draws["risk_saved_shipped"]
         expected = np.stack([before, before - saved], axis=1)
         parts = {"rows": Part(expected, facts["n_units"])}
         share, reasons = facts["monte_carlo_share"], {}
@@ -183,7 +187,7 @@ class Prospect:
             parts["transformations"] = Part(known, facts["n_transforms"])
         return cls(
             candidates=[AS_TRAINED, AVERAGED],
-            risk=np.stack([before, before - level.draws["risk_saved_shipped"]], axis=1),
+            risk=np.stack([before, before - drawn], axis=1),
             expected=expected,
             words=facts["loss"],
             where=f"{facts['n_rows']} held-out rows",

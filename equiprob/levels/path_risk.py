@@ -30,7 +30,7 @@ class Tabulated(NamedTuple):
     Args:
         draws: Of the risk at each position, ``(draw, position)``.
         changes: Sums over the rows of each fold of the change of the loss, as shipped, against the
-            model as it is, ``(fold, position)``.
+            model as it is, ``(partition, fold, position)``.
     """
 
     draws: NDArray[np.float64]
@@ -57,7 +57,12 @@ class AbstractPathRisk(abc.ABC):
 
     @abc.abstractmethod
     def tabulate(self, means: RowMeans, fold: NDArray[np.int64]) -> Tabulated:
-        """Return the risk at all positions; `fold` numbers the folds from 0, ``(row,)``."""
+        """Return the risk at all positions.
+
+        Args:
+            means: The posterior of means over rows.
+            fold: Each row's fold, numbered from 0, in each partition, ``(partition, row)``.
+        """
 
     @abc.abstractmethod
     def saved(self, index: int) -> Rows:
@@ -68,8 +73,15 @@ class AbstractPathRisk(abc.ABC):
         """Return the same, averaged over as many transformations as the table has."""
 
     def optimum(self, means: RowMeans) -> NDArray[np.float64] | None:
-        """Return draws of the position of least risk where they have a form of their own."""
+        """Return draws of the position of least risk where they have a form of their own.
+
+        They may lie beyond the ends of the path.
+        """
         return None
+
+    def on_path(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return positions moved to the nearest end where they lie beyond one."""
+        return np.clip(position, self.positions.min(), self.positions.max())
 
 
 @final
@@ -81,8 +93,8 @@ class SquaredPathRisk(AbstractPathRisk):
         columns: Row statistics, ``(row, column)``.
         limit: Coefficients ``(column, position)`` for the average over all transformations.
         shipped: Coefficients for the average over as many transformations as the table has.
-        ratio: Row columns whose ratio of means is the position of least risk, before it is clipped
-            to the path; None where there is no closed form.
+        ratio: Row columns whose ratio of means is the position of least risk, which may lie beyond
+            the path; None where there is no closed form.
     """
 
     columns: Rows
@@ -114,7 +126,7 @@ class SquaredPathRisk(AbstractPathRisk):
         """
         if self.ratio is None or (means.plain(self.ratio[1][:, None]) <= 0).any():
             return None
-        return np.clip(means.ratio(*self.ratio), self.positions.min(), self.positions.max())
+        return means.ratio(*self.ratio)
 
 
 @final
@@ -138,7 +150,7 @@ class EvaluatedPathRisk(AbstractPathRisk):
             block = np.column_stack(list(self.losses(indices)))
             draws.append(means.plain(block))
             sums.append(_by_fold(block, fold))
-        changes = np.concatenate(sums, axis=1) - _by_fold(self.loss[:, None], fold)
+        changes = np.concatenate(sums, axis=-1) - _by_fold(self.loss[:, None], fold)
         return Tabulated(np.concatenate(draws, axis=1), changes)
 
     @override
@@ -151,5 +163,6 @@ class EvaluatedPathRisk(AbstractPathRisk):
 
 
 def _by_fold(columns: Rows, fold: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return sums of columns ``(row, column)`` over the rows of each fold, ``(fold, column)``."""
-    return np.stack([columns[fold == k].sum(axis=0) for k in range(fold.max() + 1)])
+    """Return sums of columns ``(row, column)`` over folds, ``(partition, fold, column)``."""
+    inside = np.arange(fold.max() + 1)[:, None]
+    return np.stack([(inside == each).astype(np.float64) @ columns for each in fold])

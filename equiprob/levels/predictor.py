@@ -43,6 +43,8 @@ class AveragedPredictor:
 
     def __call__(self, x: Any) -> Any:
         """Return predictions for a batch, rows first, as the original does (traceable)."""
+        if not len(self.weights) and self.keep == 1:
+            return self.predict(x)
         inward = self.transform.input_actions(x)
         there = self.transform.leaf_elements(inward, self.parameters, _dtypes(x))
         shares = (1 - self.keep) * self.weights

@@ -21,7 +21,7 @@ from equiprob.equivariance.table_findings import (
     rounding_limit,
 )
 from equiprob.levels.losses import Loss, named_loss
-from equiprob.levels.optimum import N_FOLDS, Optimum, saved_elsewhere
+from equiprob.levels.optimum import Optimum, partitions
 from equiprob.levels.path_risk import AbstractPathRisk
 from equiprob.levels.paths import AbstractPath, Blend, Shipment
 from equiprob.levels.paths.base import targets
@@ -30,7 +30,6 @@ from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans
-from equiprob.posterior.weights import folds
 
 
 @final
@@ -77,6 +76,19 @@ class SymmetryLevelResult(AbstractResult):
         """The position of the recommended predictor."""
         return float(self.facts["shipped_position"])
 
+    @property
+    def recommended(self) -> bool:
+        """Whether averaging is recommended; else the recommended predictor is the model itself."""
+        return bool(self.facts["recommended"])
+
+    @property
+    def shipped_name(self) -> str:
+        """The position of the recommended predictor in words, with its unit."""
+        if "is_best" in self.draws:
+            return f"'{self.coords['position_grid'][int(self.shipped_position)]}'"
+        unit = self.units["position"]
+        return f"{self.shipped_position:.3g}" + (f" {unit}" if unit else "")
+
     def __str__(self) -> str:
         """Say what was found."""
         if "risk_saved" not in self.draws:
@@ -84,48 +96,72 @@ class SymmetryLevelResult(AbstractResult):
                 "The model is equivariant up to rounding: averaging it over the transformations "
                 "changes nothing, and every position on the path is the same model."
             )
-        if "is_best" in self.draws:
-            return self._named + self.cautions
-        unit = self.units["position"] and f" {self.units['position']}"
-        position, saved = self.draws["position"], self.draws["risk_saved"]
-        low, high = credible_interval(position, 0.9)
-        text = (
-            f"Along the path '{self.facts['path_label']}' the risk is least at "
-            f"{np.median(position):.3g}{unit} (90% credible interval {low:.3g} to {high:.3g}). "
-        )
-        if self.facts["p_full"] is not None:
-            text += (
-                f"Probability that full symmetry is best {self.facts['p_full']:.2f}, none "
-                f"{self.facts['p_none']:.2f}, something between {self.facts['p_between']:.2f}. "
-            )
-        low, high = credible_interval(saved, 0.9)
-        m = self.facts["n_transforms"]
-        shipped = np.median(self.draws["risk_saved_shipped"])
-        elsewhere = self.facts["risk_saved_cross_fitted"]
-        text += (
-            f"The recommended position, {self.shipped_position:.3g}{unit}, saves "
-            f"{np.median(saved):.3g} of the risk of {self.facts['risk']:.3g} ({low:.3g} to "
-            f"{high:.3g}); {shipped:.3g} with {m} transformations for each prediction. Chosen on "
-            f"other rows than it is judged on, it saves {elsewhere:.3g}."
-        )
-        return text + self.cautions
+        where = self._positions if "is_best" not in self.draws else self._names
+        return f"{self._advice} {where}{self.cautions}"
 
     @property
-    def _named(self) -> str:
-        """Say what was found along a path whose positions are names."""
+    def _advice(self) -> str:
+        """Say what is recommended, and what it saves."""
+        path, risk = f"the path '{self.facts['path_label']}'", self.facts["risk"]
+        elsewhere = (
+            f"chosen on other rows than it is judged on, it saves "
+            f"{_with_interval(self.draws['risk_saved_cross_fitted'])} of the risk of {risk:.3g}"
+        )
+        if not self.recommended:
+            rope = self.facts["rope"]
+            asked = f", and more than {rope:.3g} was asked for" if rope else ""
+            return f"No averaging is recommended along {path}: {elsewhere}{asked}."
+        text = (
+            f"Averaging is recommended along {path}, at {self.shipped_name}: {elsewhere}, with 90% "
+            f"credible interval. On the rows that it was chosen on, this position saves "
+            f"{_with_interval(self.draws['risk_saved'])}"
+        )
+        if self.facts["n_transforms"] and self.facts["path"] != "Subgroups":
+            shipped = np.median(self.draws["risk_saved_shipped"])
+            text += (
+                f"; {shipped:.3g} with {self.facts['n_transforms']} transformations for each "
+                f"prediction"
+            )
+        return text + "."
+
+    @property
+    def _positions(self) -> str:
+        """Say where along the path the risk is least."""
+        unit = self.units["position"] and f" {self.units['position']}"
+        text = f"The risk is least at {_with_interval(self.draws['position'], unit)}."
+        if self.facts["p_full"] is not None:
+            text += (
+                f" Probability that full symmetry is best {self.facts['p_full']:.2f}, none "
+                f"{self.facts['p_none']:.2f}, something between {self.facts['p_between']:.2f}."
+            )
+        return text + self._beyond
+
+    @property
+    def _beyond(self) -> str:
+        """Say where the risk would be least beyond the ends of a blend."""
+        if "unclipped_position" not in self.draws:
+            return ""
+        draws = self.draws["unclipped_position"]
+        if np.mean(draws < 0) >= _SURELY:
+            return (
+                f" Beyond the path it would be least at {_with_interval(draws)}: what the model "
+                f"learned of the asymmetry has the wrong sign."
+            )
+        if np.mean(draws > 1) >= _SURELY:
+            return (
+                f" Beyond the path it would be least at {_with_interval(draws)}: the model's "
+                f"asymmetry is weaker than the task's, and averaging takes more of it away."
+            )
+        return ""
+
+    @property
+    def _names(self) -> str:
+        """Say which positions are likely to be the best, along a path where they have names."""
         names = self.coords["position_grid"]
         p_best = self.draws["is_best"].mean(axis=0)
-        likely = np.argsort(-p_best)[:3]
+        likely = np.argsort(-p_best, kind="stable")[:3]
         best = ", ".join(f"'{names[k]}' {p_best[k]:.2f}" for k in likely if p_best[k] >= 0.01)
-        low, high = credible_interval(self.draws["risk_saved"], 0.9)
-        shipped = names[int(self.shipped_position)]
-        return (
-            f"Along the path '{self.facts['path_label']}' the risk is least with probability: "
-            f"{best}. The recommended position, '{shipped}', saves "
-            f"{np.median(self.draws['risk_saved']):.3g} of the risk of {self.facts['risk']:.3g} "
-            f"({low:.3g} to {high:.3g}). Chosen on other rows than it is judged on, it saves "
-            f"{self.facts['risk_saved_cross_fitted']:.3g}."
-        )
+        return f"The risk is least with probability: {best}."
 
     def plot(self, **kwargs: Any) -> Any:
         """Draw the risk along the path with the posterior of its optimum."""
@@ -138,6 +174,9 @@ class SymmetryLevelResult(AbstractResult):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SymmetryLevel(AbstractEstimator):
     """Find the symmetry level of least risk along a path, with a posterior.
+
+    Averaging is recommended where it is expected to save more than `rope` at a position chosen on
+    other rows than it is judged on; otherwise the recommended predictor is the model itself.
 
     Args:
         path: ``Blend()`` between the model and its average, ``Range()`` of averages over
@@ -172,11 +211,14 @@ class SymmetryLevel(AbstractEstimator):
 
     path: AbstractPath = field(default_factory=Blend)
     loss: str | Loss = "squared"
+    rope: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the counts and the loss."""
+        """Check the counts, the loss and the saving asked for."""
         super().__post_init__()
         named_loss(self.loss)
+        if not (np.isfinite(self.rope) and self.rope >= 0):
+            raise ValueError(f"rope must be a difference in risk of at least 0, got {self.rope!r}")
 
     def fit(self, orbits: OrbitTable) -> SymmetryLevelResult:
         """Fit to an orbit table with targets.
@@ -186,14 +228,16 @@ class SymmetryLevel(AbstractEstimator):
 
         Returns:
             Draws of ``position`` (of least risk along the path; ``is_best`` for each position where
-            they are subgroups), ``risk_saved`` at the recommended
-            position, ``risk_saved_shipped`` (the same for averages over as many transformations as
-            the table has, which for other losses than the squared error both are), ``risk`` along
-            the path, and ``level``, the equivariance error left at
-            the optimum, where the law is Haar and the path a blend. The fact
-            ``risk_saved_cross_fitted`` is the mean saving at positions chosen on other rows than
-            they are judged on: net of optimism; ``p_full``, ``p_none`` and ``p_between`` are the
-            probabilities that the end of the path, its beginning, or neither is best.
+            they are subgroups), ``unclipped_position`` (of a blend's squared error: where it would
+            be least if the path had no ends), ``risk_saved_cross_fitted``, the saving at positions
+            chosen on other rows than they are judged on, net of optimism, ``risk_saved`` at the
+            recommended position (0 where that is the model itself), ``risk_saved_shipped`` (the
+            same for averages over as many transformations as the table has, which for other losses
+            than the squared error both are), ``risk`` along the path, and ``level``, the
+            equivariance error left at the optimum, where the law is Haar and the path a blend. The
+            facts ``p_full``, ``p_none`` and ``p_between`` are the probabilities that the end of the
+            path, its beginning, or neither is best; where no position saves more than the rope,
+            its beginning is.
 
         Raises:
             ValueError: If the table has no targets, several outputs, one transformation for each
@@ -208,17 +252,15 @@ class SymmetryLevel(AbstractEstimator):
             raise ValueError(f"the optimal level cannot be found: {reason.pop().value}")
         name, loss = named_loss(self.loss)
         risk = self.path.risk(table) if name == "squared" else self.path.evaluated(table, loss)
-        fold = folds(table.unit_ids, N_FOLDS)
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
-        along = risk.tabulate(means, fold)
-        elsewhere = saved_elsewhere(risk, along, fold)
+        along = risk.tabulate(means, partitions(means))
         draws: dict[str, NDArray[np.float64]] = {}
         optimum = None
         if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
         else:
-            optimum = Optimum.of(means, risk, along, elsewhere)
-            draws |= self._draws(table, means, risk, optimum.best, found) | optimum.draws
+            optimum = Optimum.of(means, risk, along, self.rope)
+            draws |= self._draws(table, means, risk, optimum, found) | optimum.draws
             if optimum.in_steps:
                 found.add(Diagnostic.STEP_LOSS)
         shipped = risk.unchanged if optimum is None else optimum.shipped
@@ -229,7 +271,9 @@ class SymmetryLevel(AbstractEstimator):
             draws=draws | {"risk": along.draws},
             dims={"risk": ("position_grid",), "is_best": ("position_grid",)},
             coords={"position_grid": grid},
-            units=dict.fromkeys(("risk_saved", "risk_saved_shipped", "risk"), "risk")
+            units=dict.fromkeys(
+                ("risk_saved", "risk_saved_shipped", "risk_saved_cross_fitted", "risk"), "risk"
+            )
             | {
                 "position": self.path.unit(table.transform),
                 "level": "output units",
@@ -242,6 +286,8 @@ class SymmetryLevel(AbstractEstimator):
                 "path_label": self.path.label,
                 "loss": _LOSS_WORDS.get(name, f"expected loss ({name})"),
                 "shipped_position": position,
+                "recommended": optimum is not None and optimum.recommended,
+                "rope": self.rope,
                 "unchanged_index": risk.unchanged,
                 **_ends(optimum, risk),
                 "n_rows": len(table),
@@ -251,7 +297,9 @@ class SymmetryLevel(AbstractEstimator):
                 if name == "squared"
                 else None,
                 "risk": float(risk.loss.mean()),
-                "risk_saved_cross_fitted": float(elsewhere.mean()),
+                "risk_saved_cross_fitted": 0.0
+                if optimum is None
+                else float(optimum.draws["risk_saved_cross_fitted"].mean()),
                 "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },
@@ -269,15 +317,18 @@ class SymmetryLevel(AbstractEstimator):
         table: OrbitTable,
         means: RowMeans,
         risk: AbstractPathRisk,
-        best: NDArray[np.float64],
+        optimum: Optimum,
         found: set[Diagnostic],
     ) -> dict[str, NDArray[np.float64]]:
         """Return draws of the position and of the error left there."""
+        best = optimum.best
         draws = (
             {"position": best}
             if risk.names is None
             else {"is_best": (best[:, None] == risk.positions).astype(np.float64)}
         )
+        if optimum.unclipped is not None:
+            draws["unclipped_position"] = optimum.unclipped
         if isinstance(self.path, Blend) and table.transform.is_haar:
             squared = np.maximum(means.mean(table.only.pair_sq), 0.0)
             draws["level"] = best * np.sqrt(squared)
@@ -286,12 +337,21 @@ class SymmetryLevel(AbstractEstimator):
         return draws
 
 
+_SURELY = 0.95
+"""Probability from which the text says that the optimum lies beyond an end of the path."""
+
 _LOSS_WORDS = {
     "squared": "expected squared error",
     "log": "expected log loss",
     "zero_one": "probability of error",
     "absolute": "expected absolute error",
 }
+
+
+def _with_interval(draws: NDArray[np.float64], unit: str = "") -> str:
+    """Return the median of draws and their 90 % credible interval in words."""
+    low, high = credible_interval(draws, 0.9)
+    return f"{np.median(draws):.3g}{unit} ({low:.3g} to {high:.3g})"
 
 
 def _ends(optimum: Optimum | None, risk: AbstractPathRisk) -> dict[str, float | None]:

@@ -68,7 +68,8 @@ def _plot_named(result: SymmetryLevelResult, ax: Any) -> Any:
     p_best = result.draws["is_best"].mean(axis=0) if "is_best" in result.draws else None
     shipped = int(result.shipped_position)
     for k in range(len(names)):
-        interval_bar(ax, -float(k), change[:, k], ORANGE if k == shipped else BLUE)
+        chosen = k == shipped and result.recommended
+        interval_bar(ax, -float(k), change[:, k], ORANGE if chosen else BLUE)
     ax.axvline(0, color=GREY, linewidth=1)
     labels = [
         str(name) if p_best is None else f"{name}   (best: {p_best[k]:.2f})"
@@ -77,7 +78,8 @@ def _plot_named(result: SymmetryLevelResult, ax: Any) -> Any:
     ax.set_yticks([-float(k) for k in range(len(names))], labels)
     ax.set_ylim(-len(names) + 0.4, 0.6)
     ax.set_ylabel(str(result.facts["path_label"]))
-    ax.set_xlabel("change of the risk (orange: recommended)")
+    advice = "orange: recommended" if result.recommended else "no averaging is recommended"
+    ax.set_xlabel(f"change of the risk ({advice})")
     if figure is not None:
         figure.supxlabel(BAR_NOTE, fontsize=8)
     return ax.figure
@@ -115,7 +117,7 @@ def _draw(
             color=ORANGE,
             linestyle=":",
             linewidth=1.2,
-            label="recommended position",
+            label="recommended position" if result.recommended else "no averaging is recommended",
         )
     ax.set_ylim(floor - 0.08 * (high - low), high)
     unit = result.units.get("position", "")

@@ -121,13 +121,14 @@ def weighted_sums(units: Ids, totals: Array, *, n_draws: int, seed: int) -> Arra
     return weighed.sums(columns, n_draws=n_draws, seed=seed)
 
 
-def folds(unit_ids: Ids, n_folds: int) -> NDArray[np.int64]:
+def folds(unit_ids: Ids, n_folds: int, partition: int = 0) -> NDArray[np.int64]:
     """Return a fold, 0 to n_folds - 1, for each row; rows of a unit share theirs.
 
-    At least two folds have rows, as long as there are two units.
+    At least two folds have rows, as long as there are two units. Partitions of other numbers are
+    independent of each other.
     """
     units, place = np.unique(unit_ids, return_inverse=True)
-    order = np.argsort(keyed_uniforms(0, Purpose.FOLDS, units, 1)[:, 0])
+    order = np.argsort(keyed_uniforms(partition, Purpose.FOLDS, units, 1)[:, 0])
     fold = np.empty(len(units), dtype=np.int64)
     fold[order] = np.arange(len(units)) % n_folds
     return fold[place]
