@@ -103,17 +103,19 @@ class SymmetryLevelResult(AbstractResult):
     def _advice(self) -> str:
         """Say what is recommended, and what it saves."""
         path, risk = f"the path '{self.facts['path_label']}'", self.facts["risk"]
+        draws = self.draws["risk_saved_cross_fitted"]
+        low, high = credible_interval(draws, 0.9)
         elsewhere = (
-            f"chosen on other rows than it is judged on, it saves "
-            f"{_with_interval(self.draws['risk_saved_cross_fitted'])} of the risk of {risk:.3g}"
+            f"chosen on other rows than it is judged on, it saves {np.median(draws):.3g} of the "
+            f"risk of {risk:.3g} (90% credible interval {low:.3g} to {high:.3g})"
         )
         if not self.recommended:
             rope = self.facts["rope"]
             asked = f", and more than {rope:.3g} was asked for" if rope else ""
             return f"No averaging is recommended along {path}: {elsewhere}{asked}."
         text = (
-            f"Averaging is recommended along {path}, at {self.shipped_name}: {elsewhere}, with 90% "
-            f"credible interval. On the rows that it was chosen on, this position saves "
+            f"Averaging is recommended along {path}, at {self.shipped_name}: {elsewhere}. On the "
+            f"rows that it was chosen on, this position saves "
             f"{_with_interval(self.draws['risk_saved'])}"
         )
         if self.facts["n_transforms"] and self.facts["path"] != "Subgroups":
