@@ -102,7 +102,7 @@ class ModelEquivarianceErrorResult(AbstractResult):
         if self.is_exact:
             seen = {
                 "float64 pass": "Against a pass in float64, rounding alone makes",
-                "perturbation": "One rounding of the input already changes it by",
+                "perturbation": "One rounding of the input, or of the output itself, makes",
             }
             text += (
                 f" {seen[self.facts['floor_method']]} {self.float_floor:.2g}: the model is exactly "

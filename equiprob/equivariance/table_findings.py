@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from equiprob.orbits.precision import root_mean_square
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import ENOUGH_FOR_FAILURES, FEW_UNITS, Diagnostic
 
@@ -18,9 +21,15 @@ FLOAT64_FACTOR = 4.0
 
 
 def rounding_limit(table: OrbitTable) -> float:
-    """Return the error up to which a model counts as equivariant up to rounding."""
-    by_pass = table.floor_method == "float64 pass"
-    return (FLOAT64_FACTOR if by_pass else ROUNDING_FACTOR) * table.moments.float_floor
+    """Return the error up to which a model counts as equivariant up to rounding.
+
+    Whatever the floor: a model whose output keeps less than half of its digits when inputs are
+    rounded has steps or cancels, and an error as large is one.
+    """
+    stats = table.moments
+    factor = FLOAT64_FACTOR if table.floor_method == "float64 pass" else ROUNDING_FACTOR
+    half = np.sqrt(stats.rounding) * root_mean_square(stats.base, table.mass)
+    return float(min(factor * stats.float_floor, half))
 
 
 def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:

@@ -272,7 +272,7 @@ class _Search:
 
     def _squared(self, x: Any, parameters: Parameters, ids: Ids) -> Array:
         """Return squared errors ``(row, transformation)``."""
-        (base,), blocks = self.engine.evaluate(x, parameters, probe=False, ids=ids)
+        (base,), blocks = self.engine.evaluate(x, parameters, ids)
         origin = np.asarray(base[0], dtype=np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
             parts = [

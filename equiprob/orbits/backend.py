@@ -28,20 +28,28 @@ class AbstractBackend(abc.ABC):
 
     @abc.abstractmethod
     def evaluate(
-        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
+        self, x: Any, parameters: Parameters, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         """Evaluate the model on a chunk and on its transformations.
 
         Args:
             x: The chunk, a pytree of arrays with rows first.
             parameters: ``(row, transformation, n_parameters)``.
-            probe: Whether to evaluate the chunk perturbed by one rounding, too.
             ids: The rows' ids, which name the noise of a stochastic model.
 
         Returns:
-            The output leaves at the rows ``(pass, row, ...)``, the probe as second pass, and an
-            iterator over blocks of transformations: output leaves ``(transformation, row, ...)``
-            taken back by the inverse output action.
+            The output leaves at the rows ``(call, row, ...)``, and an iterator over blocks of
+            transformations: output leaves ``(transformation, row, ...)`` taken back by the inverse
+            output action.
+        """
+
+    @abc.abstractmethod
+    def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:
+        """Return the output leaves ``(row, ...)`` of a deterministic model at rows as they are.
+
+        Args:
+            x: As many rows as a chunk has.
+            parameters: Those of the chunk: a compiled program is made for so many.
         """
 
 

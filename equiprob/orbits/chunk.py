@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +35,8 @@ from equiprob.orbits.outputs import (
     named_outputs,
     named_targets,
 )
+from equiprob.orbits.precision import rounding_of_output
+from equiprob.orbits.probe import probed, response
 from equiprob.orbits.statistics import Rows, RowStatistics
 from equiprob.transforms.base import AbstractTransform, Parameters
 
@@ -198,23 +199,35 @@ class OrbitPass:
         """
         engine = _engines.of(self, chunk)
         expected = _Expected.of(named_outputs(engine.output, self.size), chunk)
-        n, probe = len(chunk), probe and self.noise is None
+        n = len(chunk)
         # Padding is copies of the chunk's rows, whose outputs are dropped.
         index = np.resize(np.arange(n), self.size if engine.pads else n)
         x = chunk.x if len(index) == n else take_rows(chunk.x, index)
         parameters = self.design.parameters(self.transform, chunk.ids[index])
         with naming_rows(chunk.start, chunk.stop):
-            raw, blocks = engine.evaluate(x, parameters, probe=probe, ids=chunk.ids[index])
-        passes = expected.kept(raw)
-        expected.check_probabilities(passes, chunk.start)
-        calls = [values[:1] if probe else values for values in passes]
+            raw, blocks = engine.evaluate(x, parameters, chunk.ids[index])
+        calls = expected.kept(raw)
+        expected.check_probabilities(calls, chunk.start)
         accumulators = self._accumulators(calls, parameters[:n], expected.shapes)
         with naming_rows(chunk.start, chunk.stop):
             for block in blocks:
                 for accumulator, values in zip(accumulators, expected.kept(block), strict=True):
                     accumulator.add(values)
-        floors = expected.floors(passes) if probe else [0.0] * len(passes)
-        return Evaluated(expected.finish(accumulators, floors), expected.shapes, engine.name)
+        roundings = expected.roundings(raw)
+        floors = [0.0] * len(roundings)
+        if probe and self.noise is None:
+            actions = self.transform.input_actions(x)
+            with naming_rows(chunk.start, chunk.stop):
+                moved, rows = probed(
+                    lambda batch: engine.outputs_at(batch, parameters),
+                    x,
+                    actions,
+                    max(roundings),
+                    n,
+                )
+            floors = expected.floors(calls, moved, rows, roundings)
+        found = expected.finish(accumulators, floors, roundings)
+        return Evaluated(found, expected.shapes, engine.name)
 
     def _accumulators(
         self, calls: list[Rows], parameters: Parameters, outputs: Mapping[str, Any]
@@ -251,10 +264,17 @@ class _Expected:
         return cls(shapes, n, list(kept.values()), targets, labelled)
 
     def kept(self, leaves: list[Any]) -> list[Rows]:
-        """Return ``(pass or transformation, row, k)`` in float64, padding dropped."""
+        """Return ``(call or transformation, row, k)`` in float64, padding dropped."""
         arrays = [np.asarray(leaf) for leaf in leaves]
         flat = [a.reshape(*a.shape[:2], -1)[:, : self.n].astype(np.float64) for a in arrays]
         return [m.kept(values) for m, values in zip(self.measures, flat, strict=True)]
+
+    def roundings(self, raw: list[Any]) -> list[float]:
+        """Return one rounding of each output, relative to its size."""
+        return [
+            rounding_of_output(np.asarray(leaf)[0, : self.n], m.dtype)
+            for leaf, m in zip(raw, self.measures, strict=True)
+        ]
 
     def check_probabilities(self, passes: list[Rows], start: int) -> None:
         each = zip(self.shapes.items(), self.labelled, passes, strict=True)
@@ -262,15 +282,33 @@ class _Expected:
             if labelled:
                 check_probabilities(name, values[0], shape.dtype, start)
 
-    def floors(self, passes: list[Rows]) -> list[float]:
-        return [_floor(p, s.dtype) for p, s in zip(passes, self.shapes.values(), strict=True)]
+    def floors(
+        self, calls: list[Rows], moved: list[Any], rows: NDArray[Any], roundings: list[float]
+    ) -> list[float]:
+        """Return the float floor of each output, given its outputs at changed rows."""
+        found = []
+        for base, leaf, measure, rounding in zip(
+            calls, moved, self.measures, roundings, strict=True
+        ):
+            flat = leaf.reshape(*leaf.shape[:2], -1).astype(np.float64)
+            found.append(response(base[0][rows], measure.at(rows).kept(flat), rounding))
+        return found
 
     def finish(
-        self, accumulators: list[ChunkStatistics], floors: list[float]
+        self,
+        accumulators: list[ChunkStatistics],
+        floors: list[float],
+        roundings: list[float],
     ) -> dict[str, RowStatistics]:
         found = {}
-        for (name, shape), accumulator, floor, measure, target in zip(
-            self.shapes.items(), accumulators, floors, self.measures, self.targets, strict=True
+        for (name, shape), accumulator, floor, rounding, measure, target in zip(
+            self.shapes.items(),
+            accumulators,
+            floors,
+            roundings,
+            self.measures,
+            self.targets,
+            strict=True,
         ):
             y = None if target is None else measure.kept(target)
             found[name] = replace(
@@ -278,6 +316,7 @@ class _Expected:
                 weight=measure.weight,
                 unit=measure.unit,
                 n_components=measure.n_components,
+                rounding=rounding,
             )
         return found
 
@@ -319,15 +358,3 @@ _engines = _Engines()
 def forget_pass(token: str) -> None:
     """Drop the backend of a pass that is over, and with it the model."""
     _engines.forget(token)
-
-
-def _floor(passes: Rows, dtype: Any) -> float:
-    """Return the rms change of an output under one rounding of the input and of itself."""
-    base, probed = passes
-    finite = np.isfinite(base).all(axis=1) & np.isfinite(probed).all(axis=1)
-    if not finite.any():
-        return 0.0
-    eps = float(jnp.finfo(dtype).eps)
-    changed = ((probed[finite] - base[finite]) ** 2).sum(axis=1).mean()
-    size = (base[finite] ** 2).sum(axis=1).mean()
-    return float(np.sqrt(changed + eps**2 * size))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.output import joined, measures, rows_of
+from equiprob.orbits.precision import root_mean_square
 from equiprob.orbits.rounding import (
     IN_QUESTION,
     PROBED_ROWS,
@@ -56,9 +57,15 @@ class ProbedRows:
             table: What it found.
             outputs: Shapes of the outputs, rows first.
         """
-        found = {name: s.float_floor for name, s in table.statistics.items()}
+        sizes = {name: _size(s, table.mass) for name, s in table.statistics.items()}
+        # The first chunk told the floor; its rows may be smaller than others.
+        found = {
+            name: max(s.float_floor, s.rounding * sizes[name])
+            for name, s in table.statistics.items()
+        }
         in_question = any(
-            _rms(s, table.mass) <= IN_QUESTION * s.float_floor for s in table.statistics.values()
+            _rms(s, table.mass) <= max(IN_QUESTION * found[name], np.sqrt(s.rounding) * sizes[name])
+            for name, s in table.statistics.items()
         )
         rows = self._rows
         if rows is None or not in_question or table.backend != "jax":
@@ -72,8 +79,7 @@ class ProbedRows:
             orbit_pass.transform,
             rows.x,
             orbit_pass.design.parameters(orbit_pass.transform, ids)[:, :PROBED_TRANSFORMS],
-            list(found.values()),
-            [m.factor for m in measures(declared, shapes).values()],
+            list(measures(declared, shapes).values()),
         )
         if measured is None:
             return found, "perturbation"
@@ -101,6 +107,14 @@ def with_floors(
 ) -> dict[str, RowStatistics]:
     """Return row statistics with the floors put in."""
     return {name: replace(s, float_floor=floors[name]) for name, s in statistics.items()}
+
+
+def _size(statistics: RowStatistics, mass: Rows | None) -> float:
+    """Return the rms norm of the outputs of rows with finite ones; 0 where there are none."""
+    finite = statistics.n_nonfinite == 0
+    if not finite.any():
+        return 0.0
+    return root_mean_square(statistics.base[finite], None if mass is None else mass[finite])
 
 
 def _rms(statistics: RowStatistics, mass: Rows | None) -> float:

@@ -1,13 +1,13 @@
 """How is a model that JAX can trace called on the transformed inputs of one chunk of rows?
 
-In one compiled program: the raw passes (the base, and once the rounding probe) and a scan over
-transformations that makes each transformed input, consumes it and takes the output back.
+In one compiled program: the outputs at the rows as they are, and a scan over transformations that
+makes each transformed input, consumes it and takes the output back.
 Transformed inputs live for one step, so memory is that of a chunk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, final, override
 
 import jax
@@ -60,39 +60,55 @@ class JaxBackend(AbstractBackend):
 
     @override
     def evaluate(
-        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
+        self, x: Any, parameters: Parameters, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
+        n, m = parameters.shape[:2]
+        x, run = self._sharding.spread(x, axis=0), self._blocks_of(x, parameters)
+        starts = list(range(0, m, _block_size(m)))
+        raw, outputs = run(x, 0, (True, True))
+
+        def blocks(outputs: Any) -> Iterator[list[Any]]:
+            for start, upcoming in zip(starts, [*starts[1:], None], strict=True):
+                # Dispatched before the current block is fetched: the two overlap.
+                following = None if upcoming is None else run(x, upcoming, (False, True))[1]
+                # Not np.asarray, which hides a failure of the model behind one of its own.
+                yield [leaf[: m - start, :n] for leaf in jax.device_get(jax.tree.leaves(outputs))]
+                outputs = following
+
+        return [leaf[None, :n] for leaf in jax.device_get(jax.tree.leaves(raw))], blocks(outputs)
+
+    @override
+    def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:
+        run = self._blocks_of(x, parameters)
+        raw, _ = run(self._sharding.spread(x, axis=0), 0, (True, False))
+        return [leaf[: len(parameters)] for leaf in jax.device_get(jax.tree.leaves(raw))]
+
+    def _blocks_of(
+        self, x: Any, parameters: Parameters
+    ) -> Callable[[Any, int, tuple[bool, bool]], tuple[Any, Any]]:
+        """Return how rows like `x` are called on the block of transformations that one begins."""
         dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
         forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
         _, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
-        n, m = parameters.shape[:2]
-        size = -(-m // -(-m // MOST_AT_ONCE))
-        x = self._sharding.spread(x, axis=0)
-        starts = list(range(0, m, size))
+        size = _block_size(parameters.shape[1])
 
-        def run(start: int, n_raw: int) -> tuple[Any, Any]:
+        def run(x: Any, start: int, asked: tuple[bool, bool]) -> tuple[Any, Any]:
             block = slice(start, start + size)
             there, home = (
                 self._sharding.spread(by_transformation(elements, block, size), axis=1)
                 for elements in (forward, backward)
             )
             try:
-                return self._run(x, n_raw, there, home)
+                return self._run(x, asked, there, home)
             except Exception as error:
                 if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                     raise
                 # It failed below Python, in the compiled model.
                 raise jax.errors.JaxRuntimeError(str(error)) from error
 
-        n_raw = 2 if probe else 1
-        raw, outputs = run(0, n_raw)
+        return run
 
-        def blocks(outputs: Any) -> Iterator[list[Any]]:
-            for start, upcoming in zip(starts, [*starts[1:], None], strict=True):
-                # Dispatched before the current block is fetched: the two overlap.
-                following = None if upcoming is None else run(upcoming, 0)[1]
-                # Not np.asarray, which hides a failure of the model behind one of its own.
-                yield [leaf[: m - start, :n] for leaf in jax.device_get(jax.tree.leaves(outputs))]
-                outputs = following
 
-        return [leaf[:n_raw, :n] for leaf in jax.device_get(jax.tree.leaves(raw))], blocks(outputs)
+def _block_size(m: int) -> int:
+    """Return how many of `m` transformations are taken at once, in blocks of about one size."""
+    return -(-m // -(-m // MOST_AT_ONCE))

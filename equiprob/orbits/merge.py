@@ -68,6 +68,7 @@ def merge(first: OrbitTable, second: OrbitTable) -> OrbitTable:
         name: replace(
             s,
             float_floor=floors[name],
+            rounding=max(s.rounding, second.statistics[name].rounding),
             n_components=_mean_components(first, second, name),
         )
         for name, s in joined.statistics.items()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -30,16 +31,20 @@ class Output:
         per: ``"item"``: errors are root mean squares over the items of a row (the force error of an
             atom). Or counts ``(row,)`` that the output of each row is divided by (an energy by its
             number of atoms). When left out, squares are summed over items.
+        dtype: The precision that the model computes this output in, such as ``"float32"`` behind
+            float64 arrays. When left out it is seen: that of the array, or a narrower one that
+            holds all its numbers.
 
     Raises:
-        ValueError: If the scale or the counts are not positive, the mask is not of booleans, or a
-            row has no item.
+        ValueError: If the scale or the counts are not positive, the mask is not of booleans, a row
+            has no item, or the dtype is none of floating-point numbers.
     """
 
     unit: str = OUTPUT_UNITS
     scale: float = 1.0
     mask: ArrayLike | None = None
     per: Any = None
+    dtype: Any = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -60,6 +65,18 @@ class Output:
             counts = as_numbers("per", self.per)
             if counts.ndim != 1 or not (np.isfinite(counts) & (counts > 0)).all():
                 raise ValueError(f"per must be positive counts (row,), got {self.per!r}")
+        if self.dtype is not None and not _is_float(self.dtype):
+            raise ValueError(
+                f"dtype must be the floating-point precision of the model, such as 'float32' or "
+                f"'bfloat16', got {self.dtype!r}"
+            )
+
+
+def _is_float(dtype: Any) -> bool:
+    try:
+        return bool(jnp.issubdtype(jnp.dtype(dtype), jnp.floating))
+    except TypeError:
+        return False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +88,14 @@ class Measure:
         factor: What the model's numbers are multiplied by, or None; 0 is padding.
         weight: The root of each component's weight in a squared norm, or None for 1 everywhere.
         n_components: How many components of weight 1 an output has.
+        dtype: The precision that it is computed in, where that was declared.
     """
 
     unit: str
     factor: Array | None
     weight: Array | None
     n_components: float
+    dtype: Any = None
 
     @classmethod
     def of(cls, output: Output, shape: tuple[int, ...], name: str) -> Measure:
@@ -87,7 +106,7 @@ class Measure:
         """
         n, items = shape[0], shape[1:]
         if output.mask is None and output.per is None and output.scale == 1.0:
-            return cls(output.unit, None, None, float(np.prod(items)))
+            return cls(output.unit, None, None, float(np.prod(items)), output.dtype)
         factor = np.full((n, *items), output.scale)
         weight = None if output.mask is None and not isinstance(output.per, str) else np.ones(shape)
         if output.mask is not None:
@@ -113,7 +132,12 @@ class Measure:
             weight = weight.reshape(n, -1)
         flat = factor.reshape(n, -1)
         components = flat.shape[1] if weight is None else float((weight**2).sum(axis=1).mean())
-        return cls(output.unit, flat if weight is None else flat * weight, weight, components)
+        factor = flat if weight is None else flat * weight
+        return cls(output.unit, factor, weight, components, output.dtype)
+
+    def at(self, rows: NDArray[np.int64]) -> Measure:
+        """Return the measure of some of the rows."""
+        return self if self.factor is None else replace(self, factor=self.factor[rows])
 
     def kept(self, values: Array) -> Array:
         """Return values ``(..., row, k)`` as they are kept, padding as 0."""

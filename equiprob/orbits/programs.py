@@ -9,7 +9,7 @@ the trace.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from types import MethodType
@@ -18,49 +18,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr  # pyright: ignore[reportPrivateImportUsage]
+from jax.extend.core import (
+    ClosedJaxpr,  # pyright: ignore[reportPrivateImportUsage]
+    Jaxpr,  # pyright: ignore[reportPrivateImportUsage]
+)
 
 from equiprob.transforms.rows import LeafActions, act_on_row
 
 Predict = Callable[[Any], Any]
 
 _CACHED_PROGRAMS = 16
-
-
-def perturbed(x: Any, size: Any) -> Any:
-    """Return `x` with every float changed by `size` roundings up or down (traceable)."""
-
-    def leaf(i: int, values: Any) -> Any:
-        if not jnp.issubdtype(values.dtype, jnp.floating):
-            return values
-        # Signs that depend on `size` are no constants of a loop over sizes, which would keep them.
-        signs = _signs(values.shape, jnp.asarray(size).astype(jnp.uint32) + 2 * i)
-        step = jnp.finfo(values.dtype).eps * size
-        return values * (1 + step * signs).astype(values.dtype)
-
-    leaves, treedef = jax.tree.flatten(x)
-    return treedef.unflatten([leaf(i, values) for i, values in enumerate(leaves)])
-
-
-def _signs(shape: tuple[int, ...], salt: jax.Array) -> jax.Array:
-    """Return signs without order: a hash of each entry's place, which takes no memory.
-
-    References:
-        The multipliers of the hash: Wellons, "Prospecting for hash functions", 2018.
-    """
-    salt = salt * jnp.uint32(0x9E3779B9)
-    mixed = jnp.broadcast_to(salt, shape)
-    for axis in range(len(shape)):
-        # Odd factors that differ from axis to axis, and from salt to salt.
-        factor = (salt + jnp.uint32(axis + 1)) * jnp.uint32(0x85EBCA6B) | jnp.uint32(1)
-        mixed = mixed + jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * factor
-    for shift, multiplier in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        mixed = (mixed ^ (mixed >> shift)) * jnp.uint32(multiplier)
-    return 1 - 2 * ((mixed >> 16) & 1).astype(jnp.int8)
-
-
-perturbed_once: Callable[[Any], Any] = jax.jit(partial(perturbed, size=1))
-"""Changes every float by one rounding, compiled."""
 
 
 @dataclass
@@ -75,15 +42,29 @@ class Program:
 _programs: OrderedDict[Any, Program] = OrderedDict()
 
 
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """Yield the equations of a traced function, those of inner functions included."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for inner in _inner(equation):
+            yield from equations(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner)
+
+
+def _inner(equation: Any) -> Iterator[Any]:
+    values = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_function)
+    return (value for value in values if _is_function(value))
+
+
+def _is_function(value: Any) -> bool:
+    return isinstance(value, ClosedJaxpr | Jaxpr)
+
+
 def _constants(jaxpr: Any) -> list[Any]:
     """Return the arrays a traced function captured, inner functions included."""
     found = list(jaxpr.consts)
-    for equation in jaxpr.jaxpr.eqns:
-        for value in jax.tree.leaves(
-            list(equation.params.values()), is_leaf=lambda v: isinstance(v, ClosedJaxpr)
-        ):
-            if isinstance(value, ClosedJaxpr):
-                found += _constants(value)
+    for equation in equations(jaxpr.jaxpr):
+        for inner in _inner(equation):
+            found += inner.consts if isinstance(inner, ClosedJaxpr) else []
     return found
 
 
@@ -162,24 +143,30 @@ def compiled(
 
 def _build(predict: Predict, inward: LeafActions, back: LeafActions) -> Callable[..., Any]:
     @jax.jit
-    def run(x: Any, n_raw: Any, forward: Any, backward: Any) -> tuple[Any, Any]:
+    def run(x: Any, asked: tuple[Any, Any], forward: Any, backward: Any) -> tuple[Any, Any]:
         shape = jax.eval_shape(predict, x)
-        buffer = jax.tree.map(lambda s: jnp.zeros((2, *s.shape), s.dtype), shape)
-
-        def raw_pass(i: Any, outputs: Any) -> Any:
-            out = predict(perturbed(x, i))
-            return jax.tree.map(lambda b, o: b.at[i].set(o), outputs, out)
-
-        # The trip count is an argument, so that the rounding probe costs its pass only when asked.
-        raw = jax.lax.fori_loop(0, n_raw, raw_pass, buffer)
-        # One after the other: the two loops then share their memory.
-        raw, x = jax.lax.optimization_barrier((raw, x))
+        n = jax.tree.leaves(forward)[0].shape[0]
 
         def step(_: None, elements: Any) -> tuple[None, Any]:
             there, home = elements
             moved = jax.vmap(partial(act_on_row, inward))(there, x)
             return None, jax.vmap(partial(act_on_row, back))(home, predict(moved))
 
-        return raw, jax.lax.scan(step, None, (forward, backward))[1]
+        # What is asked for is an argument, so that one program serves a first block of
+        # transformations, those that follow, and rows as they are.
+        raw = jax.lax.cond(asked[0], lambda: predict(x), lambda: _zeros(shape))
+        # One after the other: the two then share their memory.
+        raw, x = jax.lax.optimization_barrier((raw, x))
+        moved = jax.lax.cond(
+            asked[1],
+            lambda: jax.lax.scan(step, None, (forward, backward))[1],
+            lambda: _zeros(shape, n),
+        )
+        return raw, moved
 
     return run
+
+
+def _zeros(shape: Any, *first: int) -> Any:
+    """Return zeros of the given shapes, with axes put in front."""
+    return jax.tree.map(lambda s: jnp.zeros((*first, *s.shape), s.dtype), shape)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final, override
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from equiprob.arguments.arrays import masked_as_nan
@@ -26,9 +25,8 @@ from equiprob.orbits.backend import (
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.outputs import named_outputs
-from equiprob.orbits.programs import perturbed_once
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.rows import LeafActions, as_given, move_block, move_rows, precision_of
+from equiprob.transforms.rows import LeafActions, move_block, move_rows
 
 _MOST_BYTES = 2**23
 """Bytes of transformed inputs that are made ahead of the model."""
@@ -73,7 +71,7 @@ class PythonBackend(AbstractBackend):
 
     @override
     def evaluate(
-        self, x: Any, parameters: Parameters, *, probe: bool, ids: Ids
+        self, x: Any, parameters: Parameters, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         repeats = range(1 if self._noise is None else self._noise.repeats)
         dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
@@ -100,24 +98,20 @@ class PythonBackend(AbstractBackend):
                 yield jax.tree.leaves(_moved_back(back, home, stacked, len(repeats)))
             lent.require_unchanged()
 
-        passes = _stacked(self._raw(lent.x, known, ids, probe=probe), len(repeats) + probe)
+        passes = _stacked(self._raw(lent.x, known, ids), len(repeats))
         return jax.tree.leaves(passes), blocks()
 
-    def _raw(self, x: Any, known: Any, ids: Ids, *, probe: bool) -> Iterator[Any]:
-        """Yield the outputs at the rows themselves, where known those, and at perturbed rows."""
+    @override
+    def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:
+        return jax.tree.leaves(self._outputs(x, np.zeros(n_rows(x), dtype=np.uint64)))
+
+    def _raw(self, x: Any, known: Any, ids: Ids) -> Iterator[Any]:
+        """Yield the outputs at the rows themselves, where known those."""
         if known is not None:
             yield known
-        else:
-            for repeat in range(1 if self._noise is None else self._noise.repeats):
-                yield self._outputs(x, ids, 0, repeat)
-        if probe:
-            with precision_of(x):
-                moved = perturbed_once(jax.tree.map(np.asarray, x))
-            # Integers do not change, and JAX would have made them shorter.
-            kept = jax.tree.map(
-                lambda old, new: new if jnp.issubdtype(new.dtype, jnp.floating) else old, x, moved
-            )
-            yield self._outputs(as_given(x, kept), ids)
+            return
+        for repeat in range(1 if self._noise is None else self._noise.repeats):
+            yield self._outputs(x, ids, 0, repeat)
 
     def _outputs(self, x: Any, ids: Ids, place: int = 0, repeat: int = 0) -> Any:
         """Return the model's output as NumPy arrays, one or a dict, rows as given.

@@ -3,7 +3,7 @@
 What rounding makes of a model and of its action is what a pass in float64 lacks: the difference of
 the two displacements, on a few rows. Only models that JAX can trace, and that do not fix their own
 precision, have such a pass; elsewhere the change of the output under one rounding of the input
-stands in for it.
+stands in for it (`equiprob.orbits.probe`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.orbits.output import Measure
+from equiprob.orbits.precision import root_mean_square, rounding_of
+from equiprob.orbits.programs import equations, trace
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import act_on_row
 
@@ -26,9 +29,10 @@ PROBED_TRANSFORMS = 4
 IN_QUESTION = 1000.0
 """Only an error below so many roundings of the input can be one: others need no float64 pass."""
 
-_LEAST = 0.05
-"""A float64 pass that differs by less than this share of an input's rounding was none: the model
-computes in a precision of its own."""
+_WIDE = np.dtype(np.float64)
+
+_LEAST = 0.25
+"""Roundings of its own size that an output makes at least, whatever the pass in float64 says."""
 
 
 def float64_floors(
@@ -36,8 +40,7 @@ def float64_floors(
     transform: AbstractTransform,
     x: Any,
     parameters: Parameters,
-    input_floors: list[float],
-    factors: list[NDArray[np.float64] | None],
+    measures: list[Measure],
 ) -> list[float] | None:
     """Return the rms rounding error of the displacements of each output; None without such a pass.
 
@@ -46,29 +49,42 @@ def float64_floors(
         transform: The transform.
         x: A few rows, as the model sees them.
         parameters: ``(row, transformation, n_parameters)``.
-        input_floors: The change of each output under one rounding of the input.
-        factors: What each output ``(row, k)`` is multiplied by (0 for padding), or None.
+        measures: How each output is kept.
     """
-    low = _displacements(predict, transform, _cast(x, None), parameters)
+    low, base = _displacements(predict, transform, _cast(x, None), parameters)
     try:
         with jax.enable_x64(True):
-            high = _displacements(predict, transform, _cast(x, np.float64), parameters)
+            wide = _cast(x, np.float64)
+            if _narrows(trace(predict, wide)[0].jaxpr):
+                return None
+            high, _ = _displacements(predict, transform, wide, parameters)
     except Exception:  # a model may fail in float64 in ways of its own: it has no such pass then
         return None
     if any(leaf.dtype != np.float64 for leaf in high):
         return None
     floors = []
-    for one, other, least, factor in zip(low, high, input_floors, factors, strict=True):
-        difference = (one.astype(np.float64) - other).reshape(len(one), -1)
-        if factor is not None:
-            each = np.repeat(factor, parameters.shape[1], axis=0)
-            zeros = np.zeros(difference.shape)
-            difference = np.multiply(difference, each, where=each != 0, out=zeros)
-        floor = float(np.sqrt((difference**2).sum(axis=1).mean()))
-        if not np.isfinite(floor) or floor < _LEAST * least:
+    for one, other, output, measure in zip(low, high, base, measures, strict=True):
+        rows = np.repeat(np.arange(len(output)), parameters.shape[1])
+        apart = (one.astype(np.float64) - other).reshape(len(one), -1)
+        size = root_mean_square(measure.kept(output.reshape(len(output), -1).astype(np.float64)))
+        floor = root_mean_square(measure.at(rows).kept(apart))
+        if not (np.isfinite(floor) and np.isfinite(size)):
             return None
-        floors.append(floor)
+        floors.append(max(floor, _LEAST * rounding_of(output.dtype) * size))
     return floors
+
+
+def _narrows(jaxpr: Any) -> bool:
+    """Whether some number in float64 is made shorter: the model computes in its own precision."""
+
+    def dtypes(variables: Any) -> list[Any]:
+        shaped = (v.aval for v in variables if hasattr(v.aval, "dtype"))
+        return [v.dtype for v in shaped if jnp.issubdtype(v.dtype, jnp.floating)]
+
+    return any(
+        np.float64 in dtypes(equation.invars) and set(dtypes(equation.outvars)) - {_WIDE}
+        for equation in equations(jaxpr)
+    )
 
 
 def is_low_precision(x: Any) -> bool:
@@ -90,8 +106,8 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 def _displacements(
     predict: Callable[[Any], Any], transform: AbstractTransform, x: Any, parameters: Parameters
-) -> list[NDArray[Any]]:
-    """Return the displacements of each output, ``(row and transformation, ...)``."""
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Return each output's displacements ``(row and transformation, ...)``, and its outputs."""
     n, m = parameters.shape[:2]
     rows = jax.tree.map(lambda leaf: np.repeat(leaf, m, axis=0), x)
     each = parameters.reshape(n * m, -1)
@@ -105,6 +121,9 @@ def _displacements(
     def run(rows: Any, there: Any, home: Any) -> Any:
         moved = jax.vmap(partial(act_on_row, inward))(there, rows)
         returned = jax.vmap(partial(act_on_row, back))(home, predict(moved))
-        return jax.tree.map(lambda a, b: a - b, returned, predict(rows))
+        outputs = predict(rows)
+        return jax.tree.map(lambda a, b: a - b, returned, outputs), outputs
 
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(run(rows, there, home))]
+    moved, outputs = run(rows, there, home)
+    each = [np.asarray(leaf)[::m] for leaf in jax.tree.leaves(outputs)]
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(moved)], each

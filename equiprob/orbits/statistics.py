@@ -49,6 +49,7 @@ class RowStatistics:
             outputs above have been multiplied by (0: padding), or None for 1 everywhere.
         unit: The unit of the output.
         n_components: How many components of weight 1 an output has.
+        rounding: One rounding in the precision that the output was computed in, relative to it.
     """
 
     base: Rows
@@ -71,6 +72,7 @@ class RowStatistics:
     weight: Rows | None = None
     unit: str = OUTPUT_UNITS
     n_components: float = 1.0
+    rounding: float = float(np.finfo(np.float64).eps)
 
     @classmethod
     def concatenate(cls, chunks: list[RowStatistics]) -> RowStatistics:

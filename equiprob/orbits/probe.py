@@ -1,0 +1,115 @@
+"""What does one rounding of the input make of the output?
+
+A few rows are evaluated again, changed by 1, 2 and 4 roundings. Only a change that grows in
+proportion is rounding seen through the model: a threshold, a table or a nearest neighbour that
+happens to lie there answers with a step, whatever the size. Whole numbers (class ids, edges, masks,
+charges) mean what they are and stay, and so does what the transformation leaves in place: its
+roundings are the same on both sides of every displacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.precision import Array, root_mean_square, rounding_of
+from equiprob.transforms.actions import Invariant
+from equiprob.transforms.rows import LeafActions, precision_of
+
+SIZES = (1, 2, 4)
+"""Roundings by which inputs are changed."""
+
+_SECOND, _THIRD = (1.25, 3.2), (2.0, 8.0)
+"""Where the changes by 2 and 4 roundings lie, relative to that by 1, where they are in proportion;
+a model's own roundings blur it."""
+
+_FEW = 4.0
+"""Roundings of the output that are believed without proportion: a model makes some of its own."""
+
+
+def probed(
+    outputs_at: Callable[[Any], list[Any]], x: Any, inward: LeafActions, rounding: float, n: int
+) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+    """Evaluate rows changed by 1, 2 and 4 roundings, in batches as long as the one given.
+
+    Args:
+        outputs_at: The model, on a batch of as many rows as `x` has.
+        x: A batch.
+        inward: How the transformation acts on its leaves.
+        rounding: One rounding of the outputs, where that is more than one of the inputs.
+        n: How many of the rows are no padding.
+
+    Returns:
+        Output leaves ``(size, probed row, ...)``, and the rows that were probed.
+    """
+    length = len(jax.tree.leaves(x)[0])
+    rows = np.arange(min(max(length // len(SIZES), 1), n))
+    which, sizes = np.tile(rows, len(SIZES)), np.repeat(SIZES, len(rows))
+    batches = []
+    for start in range(0, len(which), length):
+        part = np.resize(which[start : start + length], length)
+        batch = perturbed(
+            x, inward, part, np.resize(sizes[start : start + length], length), rounding
+        )
+        batches.append([np.array(leaf) for leaf in outputs_at(batch)])
+    joined = [np.concatenate(leaves)[: len(which)] for leaves in zip(*batches, strict=True)]
+    return [leaf.reshape(len(SIZES), len(rows), *leaf.shape[1:]) for leaf in joined], rows
+
+
+def perturbed(
+    x: Any, inward: LeafActions, rows: NDArray[Any], sizes: NDArray[Any], rounding: float
+) -> Any:
+    """Return rows of a batch, each changed by so many roundings up or down.
+
+    Args:
+        x: A batch, a pytree of arrays with rows first.
+        inward: How the transformation acts on its leaves.
+        rows: The rows.
+        sizes: By how many roundings each is changed.
+        rounding: One rounding, where that is more than one of the leaf.
+    """
+    leaves, treedef = jax.tree.flatten(x)
+    changed = []
+    for i, (action, leaf) in enumerate(zip(inward.actions, leaves, strict=True)):
+        values = np.asarray(leaf)[rows]
+        if not isinstance(action, Invariant) and jnp.issubdtype(values.dtype, jnp.floating):
+            # One row has the same signs at every size: what it answers is then in proportion.
+            signs = np.random.default_rng(i).integers(0, 2, (rows.max() + 1, *values.shape[1:]))
+            step = sizes * max(rounding, rounding_of(values.dtype))
+            factor = 1 + step.reshape(-1, *[1] * (values.ndim - 1)) * (2 * signs[rows] - 1)
+            moved = values * factor.astype(values.dtype)
+            values = np.where(values == np.rint(values), values, moved)
+        changed.append(values)
+    with precision_of(x):
+        each = zip(leaves, changed, strict=True)
+        kept = [jnp.asarray(new) if isinstance(old, jax.Array) else new for old, new in each]
+    return treedef.unflatten(kept)
+
+
+def response(base: Array, moved: Array, rounding: float) -> float:
+    """Return the rms change of an output under one rounding of its input, or of itself.
+
+    Args:
+        base: Outputs at the rows that were probed, ``(row, k)``.
+        moved: Outputs where they were changed, ``(size, row, k)``.
+        rounding: One rounding of the output, relative to its size.
+    """
+    finite = np.isfinite(base).all(axis=1) & np.isfinite(moved).all(axis=(0, 2))
+    base, moved = base[finite], moved[:, finite]
+    if not finite.any():
+        return 0.0
+    itself = rounding * root_mean_square(base)
+    largest = float(np.abs(moved - base).max(initial=0.0)) or 1.0
+    one, two, four = np.sqrt((((moved - base) / largest) ** 2).sum(axis=2))
+    grows = _within(two, one, _SECOND) & _within(four, one, _THIRD)
+    own = np.where(grows, one, np.minimum(one, _FEW * itself / largest))
+    return float(np.hypot(largest * np.sqrt((own**2).mean()), itself))
+
+
+def _within(values: Array, unit: Array, limits: tuple[float, float]) -> NDArray[np.bool_]:
+    return (values >= limits[0] * unit) & (values <= limits[1] * unit)
