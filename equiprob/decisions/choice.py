@@ -7,8 +7,8 @@ worse than, practically equal to, or better than a reference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -33,12 +33,14 @@ class Choice:
         loss: Draws ``(draw, candidate)``, for probabilities.
         rope: Difference in loss that makes no practical difference.
         expected: Draws ``(draw, candidate)`` for expectations; the same when left out.
+        twins: For candidates that others are the same as on every row, the names of those.
     """
 
     candidates: Sequence[str]
     loss: Draws
     rope: float
     expected: Draws | None = None
+    twins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def at_stake(self) -> Draws:
@@ -48,7 +50,10 @@ class Choice:
     @cached_property
     def order(self) -> NDArray[np.int64]:
         """Candidates by expected loss, the least first."""
-        return np.argsort(self.at_stake.mean(axis=0), kind="stable")
+        expected = self.at_stake.mean(axis=0)
+        # Sums of draws that differ by rounding alone are ties.
+        size = np.abs(expected).max() or 1.0
+        return np.argsort(np.round(expected / size, 12), kind="stable")
 
     @cached_property
     def regret(self) -> Draws:
@@ -117,7 +122,14 @@ class Choice:
         near = float((self.loss[:, first] <= self.loss.min(axis=1) + self.rope).mean())
         same = f"practically equal (within {self.rope:g})" if self.rope > 0 else "equal"
         undecided = False
-        if equal and p_best[first] < DECIDED:
+        twins = list(self.twins.get(str(name), ()))
+        alike = [list(self.candidates).index(twin) for twin in (str(name), *twins)]
+        if twins and p_best[alike].sum() >= DECIDED:
+            head = (
+                f"Ship {name!r} or {', '.join(map(repr, twins))}: they are the same on every row, "
+                f"and nothing here tells them apart"
+            )
+        elif equal and p_best[first] < DECIDED:
             head = (
                 f"Ship {name!r} or {', '.join(equal)}: they are {same} with probability above "
                 f"{DECIDED}"

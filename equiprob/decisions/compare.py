@@ -21,11 +21,18 @@ from equiprob.arguments.checked import checked
 from equiprob.decisions.choice import Choice
 from equiprob.decisions.seeds import SeedSpread
 from equiprob.orbits.table import OrbitTable, Rows
+from equiprob.posterior.contrast import Limits
 from equiprob.posterior.diagnostics import (
     ENOUGH_FOR_FAILURES,
     FEW_UNITS,
     Diagnostic,
     worst_first,
+)
+from equiprob.posterior.paired_means import (
+    ANY,
+    paired_expectations,
+    paired_means,
+    squared_error_limits,
 )
 from equiprob.posterior.results import (
     AbstractResult,
@@ -62,17 +69,25 @@ class Comparison(AbstractResult):
     @cached_property
     def choice(self) -> Choice:
         """The choice among the candidates by their risk alone; `equiprob.decide` takes costs."""
-        return Choice(self.candidates, self.draws["risk"], self.facts["rope"], self.expected_risk)
+        return Choice(
+            self.candidates,
+            self.draws["risk"],
+            self.facts["rope"],
+            self.expected_risk,
+            self.facts.get("twins", {}),
+        )
 
     @cached_property
     def expected_risk(self) -> NDArray[np.float64]:
-        """Draws ``(draw, candidate)`` of the risk for expectations: the rows' weights alone.
+        """Draws ``(draw, candidate)`` of the risk for expectations: without tails.
 
         The draws of ``risk`` have the tails that intervals and probabilities need.
         """
         losses = np.column_stack([self.rows[f"loss_{k}"] for k in range(len(self.candidates))])
-        seed = int(self.facts["weight_seed"])
-        draws = RowMeans(self.rows["unit_id"], self.n_draws, seed).plain(losses)
+        means = RowMeans(self.rows["unit_id"], self.n_draws, int(self.facts["weight_seed"]))
+        largest = self.facts.get("largest_loss")
+        limits = (0.0, np.inf if largest is None else float(largest))
+        draws = paired_expectations(means, losses, limits)
         if self.seed_factors is not None:
             draws = draws * self.seed_factors
         return draws - draws.mean(axis=0) + losses.mean(axis=0)
@@ -212,14 +227,17 @@ def compare(
     first = aligned[names[0]][0]
     means = RowMeans(first.unit_ids, n_draws, weight_seed)
     losses = np.column_stack([np.mean([_losses(t) for t in aligned[n]], axis=0) for n in names])
-    draws = {"risk": _contrasted(means, losses)}
+    limits = _limits(aligned)
+    least = int(losses.mean(axis=0).argmin())
+    draws = {"risk": paired_means(means, losses, limits, least)}
     for name, metric in scores.items():
-        draws[name] = _contrasted(means, _scores(name, metric, aligned))
+        values, between = _scores(name, metric, aligned)
+        draws[name] = paired_means(means, values, between, least)
     spread = SeedSpread.of([[_losses(t).mean() for t in aligned[name]] for name in names])
     if spread is None:
         found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
     else:
-        draws["risk"] = draws["risk"] * spread.factors(n_draws, weight_seed)
+        draws["risk"] = np.clip(draws["risk"] * spread.factors(n_draws, weight_seed), *limits)
     n_units = means.n_units
     if n_units < FEW_UNITS:
         found.add(Diagnostic.FEW_ROWS)
@@ -237,6 +255,8 @@ def compare(
         facts={
             "rope": float(rope),
             "loss": "expected squared error",
+            "largest_loss": limits[1] if np.isfinite(limits[1]) else None,
+            "twins": _twins(names, losses),
             "n_rows": len(first),
             "n_units": n_units,
             "weight_seed": weight_seed,
@@ -326,11 +346,38 @@ def _losses(table: OrbitTable) -> NDArray[np.float64]:
     return ((stats.y - stats.base) ** 2).sum(axis=1)
 
 
+def _limits(aligned: Mapping[str, Sequence[OrbitTable]]) -> Limits:
+    """Return the limits of the loss of every candidate."""
+    each = [
+        squared_error_limits(table.only.y, table.only.base)
+        for tables in aligned.values()
+        for table in tables
+        if table.only.y is not None
+    ]
+    return 0.0, max(high for _, high in each)
+
+
+def _twins(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, list[str]]:
+    """Return for each candidate which others have its loss on every row, where there are any."""
+    same = {
+        name: [
+            other
+            for other, theirs in zip(names, losses.T, strict=True)
+            if other != name and np.array_equal(mine, theirs)
+        ]
+        for name, mine in zip(names, losses.T, strict=True)
+    }
+    return {name: twins for name, twins in same.items() if twins}
+
+
 def _scores(
     name: str, metric: Metric, aligned: Mapping[str, Sequence[OrbitTable]]
-) -> NDArray[np.float64]:
-    """Return a metric of each row and candidate ``(row, candidate)``, averaged over seeds."""
-    columns = []
+) -> tuple[NDArray[np.float64], Limits]:
+    """Return a metric of each row and candidate ``(row, candidate)``, averaged over seeds.
+
+    And its limits: 0 and 1 where it is one of these in every row.
+    """
+    columns, between = [], (0.0, 1.0)
     for tables in aligned.values():
         with calling(f"metric {name!r}"):
             found = [metric(t.only.y, t.only.base) for t in tables]  # pyright: ignore[reportArgumentType]
@@ -340,20 +387,7 @@ def _scores(
                 f"metric {name!r} returned shape {values[0].shape}; expected one value for each of "
                 f"the {len(tables[0])} rows"
             )
+        if not np.isin(values, (0.0, 1.0)).all():
+            between = ANY
         columns.append(np.mean(values, axis=0))
-    return np.column_stack(columns)
-
-
-def _contrasted(means: RowMeans, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return joint draws ``(draw, candidate)`` of the means of ``(row, candidate)``.
-
-    Their differences are fitted to the differences of rows: the candidate with the least mean has
-    its own posterior, the others that of the difference to it on top.
-    """
-    reference = int(values.mean(axis=0).argmin())
-    contrasts = values - values[:, [reference]]
-    contrasts[:, reference] = values[:, reference]
-    draws = means.means(contrasts)
-    others = np.arange(values.shape[1]) != reference
-    draws[:, others] += draws[:, [reference]]
-    return draws
+    return np.column_stack(columns), between

@@ -42,7 +42,11 @@ class Decision(AbstractResult):
     def choice(self) -> Choice:
         """The choice among the candidates."""
         return Choice(
-            self.candidates, self.draws["loss"], self.facts["rope"], self.draws["expected_loss"]
+            self.candidates,
+            self.draws["loss"],
+            self.facts["rope"],
+            self.draws["expected_loss"],
+            self.facts.get("twins", {}),
         )
 
     @cached_property
@@ -209,6 +213,7 @@ def decide(
             "loss_words": stakes.words,
             "where": prospect.where,
             "rope": choice.rope,
+            "twins": dict(choice.twins),
             "reference": reference,
             "horizon": prospect.horizon,
             "has_costs": costs is not None,
@@ -266,7 +271,16 @@ class _Stakes:
         risk, expected = self.loss(prospect.risk), self.loss(prospect.expected)
         if not (np.isfinite(risk).all() and np.isfinite(expected).all()):
             raise ValueError("costs are too large to add up: pass them in a larger unit")
-        return Choice(prospect.candidates, risk, tolerance, expected)
+        return Choice(prospect.candidates, risk, tolerance, expected, self._twins(prospect))
+
+    def _twins(self, prospect: Prospect) -> dict[str, list[str]]:
+        """Return which candidates are the same on every row and cost the same."""
+        costs = dict(zip(prospect.candidates, self.besides.tolist(), strict=True))
+        same = {
+            name: [twin for twin in twins if costs[twin] == costs[name]]
+            for name, twins in prospect.twins.items()
+        }
+        return {name: twins for name, twins in same.items() if twins}
 
 
 def _prospect(result: Any, horizon: float | None) -> Prospect:

@@ -94,6 +94,7 @@ class Prospect:
         curve: The learning curves, if the decision rests on them.
         horizon: The number of training rows it is about, then.
         rows: As in `AbstractResult`.
+        twins: As in `Choice`.
     """
 
     candidates: Sequence[str]
@@ -108,6 +109,7 @@ class Prospect:
     curve: Curve | None = None
     horizon: float | None = None
     rows: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    twins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def part(self, kind: str) -> Part:
         """Return a part of the uncertainty.
@@ -152,6 +154,7 @@ class Prospect:
             parts=parts,
             reasons=reasons,
             rows=comparison.rows,
+            twins=facts.get("twins", {}),
         )
 
     @classmethod

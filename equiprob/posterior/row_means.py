@@ -4,10 +4,13 @@ A draw weighs the sample's units (rows, or groups of rows) at random, the Bayesi
 mends three things in which the sample alone is too sure of itself:
 
 - *ends*: half a unit more of weight on the largest and on the smallest value. A share of 0/1 rows
-  then has the posterior of Jeffreys' prior;
+  then has the posterior of Jeffreys' prior. Of a difference between two things that could as well
+  have been named in the other order, both are as far out as its most extreme value (see
+  `equiprob.posterior.paired_means`);
 - *tails*: where the largest values (or the smallest) follow a generalized Pareto law, their mean is
   drawn from its posterior (`equiprob.posterior.tails`);
-- *few units*: deviations grow by what a Student t has over a normal.
+- *few units*: deviations grow by what a Student t has over a normal. Groups of unequal sizes count
+  as fewer equal ones, ``(sum s)^2 / sum s^2`` of their sizes s.
 
 The tail's mean is not linear in the weights, so a difference or a ratio has to be fitted to its own
 row contrast: subtracting draws of two means is not the same, and not calibrated.
@@ -28,6 +31,7 @@ from numpy.typing import NDArray
 from equiprob.orbits.blocks import N_TOP, errors_of
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.contrast import Contrast, Limits, Rule, first_equal, spread
 from equiprob.posterior.tails import (
     SHAPES_FROM_ABOVE,
     TYPICAL_SHAPES,
@@ -38,6 +42,9 @@ from equiprob.posterior.tails import (
 from equiprob.posterior.weights import MOST_UNITS, WeighedUnits
 
 _END_MASS = 0.5
+
+_MOST_STRETCH = 30.0
+"""Deviations grow by no more: with two units a few draws would go beyond what a float holds."""
 
 _FREEDOM = 0.5
 """Degrees of freedom of a variance, as a share of those that normal rows give.
@@ -124,6 +131,14 @@ class RowMeans:
         """How many independent units there are."""
         return int(self._counts.sum())
 
+    @property
+    def n_effective_units(self) -> float:
+        """How many units of equal size would weigh as unequally as these, ``n_units`` at most."""
+        if self.pooled is not None and self.pooled.n_single:
+            return float(self.n_units)
+        sizes = self._units[2]
+        return float(sizes.sum() ** 2 / (sizes**2).sum())
+
     def plain(self, columns: Array) -> Array:
         """Return draws ``(draw, column)`` of the means of columns ``(row, column)``, no tails.
 
@@ -132,22 +147,52 @@ class RowMeans:
         totals = [self._totals(column) for column in columns.T]
         sums = self._sums([self._weighed.totals(values) for values in [*totals, self._units[2]]])
         draws = sums[:, :-1] / sums[:, -1:]
-        return _spread(draws, self._stretch[:, None], positive=False)
+        return spread(draws, self._stretch[:, None])
 
-    def mean(self, values: Array) -> Array:
-        """Return draws ``(draw,)`` of the mean of row values ``(row,)``."""
-        return self.means(values[:, None])[:, 0]
+    def mean(self, values: Array, limits: Limits | None = None) -> Array:
+        """Return draws ``(draw,)`` of the mean of row values ``(row,)``.
+
+        Args:
+            values: ``(row,)``.
+            limits: Between which all values lie, in rows not seen, too: so do the draws. Where the
+                values are all the same one, the half units are at the limits.
+        """
+        return self._ratios(values[:, None], np.ones((len(values), 1)), Rule(limits=limits))[:, 0]
 
     def mean_from_above(self, values: Array) -> Array:
         """Return draws ``(draw,)`` of a mean whose upper quantiles are read as bounds.
 
         Tails may be heavier than `mean` expects them to be.
         """
-        return self._ratios(values[:, None], np.ones((len(values), 1)), SHAPES_FROM_ABOVE)[:, 0]
+        rule = Rule(shapes=SHAPES_FROM_ABOVE)
+        return self._ratios(values[:, None], np.ones((len(values), 1)), rule)[:, 0]
 
     def means(self, columns: Array) -> Array:
         """Return draws ``(draw, column)`` of the means of columns ``(row, column)``, with tails."""
         return self.ratios(columns, np.ones((len(columns), 1)))
+
+    def difference(self, values: Array, reach: float = 0.0) -> Array:
+        """Return draws ``(draw,)`` of the mean of row differences; see `differences`."""
+        return self.differences(values[:, None], reach)[:, 0]
+
+    def differences(self, columns: Array, reach: float = 0.0, *, tails: bool = True) -> Array:
+        """Return draws ``(draw, column)`` of the means of differences between paired row values.
+
+        Which sign a difference has in rows not seen does not follow from the sign in those that
+        are: half a unit is as far out on either side as the most extreme row is on one.
+
+        Args:
+            columns: One thing less others, ``(row, column)``.
+            reach: The largest difference that a row could show, where it is known: it stands in for
+                the most extreme row where no row differs.
+            tails: Whether to model tails, which expectations do without.
+        """
+        rule = Rule(
+            shapes=TYPICAL_SHAPES if tails else None,
+            signed=True,
+            limits=(-reach, reach) if reach > 0 else None,
+        )
+        return self._ratios(columns, np.ones((len(columns), 1)), rule)
 
     def ratio(self, above: Array, below: Array) -> Array:
         """Return draws ``(draw,)`` of the ratio of the means of two columns ``(row,)``."""
@@ -160,9 +205,9 @@ class RowMeans:
             above: Numerators, ``(row, column)``.
             below: Denominators of positive mean, ``(row, column)`` or ``(row, 1)``.
         """
-        return self._ratios(above, below, TYPICAL_SHAPES)
+        return self._ratios(above, below, Rule())
 
-    def _ratios(self, above: Array, below: Array, shapes: tuple[float, float]) -> Array:
+    def _ratios(self, above: Array, below: Array, rule: Rule) -> Array:
         tops, bottoms = (np.ascontiguousarray(columns.T) for columns in (above, below))
         simple = bool((bottoms == 1).all())
         positive = (tops >= 0).all(axis=1) & (bottoms >= 0).all(axis=1)
@@ -172,18 +217,22 @@ class RowMeans:
             top, bottom = self._totals(values), denominators[min(j, len(bottoms) - 1)]
             centres.append(top.sum() / bottom.sum())
             contrast = top - centres[j] * bottom
-            models.append(self._contrast(contrast, values, shapes, simple=simple))
+            model = self._contrast(contrast, values, rule.shapes, simple=simple)
+            models.append(rule.ends_of(model, values))
         parts = [self._weighed.totals(values) for values in [*denominators, self._counts]]
         sums = self._sums(parts + [column for model in models for column in model.columns])
         mass, start = sums[:, len(bottoms)], len(bottoms) + 1
         draws = np.empty((self.n_draws, len(models)))
+        first = first_equal(tops) if rule.signed else [0] * len(models)
         for j, (centre, model) in enumerate(zip(centres, models, strict=True)):
             stop = start + len(model.columns)
-            deviation = model.draws(sums[:, start:stop], mass, self._ends)
+            deviation = model.draws(sums[:, start:stop], mass, self._end_weights(first[j]))
             start = stop
             share = sums[:, min(j, len(bottoms) - 1)] / mass
             each = centre + deviation / share
-            draws[:, j] = _spread(each, self._stretch, positive=bool(positive[j]))
+            # Rows that are all alike leave no variance to estimate, only the half units.
+            stretch = self._stretch if np.ptp(tops[j]) > 0 else np.ones(self.n_draws)
+            draws[:, j] = spread(each, stretch, rule.limits_of_mean(positive=bool(positive[j])))
         return draws
 
     def tail_index(self, values: Array) -> float:
@@ -206,14 +255,32 @@ class RowMeans:
     def _random(self) -> tuple[Array, Array]:
         """Weights of the two ends ``(2, draw)`` and the stretch of deviations ``(draw,)``."""
         # Other rows get other numbers, so that results on disjoint rows stay independent.
-        units = self._units[0]
-        mixed = int(np.bitwise_xor.reduce(units)) if self.pooled is None else self.pooled.mixed
-        generator = np.random.default_rng([self.seed, mixed])
+        generator = np.random.default_rng([self.seed, self._mixed])
         ends = generator.gamma(_END_MASS, size=(2, self.n_draws))
-        k = max(self.n_units, 2)
+        k = max(self.n_effective_units, 2.0)
         freedom = _FREEDOM * (k - 1)
         variance = generator.chisquare(freedom, self.n_draws) / freedom
-        return ends, np.sqrt((k + 1) / (k - 1) / variance)
+        with np.errstate(divide="ignore"):
+            stretch = np.sqrt((k + 1) / (k - 1) / variance)
+        return ends, np.minimum(stretch, _MOST_STRETCH)
+
+    def _end_weights(self, j: int) -> Array:
+        """Return weights ``(2, draw)`` of the ends of the j-th of several contrasts.
+
+        Differences of one thing to several others share the upper end, where that one thing is the
+        larger; the lower end is the other's own.
+        """
+        if j == 0:
+            return self._ends
+        generator = np.random.default_rng([self.seed, self._mixed, j])
+        return np.stack([self._ends[0], generator.gamma(_END_MASS, size=self.n_draws)])
+
+    @property
+    def _mixed(self) -> int:
+        """A number that other rows have another of."""
+        if self.pooled is not None:
+            return self.pooled.mixed
+        return int(np.bitwise_xor.reduce(self._units[0]))
 
     @property
     def _ends(self) -> Array:
@@ -237,21 +304,23 @@ class RowMeans:
         return self._weighed.sums(np.column_stack(columns), n_draws=self.n_draws, seed=self.seed)
 
     def _contrast(
-        self, totals: Array, values: Array, shapes: tuple[float, float], *, simple: bool
-    ) -> _Contrast:
+        self, totals: Array, values: Array, shapes: tuple[float, float] | None, *, simple: bool
+    ) -> Contrast:
         """Return the contrast with the given totals of units.
 
         Args:
             totals: ``(unit,)``, of mean zero.
             values: The row values that it is a contrast of.
-            shapes: The prior of the shape of tails.
+            shapes: The prior of the shape of tails; None for no tails.
             simple: Whether it is their mean less a constant.
         """
-        if simple or self._n_single == len(totals):
+        if shapes is None:
+            tails = None, None
+        elif simple or self._n_single == len(totals):
             tails = self._tails(totals, values, shapes)
         else:
             tails = self._tail_of_ratio(totals[: self._n_single], values, shapes), None
-        return _Contrast.of(totals, tails, self._n_single, self._weighed)
+        return Contrast.of(totals, tails, self._n_single, self._weighed)
 
     def _tail_of_ratio(
         self, single: Array, values: Array, shapes: tuple[float, float]
@@ -286,69 +355,6 @@ class RowMeans:
         return fit_tail(totals, shapes, self.n_units), fit_tail(-totals, shapes, self.n_units)
 
 
-@dataclass(frozen=True, eq=False)
-class _Contrast:
-    """A contrast of mean zero over the units, its ends and its tails.
-
-    Args:
-        columns: What has to be summed with the entries' weights, ``(entry,)`` each: the contrast
-            outside its tails; for each tail, its indicator and its excess.
-        tails: The upper and the lower tail (of the negated values), where there are any.
-        ends: The largest value and the largest negated value.
-    """
-
-    columns: list[Array]
-    tails: tuple[Tail | None, Tail | None]
-    ends: tuple[float, float]
-
-    @classmethod
-    def of(
-        cls,
-        values: Array,
-        tails: tuple[Tail | None, Tail | None],
-        n_single: int,
-        weighed: WeighedUnits,
-    ) -> _Contrast:
-        """Return the contrast of units of which all but the first few are pooled.
-
-        Args:
-            values: Of the single units, then of the blocks.
-            tails: The upper and the lower tail of the units, where they are known.
-            n_single: How many single units there are: only these are in tails.
-            weighed: What has weights.
-        """
-        single = values[:n_single]
-        ends = (float(single.max()), float(-single.min()))
-        body, parts = values.copy(), []
-        for sign, tail in zip((1.0, -1.0), tails, strict=True):
-            if tail is not None:
-                inside = np.flatnonzero(sign * single > tail.threshold)
-                excess = sign * values[inside] - tail.threshold
-                body[inside] = 0.0
-                parts += [
-                    weighed.totals_of_some(inside, each) for each in (np.ones(len(inside)), excess)
-                ]
-        return cls([weighed.totals(body), *parts], tails, ends)
-
-    def draws(self, sums: Array, mass: Array, end_weights: Array) -> Array:
-        """Return draws of the mean, given the weighted sums of `columns`."""
-        total, start = sums[:, 0].copy(), 1
-        for sign, tail, end, weight in zip(
-            (1.0, -1.0), self.tails, self.ends, end_weights, strict=True
-        ):
-            if tail is None:
-                total += sign * weight * end
-                continue
-            inside, excess = sums[:, start], sums[:, start + 1]
-            start += 2
-            # The mean within a tail does not depend on its mass; taking the posterior's quantiles
-            # in the order of the weighted means keeps draws joint between results.
-            rank = np.argsort(np.argsort(excess / inside))
-            mean_excess = tail.quantiles((rank + 0.5) / len(rank))
-            total += sign * (inside + weight) * (tail.threshold + mean_excess)
-        return total / (mass + end_weights.sum(axis=0))
-
-
 _CROSS_FITTED = np.sqrt(2)
 
 
@@ -363,13 +369,3 @@ def widened_for_cross_fitting(draws: Array) -> Array:
     """
     middle = np.median(draws, axis=0)
     return middle + _CROSS_FITTED * (draws - middle)
-
-
-def _spread(draws: Array, stretch: Array, *, positive: bool) -> Array:
-    """Stretch deviations from the middle; those of a positive quantity on the log scale."""
-    if positive and (draws > 0).all():
-        logs = np.log(draws)
-        centre = logs.mean(axis=0)
-        return np.exp(centre + (logs - centre) * stretch)
-    centre = draws.mean(axis=0)
-    return centre + (draws - centre) * stretch
