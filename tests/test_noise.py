@@ -94,3 +94,86 @@ def test_a_deterministic_model_is_the_same_with_repeats():
     assert np.allclose(once.only.pair_sq, thrice.only.pair_sq)
     assert np.allclose(once.only.within_sq, thrice.only.within_sq)
     assert (thrice.only.noise_sq < 1e-20).all()
+
+
+# ---- the last digit ------------------------------------------------------------------------------
+
+
+def restless(model, relative, seed=0):
+    """A model whose equal calls differ by so much, as sums in an order that changes do."""
+    generator = np.random.default_rng(seed)
+
+    def predict(batch):
+        outputs = np.asarray(model(np.asarray(batch)))
+        signs = generator.choice([-1, 0, 1], size=outputs.shape)
+        return (outputs * (1 + relative * signs)).astype(outputs.dtype)
+
+    return predict
+
+
+def norms(batch):
+    return 2.0 + np.sqrt((batch**2).sum(axis=1, keepdims=True))
+
+
+KEPT = ep.transforms.rotations2d(acts_on="vectors", output_action="invariant")
+NARROW = TASK.x.astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("x", "relative"), [(NARROW, 1.2e-7), (TASK.x, 2.3e-16)], ids=["float32", "float64"]
+)
+def test_calls_that_differ_by_a_rounding_are_accepted_and_measured(x, relative):
+    table = ep.evaluate_orbits(restless(norms, relative), x, KEPT, n_transforms=4)
+    size = np.sqrt((table.only.base**2).mean())
+    # Two calls differ by (2 * 2 / 3)^(1/2) roundings; the factor of 3 is no chance.
+    assert relative * size / 3 < table.only.apart < 3 * relative * size
+    assert table.only.float_floor >= table.only.apart
+    result = FAST.fit(table)
+    assert result.is_exact
+    assert Diagnostic.CALLS_DIFFER in result.diagnostics
+    assert "equal calls differ by" in str(result)
+    assert result.status == "no problem found"
+    still = FAST.fit(ep.evaluate_orbits(norms, x, KEPT, n_transforms=4, backend="python"))
+    assert Diagnostic.CALLS_DIFFER not in still.diagnostics
+
+
+def test_a_restless_model_that_breaks_the_symmetry_is_found_out():
+    broken = restless(lambda batch: norms(batch) + 1e-4 * batch[:, :1], 1.2e-7)
+    assert not FAST.fit(ep.evaluate_orbits(broken, NARROW, KEPT, n_transforms=4)).is_exact
+
+
+@pytest.mark.parametrize(("x", "relative"), [(NARROW, 1e-4), (NARROW, 1e-5), (TASK.x, 1e-7)])
+def test_what_is_more_than_rounding_is_refused(x, relative):
+    with pytest.raises(ValueError, match="not repeatable"):
+        ep.evaluate_orbits(restless(norms, relative), x, KEPT, n_transforms=4)
+
+
+def test_float32_behind_float64_is_restless_in_its_own_precision():
+    behind = restless(lambda batch: norms(batch.astype(np.float32)), 1.2e-7)
+    seen = ep.evaluate_orbits(
+        lambda batch: behind(batch).astype(np.float64), TASK.x, KEPT, n_transforms=4
+    )
+    assert FAST.fit(seen).is_exact
+
+    def offset(batch):
+        return behind(batch).astype(np.float64) * 1.1 + 0.123456789
+
+    with pytest.raises(ValueError, match="not repeatable"):
+        ep.evaluate_orbits(offset, TASK.x, KEPT, n_transforms=4)
+    said = ep.evaluate_orbits(
+        offset, TASK.x, KEPT, n_transforms=4, outputs=ep.Output(dtype="float32")
+    )
+    assert FAST.fit(said).is_exact
+
+
+def test_numbers_that_are_not_finite_must_be_so_in_every_call():
+    generator = np.random.default_rng(0)
+
+    def failing(batch, *, always):
+        outputs = norms(batch)
+        outputs[0 if always else generator.integers(len(outputs))] = np.nan
+        return outputs
+
+    ep.evaluate_orbits(lambda b: failing(b, always=True), TASK.x, KEPT, n_transforms=2)
+    with pytest.raises(ValueError, match="not repeatable"):
+        ep.evaluate_orbits(lambda b: failing(b, always=False), TASK.x, KEPT, n_transforms=2)

@@ -123,6 +123,7 @@ def cross_fit(
             RowStatistics.concatenate([t.statistics[name] for t in tables]).take(back),
             float_floor=max(t.statistics[name].float_floor for t in tables),
             rounding=max(t.statistics[name].rounding for t in tables),
+            apart=max(t.statistics[name].apart for t in tables),
         )
         for name in tables[0].outputs
     }

@@ -100,13 +100,15 @@ class ModelEquivarianceErrorResult(AbstractResult):
             hidden = np.quantile(error, 0.05) == 0
             text += "; no asymmetry stands out from it." if hidden else "."
         if self.is_exact:
+            apart = self.facts["calls_apart"]
+            apart = f" (equal calls differ by {apart:.2g})" if apart else ""
             seen = {
                 "float64 pass": "Against a pass in float64, rounding alone makes",
                 "perturbation": "One rounding of the input, or of the output itself, makes",
             }
             text += (
-                f" {seen[self.facts['floor_method']]} {self.float_floor:.2g}: the model is exactly "
-                f"equivariant up to rounding."
+                f" {seen[self.facts['floor_method']]} {self.float_floor:.2g}{apart}: the model is "
+                f"exactly equivariant up to rounding."
             )
         if "asymmetry_share" in self.draws:
             share = self.draws["asymmetry_share"]
@@ -235,6 +237,7 @@ class ModelEquivarianceError(AbstractEstimator):
                 **sampler,
                 "n_components": stats.n_components,
                 "float_floor": stats.float_floor,
+                "calls_apart": stats.apart,
                 "floor_method": table.floor_method,
                 "noise": float(np.sqrt(np.average(stats.noise_sq, weights=table.mass))),
                 "magnitude_label": table.transform.magnitude_label,

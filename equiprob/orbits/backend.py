@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.precision import Array, root_mean_square, rounding_of_output
 from equiprob.transforms.base import Parameters
+
+FEW_ROUNDINGS = 16.0
+"""Root mean square roundings, of the size of the outputs, by which equal calls may differ."""
 
 MOST_AT_ONCE = 32
 """Most transformations in one block of outputs (in one call of the compiled program)."""
@@ -25,6 +30,9 @@ class AbstractBackend(abc.ABC):
 
     output: Any
     """Shapes and dtypes of the model's output on one chunk."""
+
+    differing: dict[Any, Array]
+    """By how much each output of equal calls differs, ``(row, ...)``, where it does."""
 
     @abc.abstractmethod
     def evaluate(
@@ -71,16 +79,51 @@ def n_rows(x: Any) -> int:
     return len(jax.tree.leaves(x)[0])
 
 
-def require_equal(first: Any, second: Any) -> None:
-    """Raise where two outputs on the same rows differ.
+def require_equal(first: Any, second: Any, computed_in: Mapping[Any, Any]) -> dict[Any, Array]:
+    """Return by how much two outputs on the same rows differ: by a few roundings, at most.
+
+    Sums in an order that changes from call to call, as GPUs make them, differ by so much.
+
+    Args:
+        first: One output, as the model returned it.
+        second: Another.
+        computed_in: The precision that outputs were declared to be computed in, by name.
+
+    Returns:
+        Differences ``(row, ...)`` of those outputs that differ.
 
     Raises:
-        ValueError: If they do: the model is stochastic.
+        ValueError: If they differ by more: the model is stochastic.
     """
-    for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
-        if not np.array_equal(one, other, equal_nan=True):
+    n, differing = n_rows(first), {}
+    for (name, one), other in zip(
+        named_outputs(first, n).items(), named_outputs(second, n).values(), strict=True
+    ):
+        one, other = np.asarray(one), np.asarray(other)
+        if np.array_equal(one, other, equal_nan=True):
+            continue
+        rounding = rounding_of_output(one, computed_in.get(name))
+        apart = _apart(one, other)
+        size = root_mean_square(np.where(np.isfinite(one), one, 0.0).reshape(n, -1))
+        if (
+            apart is None
+            or root_mean_square(apart.reshape(n, -1)) > FEW_ROUNDINGS * rounding * size
+        ):
             raise ValueError(
                 "predict is not repeatable: the same rows gave different outputs twice; pass a "
                 "deterministic predict (evaluation mode, dropout and sampling off, fixed seeds), "
                 "or noise_repeats=4 if it is meant to be random"
             )
+        differing[name] = apart
+    return differing
+
+
+def _apart(one: Array, other: Array) -> Array | None:
+    """Return the difference where numbers are finite; None where others are not in one of both."""
+    finite = np.isfinite(one)
+    if one.shape != other.shape or not np.array_equal(finite, np.isfinite(other)):
+        return None
+    if not np.array_equal(one[~finite], other[~finite], equal_nan=True):
+        return None
+    wide = (np.where(finite, values, 0.0).astype(np.float64) for values in (one, other))
+    return np.subtract(*wide)

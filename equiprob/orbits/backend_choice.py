@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,12 +24,21 @@ def choose_backend(
     x: Any,
     backend: str,
     noise: Noise | None = None,
+    computed_in: Mapping[Any, Any] | None = None,
 ) -> AbstractBackend:
     """Return the backend for a model, given one chunk `x`. Stochastic models stay in Python.
 
     "auto" takes JAX if the model and the action can be traced. A model that is given float64 NumPy
     rows while JAX computes in float32, and returns NumPy arrays, is NumPy code that happens to
     trace: it stays in NumPy, in float64.
+
+    Args:
+        predict: The model.
+        transform: The transform.
+        x: One chunk.
+        backend: As the user asked for it.
+        noise: Of a stochastic model.
+        computed_in: The precision that outputs were declared to be computed in, by name.
 
     Raises:
         ValueError: If `backend` is unknown, or "jax" was asked for and tracing fails.
@@ -41,7 +50,7 @@ def choose_backend(
             "a stochastic model is called from Python: leave backend out (predict may be jitted)"
         )
     if backend == "python" or noise is not None:
-        return PythonBackend(predict, transform, x, noise)
+        return PythonBackend(predict, transform, x, noise, computed_in)
     actions = transform.input_actions(x)
     dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
     n = n_rows(x)
@@ -55,7 +64,7 @@ def choose_backend(
             raise ValueError(
                 f"backend='jax' was asked for, but JAX cannot trace predict or the action: {error}"
             ) from error
-        return PythonBackend(predict, transform, x)
+        return PythonBackend(predict, transform, x, None, computed_in)
     narrowed = any(
         isinstance(leaf, np.ndarray) and jax.dtypes.canonicalize_dtype(leaf.dtype) != leaf.dtype
         for leaf in jax.tree.leaves(x)
@@ -64,5 +73,5 @@ def choose_backend(
     if backend == "auto" and narrowed:
         returned = jax.tree.leaves(predict(x))
         if all(isinstance(leaf, np.ndarray) for leaf in returned):
-            return PythonBackend(predict, transform, x)
-    return JaxBackend(predict, transform, x, traced)
+            return PythonBackend(predict, transform, x, None, computed_in)
+    return JaxBackend(predict, transform, x, traced, computed_in)

@@ -27,7 +27,7 @@ from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
-from equiprob.orbits.output import Measure, measures
+from equiprob.orbits.output import Measure, declared_dtypes, measures
 from equiprob.orbits.outputs import (
     are_labels,
     check_probabilities,
@@ -35,7 +35,7 @@ from equiprob.orbits.outputs import (
     named_outputs,
     named_targets,
 )
-from equiprob.orbits.precision import rounding_of_output
+from equiprob.orbits.precision import root_mean_square, rounding_of_output
 from equiprob.orbits.probe import probed, response
 from equiprob.orbits.statistics import Rows, RowStatistics
 from equiprob.transforms.base import AbstractTransform, Parameters
@@ -226,7 +226,14 @@ class OrbitPass:
                     n,
                 )
             floors = expected.floors(calls, moved, rows, roundings)
-        found = expected.finish(accumulators, floors, roundings)
+        apart = expected.apart(engine.differing) if probe else [0.0] * len(roundings)
+        floors = [float(np.hypot(*both)) for both in zip(floors, apart, strict=True)]
+        found = {
+            name: replace(s, apart=a, rounding=r)
+            for (name, s), a, r in zip(
+                expected.finish(accumulators, floors).items(), apart, roundings, strict=True
+            )
+        }
         return Evaluated(found, expected.shapes, engine.name)
 
     def _accumulators(
@@ -294,18 +301,25 @@ class _Expected:
             found.append(response(base[0][rows], measure.at(rows).kept(flat), rounding))
         return found
 
+    def apart(self, differing: Mapping[Any, NDArray[Any]]) -> list[float]:
+        """Return the rms difference of each output between equal calls."""
+        return [
+            root_mean_square(measure.kept(differing[name][: self.n].reshape(self.n, -1)))
+            if name in differing
+            else 0.0
+            for name, measure in zip(self.shapes, self.measures, strict=True)
+        ]
+
     def finish(
         self,
         accumulators: list[ChunkStatistics],
         floors: list[float],
-        roundings: list[float],
     ) -> dict[str, RowStatistics]:
         found = {}
-        for (name, shape), accumulator, floor, rounding, measure, target in zip(
+        for (name, shape), accumulator, floor, measure, target in zip(
             self.shapes.items(),
             accumulators,
             floors,
-            roundings,
             self.measures,
             self.targets,
             strict=True,
@@ -316,7 +330,6 @@ class _Expected:
                 weight=measure.weight,
                 unit=measure.unit,
                 n_components=measure.n_components,
-                rounding=rounding,
             )
         return found
 
@@ -342,6 +355,7 @@ class _Engines:
                         chunk.x if len(chunk) == orbit_pass.size else first,
                         orbit_pass.backend,
                         orbit_pass.noise,
+                        declared_dtypes(chunk.declared),
                     )
                 while len(self._made) > self._MOST:
                     self._made.popitem(last=False)

@@ -83,7 +83,8 @@ class ProbedRows:
         )
         if measured is None:
             return found, "perturbation"
-        return dict(zip(found, measured, strict=True)), "float64 pass"
+        each = zip(table.statistics.items(), measured, strict=True)
+        return {name: float(np.hypot(m, s.apart)) for (name, s), m in each}, "float64 pass"
 
 
 def _taken(chunk: Chunk, rows: NDArray[np.intp]) -> Chunk:

@@ -7,7 +7,7 @@ Transformed inputs live for one step, so memory is that of a chunk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final, override
 
 import jax
@@ -34,7 +34,12 @@ class JaxBackend(AbstractBackend):
     pads = True
 
     def __init__(
-        self, predict: Predict, transform: AbstractTransform, x: Any, traced: tuple[Any, Any]
+        self,
+        predict: Predict,
+        transform: AbstractTransform,
+        x: Any,
+        traced: tuple[Any, Any],
+        computed_in: Mapping[Any, Any] | None = None,
     ) -> None:
         """Compile the model for chunks like `x`, given its trace on one.
 
@@ -45,8 +50,9 @@ class JaxBackend(AbstractBackend):
         self.output: Any = output
         named_outputs(output, n_rows(x))
         made_of = fingerprint(jaxpr)
+        self.differing = {}
         if "callback" in made_of[0]:  # runs Python that a trace does not show
-            require_equal(predict(x), predict(x))
+            self.differing = require_equal(predict(x), predict(x), computed_in or {})
         self._transform = transform
         self._inward = transform.input_actions(x)
         self._outward = transform.output_actions(self.output)

@@ -69,6 +69,7 @@ def merge(first: OrbitTable, second: OrbitTable) -> OrbitTable:
             s,
             float_floor=floors[name],
             rounding=max(s.rounding, second.statistics[name].rounding),
+            apart=max(s.apart, second.statistics[name].apart),
             n_components=_mean_components(first, second, name),
         )
         for name, s in joined.statistics.items()

@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 
 OUTPUT_UNITS = "output units"
 
+DEFAULT_OUTPUT = "output"
+"""The name of the output of a model that returns one array."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,6 +169,12 @@ def measures(declared: Any, shapes: Mapping[Any, tuple[int, ...]]) -> dict[Any, 
     if unknown:
         raise ValueError(f"outputs names {unknown}, but the model has {list(shapes)}")
     return {n: Measure.of(declared.get(n, Output()), shape, str(n)) for n, shape in shapes.items()}
+
+
+def declared_dtypes(declared: Any) -> dict[Any, Any]:
+    """Return the precision that outputs were declared to be computed in, by name."""
+    named = {DEFAULT_OUTPUT: declared} if isinstance(declared, Output) else declared or {}
+    return {name: output.dtype for name, output in named.items()}
 
 
 def check_declared(declared: Any, n: int) -> None:

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_array
+from equiprob.orbits.output import DEFAULT_OUTPUT
 from equiprob.orbits.table import describe_rows
-
-DEFAULT_OUTPUT = "output"
-"""The name of the output of a model that returns one array."""
 
 
 def named_outputs(output: Any, n: int) -> dict[Any, Any]:

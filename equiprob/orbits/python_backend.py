@@ -45,6 +45,7 @@ class PythonBackend(AbstractBackend):
         transform: AbstractTransform,
         x: Any,
         noise: Noise | None = None,
+        computed_in: Mapping[Any, Any] | None = None,
     ) -> None:
         """Evaluate the model twice on one chunk `x`.
 
@@ -61,8 +62,9 @@ class PythonBackend(AbstractBackend):
         first = jax.tree.map(np.array, self._outputs(lent.x, ids))
         self._first: tuple[Any, Any] | None = None
         lent.require_unchanged()
+        self.differing = {}
         if noise is None:
-            require_equal(first, self._outputs(lent.x, ids))
+            self.differing = require_equal(first, self._outputs(lent.x, ids), computed_in or {})
             self._first = x, first
         self.output = first
         self._inward = transform.input_actions(x)

@@ -50,6 +50,8 @@ class RowStatistics:
         unit: The unit of the output.
         n_components: How many components of weight 1 an output has.
         rounding: One rounding in the precision that the output was computed in, relative to it.
+        apart: By how much equal calls of a deterministic model differ, root mean square; it is in
+            the floor.
     """
 
     base: Rows
@@ -73,6 +75,7 @@ class RowStatistics:
     unit: str = OUTPUT_UNITS
     n_components: float = 1.0
     rounding: float = float(np.finfo(np.float64).eps)
+    apart: float = 0.0
 
     @classmethod
     def concatenate(cls, chunks: list[RowStatistics]) -> RowStatistics:

@@ -29,6 +29,10 @@ class Diagnostic(enum.Enum):
         "stochastic model: the noise between calls has been taken off the error, and is in the "
         "facts"
     )
+    CALLS_DIFFER = (
+        "equal calls of the model differ by a few roundings (sums in an order that changes): that "
+        "is in the float floor"
+    )
     MODELS_NOT_ARCHITECTURES = (
         "one trained model a candidate: this compares these models, not their architectures; pass "
         "a list of tables, one a training seed, to compare those"
