@@ -212,8 +212,10 @@ def _solve(
     """Return the optimal cost, its plane, and each row's share of the cost ``(row,)``."""
     a, b = split.rows
     cost, branch = ground.between(a, b, lipschitz, defect)
+    # The solver's tolerance is a number, not a share of the costs.
+    unit = float(cost.max()) or 1.0
     plan, log = _network_simplex()(
-        *split.mass, np.ascontiguousarray(cost), numItermax=_MOST_PIVOTS, log=True
+        *split.mass, np.ascontiguousarray(cost / unit), numItermax=_MOST_PIVOTS, log=True
     )
     if log["warning"] is not None:
         raise RuntimeError(
@@ -222,11 +224,11 @@ def _solve(
     i, j = plan.nonzero()
     plane = ground.plane(a[i], b[j], plan[i, j], branch[i, j])
     # Potentials are known up to what one half gains and the other loses.
-    (mass_a, mass_b), u, v = split.mass, log["u"], log["v"]
+    (mass_a, mass_b), u, v = split.mass, unit * log["u"], unit * log["v"]
     shift = (mass_a @ u - mass_b @ v) / 2
     by_row = np.zeros(len(a) + len(b))
     by_row[a], by_row[b] = mass_a * (u - shift), mass_b * (v + shift)
-    return float(log["cost"]), plane, by_row
+    return unit * float(log["cost"]), plane, by_row
 
 
 @cache

@@ -29,6 +29,9 @@ Index = NDArray[np.int64]
 _ENTRIES = 2**22
 """Most numbers in one block of distances or of moved rows (32 MiB)."""
 
+_LARGEST = 1e120
+"""Products of two squared distances between inputs of this size are still numbers of float64."""
+
 _PAIRS = 4096
 """Pairs refined in one call, so that few shapes are compiled."""
 
@@ -75,9 +78,20 @@ class AbstractMetric(abc.ABC):
 
 
 def flattened(x: Any) -> Array:
-    """Return the rows of a pytree as vectors ``(row, entry)`` in float64."""
+    """Return the rows of a pytree as vectors ``(row, entry)`` in float64.
+
+    Raises:
+        ValueError: If they are so large, or all so small, that squared distances are lost.
+    """
     leaves = [np.asarray(leaf, dtype=np.float64) for leaf in jax.tree.leaves(x)]
-    return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+    rows = np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+    largest = np.abs(rows).max(initial=0.0)
+    if largest > _LARGEST or 0 < largest < 1 / _LARGEST:
+        raise ValueError(
+            f"the largest number in the inputs is {largest:.2g}, whose square float64 does not "
+            f"hold; give the inputs in another unit"
+        )
+    return rows
 
 
 def squared_distances(one: Array, other: Array) -> Array:

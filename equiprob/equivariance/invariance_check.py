@@ -82,6 +82,8 @@ class InvarianceCheckResult(AbstractResult):
                 verdict += (
                     " (kappa is infinite: some transformed inputs lie where there are no others)"
                 )
+        elif Diagnostic.BLIND_CLASSIFIER in self.diagnostics:
+            verdict = "it gave all rows one answer, which says nothing of the law"
         else:
             verdict = (
                 f"too few rows to say: neither is a difference seen, nor one beyond the margin of "
@@ -173,6 +175,8 @@ class InvarianceCheck(AbstractEstimator):
         magnitude = transform.magnitude(parameters)
         fold = folds(units, n_folds)
         scores = self._scores(still, moved, fold)
+        # One answer for all rows is no evidence, unless there is nothing to tell apart.
+        blind = bool(np.ptp(scores) == 0) and not np.array_equal(still, moved)
         means = RowMeans(units, self.n_draws, self.weight_seed)
 
         def area(chosen: NDArray[np.bool_]) -> Array:
@@ -187,8 +191,8 @@ class InvarianceCheck(AbstractEstimator):
         present = [b for b in range(len(edges) - 1) if (bins == b).sum() >= 2 * n_folds]
         profile = [area(bins == b) for b in present]
         low, high = np.quantile(auc, [0.025, 0.975])
-        invariant = max(abs(low - 0.5), abs(high - 0.5)) < self.margin
-        found: set[Diagnostic] = set()
+        invariant = not blind and max(abs(low - 0.5), abs(high - 0.5)) < self.margin
+        found: set[Diagnostic] = {Diagnostic.BLIND_CLASSIFIER} if blind else set()
         if means.n_units < FEW_UNITS:
             found.add(Diagnostic.FEW_ROWS)
         if means.n_units < ENOUGH_FOR_FAILURES:
@@ -221,6 +225,7 @@ class InvarianceCheck(AbstractEstimator):
         model = self.classifier
         if model is None:
             model = ExtraTreesClassifier(200, min_samples_leaf=3, random_state=self.seed)
+            still, moved = _in_standard_units(still, moved)
         scores = np.empty((2, len(fold)))
         for held_out in np.unique(fold):
             judged, rest = fold == held_out, fold != held_out
@@ -258,6 +263,21 @@ def _resampled_alike(
     elsewhere = transform.compose(parameters, back)
     assert elsewhere is not None, "the transform composes"
     return _features(move(turned, back)), _features(move(turned, elsewhere))
+
+
+def _in_standard_units(still: Array, moved: Array) -> tuple[Array, Array]:
+    """Return features of mean 0 and standard deviation 1 over both.
+
+    Trees take features that differ by less than 1e-7 for equal (metres of atoms, say), and compare
+    them in float32.
+    """
+    both = np.concatenate([still, moved])
+    largest = np.abs(both).max(axis=0)
+    both /= np.where(largest > 0, largest, 1.0)
+    both -= both.mean(axis=0)
+    deviation = both.std(axis=0)
+    both /= np.where(deviation > 0, deviation, 1.0)
+    return both[: len(still)], both[len(still) :]
 
 
 def _interpolates(actions: LeafActions) -> bool:

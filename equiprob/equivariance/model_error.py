@@ -210,8 +210,13 @@ class ModelEquivarianceError(AbstractEstimator):
         if table.noise_repeats == 1 and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)
         if table.transform.parts:
-            draws["error_by_part"] = _root(means.ratios(stats.part_sq, stats.part_weight))
-            coords, dims = _with_parts(table.transform.parts, coords, dims)
+            drawn = stats.part_weight.sum(axis=0) > 0
+            squares, weights = stats.part_sq[:, drawn], stats.part_weight[:, drawn]
+            draws["error_by_part"] = _root(means.ratios(squares, weights))
+            coords = {**coords, "part": np.array(table.transform.parts)[drawn]}
+            dims = {**dims, "error_by_part": ("part",)}
+            if not drawn.all():
+                found.add(Diagnostic.PART_NOT_DRAWN)
         order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share")
         order = (*order, "error_by_part", "profile")
         parts, n_effective = table.variance_parts, means.n_effective(stats.pair_sq)
@@ -307,11 +312,6 @@ class ModelEquivarianceError(AbstractEstimator):
         cross = (residual * table.mean_displacement).sum(axis=1)
         risk = (residual**2).sum(axis=1)
         return means.ratio(2 * cross - squared, risk) if risk.any() else None
-
-
-def _with_parts(parts: tuple[str, ...], coords: Any, dims: Any) -> tuple[Any, Any]:
-    """Return coordinates and dimensions with those of the parts of the law added."""
-    return {**coords, "part": np.array(parts)}, {**dims, "error_by_part": ("part",)}
 
 
 def _numbers(columns: Draws) -> NDArray[np.uint64]:

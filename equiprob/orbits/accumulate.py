@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.designs import Design
-from equiprob.orbits.statistics import Rows, RowStatistics
+from equiprob.orbits.statistics import LARGEST, Rows, RowStatistics, is_usable
 
 _MOST_BINS = 12
 
@@ -122,7 +122,7 @@ class ChunkStatistics:
         self._bins = _BinnedSums.of(n, n_bins)
         self._parts = _BinnedSums.of(n, self.n_parts)
         self._each: list[Rows] = []
-        self._nonfinite = (~np.isfinite(self.base)).any(axis=1).astype(np.int64)
+        self._nonfinite = (~is_usable(self.base)).any(axis=1).astype(np.int64)
         if self.range_magnitudes is not None:
             n_ranges = len(self.range_magnitudes)
             self._range_sum = np.zeros((n, n_replicates, n_ranges, k))
@@ -144,8 +144,8 @@ class ChunkStatistics:
             )
         moved = outputs - self.base
         squared = np.einsum("jik,jik->ij", moved, moved)
-        if not np.isfinite(squared).all():
-            self._nonfinite += (~np.isfinite(outputs)).any(axis=2).sum(axis=0)
+        if not (squared <= LARGEST**2).all():
+            self._nonfinite += (~is_usable(outputs)).any(axis=2).sum(axis=0)
         weights = self.design.weights[start:stop]
         if n_calls > 1:
             squared = squared - noise.T - self._base_noise[:, None]

@@ -31,6 +31,7 @@ from equiprob.orbits.output import Measure, declared_dtypes, measures
 from equiprob.orbits.outputs import (
     are_labels,
     check_probabilities,
+    check_sizes,
     encoded,
     named_outputs,
     named_targets,
@@ -266,7 +267,11 @@ class _Expected:
         n = len(chunk)
         given = named_targets(chunk.y, shapes)
         kept = measures(chunk.declared, {name: (n, *s.shape[1:]) for name, s in shapes.items()})
-        targets = [encoded(given[name], shape) for name, shape in shapes.items()]
+        targets = []
+        for name, shape in shapes.items():
+            y = encoded(given[name], shape)
+            targets.append(None if y is None else kept[name].kept(y))
+            check_sizes(name, targets[-1], chunk.start)
         labelled = [are_labels(given[name]) for name in shapes]
         return cls(shapes, n, list(kept.values()), targets, labelled)
 
@@ -316,7 +321,7 @@ class _Expected:
         floors: list[float],
     ) -> dict[str, RowStatistics]:
         found = {}
-        for (name, shape), accumulator, floor, measure, target in zip(
+        for (name, shape), accumulator, floor, measure, y in zip(
             self.shapes.items(),
             accumulators,
             floors,
@@ -324,7 +329,6 @@ class _Expected:
             self.targets,
             strict=True,
         ):
-            y = None if target is None else measure.kept(target)
             found[name] = replace(
                 accumulator.finish(y, tuple(shape.shape[1:]), floor),
                 weight=measure.weight,

@@ -16,6 +16,7 @@ from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass, forget_pass
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
 from equiprob.orbits.sources import AbstractRows
+from equiprob.orbits.statistics import check_not_lost
 from equiprob.orbits.store import Store
 from equiprob.orbits.table import OrbitTable
 from equiprob.orbits.workers import Outcome, evaluated_by, evaluated_here
@@ -69,6 +70,8 @@ def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Orbit
         if store.is_empty:
             raise PredictionFailed(f"no row was evaluated: {store.skipped[0].reason}")
         table = store.table(rows.reference(store.done), stopped)
+        for name, statistics in table.statistics.items():
+            check_not_lost(name, statistics)
         floors, method = probed.floors(orbit_pass, table, store.outputs)
     finally:
         forget_pass(orbit_pass.token)

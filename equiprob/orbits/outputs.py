@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_array
 from equiprob.orbits.output import DEFAULT_OUTPUT
+from equiprob.orbits.statistics import LARGEST, is_usable
 from equiprob.orbits.table import describe_rows
 
 
@@ -143,6 +144,26 @@ def encoded(y: NDArray[Any] | None, shape: Any) -> NDArray[np.float64] | None:
     if are_labels(y):
         return np.eye(shape.shape[1])[y.reshape(-1).astype(int)]
     return y.reshape(len(y), -1).astype(np.float64)
+
+
+def check_sizes(name: str, y: NDArray[np.float64] | None, start: int) -> None:
+    """Refuse targets whose squared errors cannot be averaged.
+
+    Args:
+        name: The name of the output.
+        y: Targets ``(row, k)`` in its unit, or None.
+        start: The number of the first row.
+
+    Raises:
+        ValueError: If one is larger than `LARGEST`.
+    """
+    bad = np.zeros(0, bool) if y is None else ~is_usable(y).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"the targets of {name!r} are larger than {LARGEST:g} in rows "
+            f"{describe_rows(start + np.flatnonzero(bad))}, so that squared errors cannot be "
+            f"averaged in float64; drop these rows, or give outputs and targets in a larger unit"
+        )
 
 
 def check_probabilities(name: str, base: NDArray[np.float64], dtype: Any, start: int) -> None:

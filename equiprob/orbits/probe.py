@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.precision import Array, root_mean_square, rounding_of
+from equiprob.orbits.statistics import is_usable
 from equiprob.transforms.actions import Invariant
 from equiprob.transforms.rows import LeafActions, precision_of
 
@@ -99,7 +100,7 @@ def response(base: Array, moved: Array, rounding: float) -> float:
         moved: Outputs where they were changed, ``(size, row, k)``.
         rounding: One rounding of the output, relative to its size.
     """
-    finite = np.isfinite(base).all(axis=1) & np.isfinite(moved).all(axis=(0, 2))
+    finite = is_usable(base).all(axis=1) & is_usable(moved).all(axis=(0, 2))
     base, moved = base[finite], moved[:, finite]
     if not finite.any():
         return 0.0

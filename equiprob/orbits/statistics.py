@@ -17,6 +17,18 @@ from equiprob.orbits.output import OUTPUT_UNITS
 
 Rows = NDArray[np.float64]
 
+LARGEST = 1e60
+"""A larger output counts as one that is not finite: means and variances of squared errors take its
+fourth power, which float64 does not hold."""
+
+SMALLEST = 1e-60
+"""Where no output is larger, the squares of rounding errors are lost in float64."""
+
+
+def is_usable(values: Rows) -> NDArray[np.bool_]:
+    """Whether numbers are finite, and small enough that their squares can be averaged."""
+    return np.abs(values) <= LARGEST
+
 
 @dataclass(frozen=True, eq=False)
 class RowStatistics:
@@ -39,7 +51,8 @@ class RowStatistics:
             ``(row, replicate, magnitude, k)``, where magnitudes were declared.
         range_sq: Weighted sums of squared displacements, ``(row, magnitude)``, likewise.
         raw: All displacements, ``(row, transformation, k)``, where they were kept.
-        n_nonfinite: How many of the row's outputs, its base among them, are not finite.
+        n_nonfinite: How many of the row's outputs, its base among them, are not finite, or above
+            `LARGEST`.
         noise_sq: Variance of the output between calls on the same input, summed over components,
             ``(row,)``; 0 for deterministic models. It has been taken off all squared displacements.
         output_shape: The shape of one output.
@@ -93,3 +106,30 @@ class RowStatistics:
             name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
         }
         return replace(self, **per_row)
+
+
+def check_not_lost(name: str, statistics: RowStatistics) -> None:
+    """Refuse an output (or targets) so small everywhere that squares of differences are lost.
+
+    Args:
+        name: Its name.
+        statistics: Its statistics.
+
+    Raises:
+        ValueError: If no number is larger than `SMALLEST`, but some are not zero.
+    """
+    outputs = max(_largest(statistics.base), _largest(statistics.displacement))
+    targets = 0.0 if statistics.y is None else _largest(statistics.y)
+    for what, largest in (("number", outputs), ("target", targets)):
+        if 0 < largest < SMALLEST:
+            raise ValueError(
+                f"no {what} of the output {name!r} is larger than {largest:.2g}, and squares of "
+                f"differences are lost in float64; give outputs and targets in a smaller unit, as "
+                f"in outputs=ep.Output(scale={10.0 ** -np.floor(np.log10(largest)):.0e})"
+            )
+
+
+def _largest(values: Rows) -> float:
+    """Return the size of the largest finite number, 0 for none."""
+    finite = np.isfinite(values)
+    return float(np.abs(values, where=finite, out=np.zeros(values.shape)).max(initial=0.0))

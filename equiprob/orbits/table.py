@@ -19,7 +19,7 @@ from equiprob.orbits.blocks import BlockState
 from equiprob.orbits.designs import Design
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
-from equiprob.orbits.statistics import Rows, RowStatistics
+from equiprob.orbits.statistics import LARGEST, Rows, RowStatistics
 from equiprob.transforms.base import AbstractTransform, Parameters
 
 FloorMethod = Literal["float64 pass", "perturbation"]
@@ -160,8 +160,8 @@ class OrbitTable:
         if self.n_finite < 2:
             raise ValueError(
                 f"{self.n_finite} of {len(self)} rows have only finite outputs; at least 2 "
-                f"are needed: look at the model's outputs on rows "
-                f"{describe_rows(self.nonfinite_rows)}"
+                f"are needed (numbers above {LARGEST:g} count as infinite): look at the model's "
+                f"outputs on rows {describe_rows(self.nonfinite_rows)}"
             )
         if self.blocks is not None or self.valid.all():
             return self

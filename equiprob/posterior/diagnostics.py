@@ -184,10 +184,20 @@ class Diagnostic(enum.Enum):
         "of all may exceed; state it to make this a bound"
     )
     NONFINITE_OUTPUTS = (
-        "rows with outputs that are not finite were left out (see nonfinite_rows): the result "
-        "speaks of the others"
+        "rows with outputs that are not finite (or above 1e60) were left out (see "
+        "nonfinite_rows): the result speaks of the others"
     )
     NONFINITE_AS_WORST = "rows with outputs that are not finite count as the largest possible error"
+    BLIND_CLASSIFIER = (
+        "the classifier gives all rows one answer: that it tells nothing apart says nothing; pass "
+        "another classifier, or more rows"
+    )
+    PART_NOT_DRAWN = (
+        "a part of the law was never drawn: nothing is said of it; pass more transformations"
+    )
+    NOT_FINITE = (
+        "some draws are not finite (see summary): nothing that rests on them is to be believed"
+    )
     VACUOUS = "vacuous: the bound is no smaller than the largest loss, and says nothing"
 
     @property

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields, checked
-from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,6 +138,13 @@ class AbstractResult(abc.ABC):
     diagnostics: tuple[Diagnostic, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     rows: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make sure that draws which are not finite are said."""
+        finite = all(np.isfinite(values).all() for values in self.draws.values())
+        if not finite and Diagnostic.NOT_FINITE not in self.diagnostics:
+            diagnostics = worst_first({*self.diagnostics, Diagnostic.NOT_FINITE})
+            object.__setattr__(self, "diagnostics", diagnostics)
 
     @abc.abstractmethod
     def __str__(self) -> str:

@@ -25,6 +25,9 @@ from equiprob.posterior.weights import exponential_weights
 
 Array = NDArray[np.float64]
 
+_CONSTANT = 1e-12
+"""Targets that vary by no more than this share of their size do so by rounding."""
+
 _MOST_ROWS = 2000
 _MOST_COMPONENTS = 3
 
@@ -180,4 +183,10 @@ def _checked(table: OrbitTable, case: Case) -> Array:
             f"a Gaussian process takes up to {_MOST_ROWS} rows and {_MOST_COMPONENTS} output "
             f"components, got {len(table)} and {stats.y.shape[1]}; use methods.Symmetrization"
         )
-    return stats.y - fixed_part_of_mean(table, stats.y)
+    centred = stats.y - fixed_part_of_mean(table, stats.y)
+    if np.abs(centred).max() <= _CONSTANT * np.abs(stats.y).max():
+        raise ValueError(
+            "all targets are equal, up to rounding: a Gaussian process has nothing to learn from "
+            "them; use methods.Symmetrization"
+        )
+    return centred
