@@ -20,6 +20,7 @@ from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.statistics import is_usable
 from equiprob.transforms.base import AbstractTransform
 
 Array = NDArray[np.float64]
@@ -123,7 +124,8 @@ def _pair_slopes(
 
     def leaf(batch: Any) -> Array:
         values = jax.tree.leaves(predict(batch))[0]
-        return masked_as_nan(values).astype(np.float64).reshape(len(values), -1)
+        numbers = masked_as_nan(values).astype(np.float64).reshape(len(values), -1)
+        return np.where(is_usable(numbers), numbers, np.nan)
 
     outputs = _in_batches(leaf, x, wanted, min(_BATCH, len(wanted)))
     apart = outputs[place[:, 1:]] - outputs[place[:, :1]]

@@ -16,7 +16,8 @@ from equiprob.posterior.weights import WeighedUnits
 Limits = tuple[float, float]
 """The least and the largest value that there can be."""
 
-_MOST_EXPONENT = 700.0
+_FARTHEST_LOG = 50.0
+"""Two or three units lead to factors beyond exp(50), which say no more than this one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,5 +136,6 @@ def spread(draws: Array, stretch: Array, limits: Limits | None = None) -> Array:
     if between:
         scale -= np.log(high - draws)
     centre = scale.mean(axis=0)
-    odds = np.exp(np.minimum(centre + (scale - centre) * stretch, _MOST_EXPONENT))
+    deviation = np.clip((scale - centre) * stretch, -_FARTHEST_LOG, _FARTHEST_LOG)
+    odds = np.exp(centre + deviation)
     return np.minimum(low + (high - low) * odds / (1 + odds) if between else low + odds, high)
