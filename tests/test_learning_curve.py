@@ -174,15 +174,18 @@ def test_a_stated_data_error_takes_the_place_of_its_prior():
     assert inside(narrowed.optimal_level(1000), task.optimal_level(1000), 0.998)
 
 
-def test_priors_can_be_seen():
+def test_priors_can_be_seen(monkeypatch):
+    monkeypatch.setattr("equiprob.posterior.chains._MOST_ROUNDS", 4)  # they need not agree to 1 %
     prior = ep.LearningCurve().prior(power_laws())
     assert "Prior" in str(prior)
-    # Where the runs are no evidence, exponents are as the prior says: sd 0.4 of logarithms. With
-    # some hundred effective draws that is known to 20 %.
+    # Where the runs are no evidence, exponents are as the prior says: sd 0.4 of logarithms. Their
+    # squares have half as many effective draws (1467), and five standard errors are 5 / sqrt(ess):
+    # false failures once in a million. Seen: .387, and of the posterior, the twin, .226.
+    within = 5 / np.sqrt(prior.facts["ess"]["common_exponent"])
     logs = np.log(prior.draws["common_exponent"])
-    assert logs.std() == pytest.approx(0.4, rel=0.2)
+    assert logs.std() == pytest.approx(0.4, rel=within)
     posterior = np.log(fitted().draws["common_exponent"])
-    assert posterior.std() != pytest.approx(0.4, rel=0.2)
+    assert posterior.std() != pytest.approx(0.4, rel=within)
 
 
 def test_priors_are_the_users_to_change():
@@ -220,13 +223,14 @@ def test_status_says_what_the_runs_cannot_tell(monkeypatch):
     found = fitted().diagnostics
     assert Diagnostic.NO_ERRORS in found
     assert Diagnostic.TWO_SIZES not in found
-    crashed = power_laws()
-    crashed.loc[0, "risk"] = np.nan
+    runs = power_laws()  # and one more: what is left has a shape that is compiled already
+    one_more = runs.tail(1).assign(seed=3, risk=np.nan)
+    crashed = pd.concat([runs, one_more], ignore_index=True)
     monkeypatch.setattr("equiprob.levels.learning_curve.MOST_R_HAT", 0.5)
     result = ep.LearningCurve().fit(crashed)
-    expected = {Diagnostic.RUNS_LEFT_OUT, Diagnostic.FEW_SEEDS, Diagnostic.NOT_CONVERGED}
-    assert expected <= set(result.diagnostics)
-    assert result.facts["left_out"] == ["0"]
+    assert {Diagnostic.RUNS_LEFT_OUT, Diagnostic.NOT_CONVERGED} <= set(result.diagnostics)
+    assert result.facts["left_out"] == ["18"]
+    assert Diagnostic.FEW_SEEDS in read_runs(runs[1:]).diagnostics()
     few = read_runs(power_laws(sizes=(100, 1000))[:6])
     assert {Diagnostic.TWO_SIZES, Diagnostic.ONE_CANDIDATE} <= few.diagnostics()
 
@@ -283,16 +287,24 @@ def test_questions_that_cannot_be_answered_are_refused():
 def test_forecasts_of_a_public_table():
     table = pd.read_csv(INERTIA)
     result = ep.LearningCurve().fit(table[table.n <= 1000])
-    covered = []
+    held, narrow = [], []
     for n in (3000, 10_000, 30_000):
-        drawn = result.risk(n, predictive=True)
-        low, high = drawn.quantile(0.05), drawn.quantile(0.95)
-        seen = table[table.n == n].groupby("candidate").risk.mean()
-        covered += [low[k] <= seen[k] <= high[k] for k in result.candidates]
-    assert np.mean(covered) >= 0.8
+        drawn = np.log(result.risk(n, predictive=True))
+        low, middle, high = (drawn.quantile(p) for p in (0.01, 0.5, 0.99))
+        seen = np.log(table[table.n == n].groupby("candidate").risk.mean())
+        held += [low[k] <= seen[k] <= high[k] for k in result.candidates]
+        away = (seen - middle).abs()
+        narrow += [away[k] <= (high - low)[k] / 20 for k in result.candidates]
+    # Of 12 intervals that hold in 98 % of cases, fewer than 9 hold with probability 7e-5. Nine of
+    # these 12 runs have ranks of .095 to .65 among the draws, known to .023 or better: chains that
+    # other rounding makes others fail as rarely. One run (MLP+Aug at 3000) has rank .95.
+    assert sum(held) >= 9
+    assert sum(narrow) < 9  # the twin
+    # The least effective number of draws is 170. The widest ratio is 28, known to 24 %; the
+    # probability is .92, known to .021; the last .44, known to .04: all five standard errors off.
     drawn = result.risk(10_000)
-    assert (drawn.quantile(0.95) / drawn.quantile(0.05)).max() < 33
+    assert (drawn.quantile(0.95) / drawn.quantile(0.05)).max() < 100
     best = result.p_best(10_000)
-    assert best["EMLP-O(3)"] + best["EMLP-SO(3)"] > 0.87
+    assert best["EMLP-O(3)"] + best["EMLP-SO(3)"] > 0.8
     here = result.risk(1000)
     assert 0.1 < (here["MLP+Aug"] < here["EMLP-O(3)"]).mean() < 0.9

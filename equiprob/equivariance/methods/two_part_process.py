@@ -151,7 +151,8 @@ class GaussianProcess(AbstractMethod):
         Raises:
             ValueError: If the table does not hold what the method needs, or the case is not H.
         """
-        return TwoPartPosterior.of(TwoPartKernels.of(table), _checked(table, case))
+        targets = _checked(table, case)  # before kernels of too many rows fill the memory
+        return TwoPartPosterior.of(TwoPartKernels.of(table), targets)
 
 
 def _row_weights(table: OrbitTable, n_draws: int, seed: int) -> Draws:
