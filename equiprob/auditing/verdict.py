@@ -12,6 +12,7 @@ from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.posterior.results import AbstractResult, credible_interval
+from equiprob.posterior.words import of_its_own_variation
 
 Results = Mapping[str, AbstractResult]
 
@@ -61,7 +62,7 @@ def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:
         f"({low:.3g} to {high:.3g}) under {error.facts['transform']}"
     )
     if "relative_error" in error.draws:
-        text += f", {100 * np.median(error.draws['relative_error']):.3g} % of its own variation"
+        text += f", {of_its_own_variation(error.draws['relative_error'])}"
     return text + "."
 
 

@@ -12,6 +12,8 @@ from typing import Any, final
 
 import numpy as np
 
+from equiprob.equivariance.alignment import in_words
+from equiprob.equivariance.asymmetric_parts import alignment, waste
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.equivariance.joined import joined
 from equiprob.equivariance.methods.base import Case
@@ -20,13 +22,20 @@ from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 
 _UNITS = {
-    "gap": "risk",
-    "gap_mixture": "risk",
-    "gap_share": "share of risk",
     "waste": "risk",
     "waste_lower": "risk",
     "waste_upper": "risk",
+    "waste_share": "share of risk",
+    "alignment": "",
+    "alignment_lower": "",
+    "alignment_upper": "",
+    "gap": "risk",
+    "gap_mixture": "risk",
+    "gap_share": "share of risk",
 }
+
+_SURELY = 0.95
+"""Probability from which a cost counts as shown."""
 
 
 @final
@@ -42,25 +51,64 @@ class ApproximationGapResult(AbstractResult):
         if "gap_share" not in self.draws:
             return "Without the model's risk there is no share to judge: pass y= to evaluate_orbits"
         limit = self.facts["negligible_share"]
-        low, high = credible_interval(self.draws["gap_share"], 0.9)
+        low, high = credible_interval(self._share, 0.9)
         if low > limit:
             return f"Worth mending: the mismatch costs more than {100 * limit:.3g} % of the risk"
-        if high < limit:
-            certain = "waste" in self.draws or self.facts["exact_identification"]
-            return (
-                f"Not worth mending: less than {100 * limit:.3g} % of the risk is lost to it"
-                if certain
-                else f"No cost above {100 * limit:.3g} % of the risk is certain"
-            )
-        return f"Undecided: the interval of the share holds {100 * limit:.3g} %"
+        if high >= limit:
+            return f"Undecided: the interval of the share holds {100 * limit:.3g} %"
+        if self.facts["exact"]:
+            return f"Not worth mending: less than {100 * limit:.3g} % of the risk is lost to it"
+        return f"No cost above {100 * limit:.3g} % of the risk is certain"
+
+    @property
+    def _share(self) -> Any:
+        """The share of the risk that is lost, or at least as much as is known of it."""
+        return self.draws.get("waste_share", self.draws["gap_share"])
 
     def __str__(self) -> str:
-        """Say what was found."""
+        """Say what was found, what is exact before what is a bound."""
+        waste, gap = self._waste, self._gap
+        return f"{waste} {gap}".strip() + f" {self.verdict}.{self._alignment}{self.cautions}"
+
+    @property
+    def _waste(self) -> str:
+        """Say what the model's asymmetric part costs (case H)."""
+        name = "waste" if "waste" in self.draws else "waste_lower"
+        if name not in self.draws:
+            return ""
+        draws = self.draws[name]
+        low, high = credible_interval(draws, 0.9)
+        if low <= 0:
+            text = "No waste of the model's asymmetric part is shown"
+            ceiling = self.draws.get("waste_upper", draws if name == "waste" else None)
+            if ceiling is not None:
+                text += f": it is at most {np.quantile(ceiling, 0.95):.3g} in risk (95%)"
+            return text + "."
+        least = "" if name == "waste" else "at least "
+        text = (
+            f"The model's asymmetric part wastes {least}{np.median(draws):.3g} in risk (90% "
+            f"credible interval {low:.3g} to {high:.3g}; case {self.facts['case']})"
+        )
+        if "waste_share" in self.draws:
+            low, high = credible_interval(100 * self.draws["waste_share"], 0.9)
+            median = 100 * np.median(self.draws["waste_share"])
+            text += f", {median:.3g} % of the model's risk ({low:.3g} to {high:.3g} %)"
+        return text + "."
+
+    @property
+    def _gap(self) -> str:
+        """Say what the two sizes alone force."""
         name = "gap" if "gap" in self.draws else "gap_mixture"
         low, high = credible_interval(self.draws[name], 0.9)
-        where = "" if name == "gap" else ", averaged over the inputs and the moved inputs,"
+        where = "" if name == "gap" else ", averaged over the inputs and the moved inputs"
+        if not self.facts["shown"]:
+            return (
+                f"No cost is shown of the two errors' being of different size{where} (case "
+                f"{self.facts['case']}): they may be equal, and the bound is below {high:.3g}."
+            )
         text = (
-            f"The mismatch of symmetry costs{where} at least {np.median(self.draws[name]):.3g} in "
+            f"The mismatch of symmetry costs{where + ',' if where else ''} at least "
+            f"{np.median(self.draws[name]):.3g} in "
             f"risk (90% credible interval of that bound {low:.3g} to {high:.3g}; case "
             f"{self.facts['case']})"
         )
@@ -68,11 +116,11 @@ class ApproximationGapResult(AbstractResult):
             low, high = credible_interval(100 * self.draws["gap_share"], 0.9)
             median = 100 * np.median(self.draws["gap_share"])
             text += f", {median:.3g} % of the model's risk ({low:.3g} to {high:.3g} %)"
-        text += f". {self.verdict}."
-        if "waste" in self.draws:
-            low, high = credible_interval(self.draws["waste"], 0.9)
-            text += f" The asymmetric part alone wastes {low:.3g} to {high:.3g}."
-        return text + self.cautions
+        return text + "."
+
+    @property
+    def _alignment(self) -> str:
+        return in_words(self.draws)
 
     def plot(self, **kwargs: Any) -> Any:
         """Draw the posterior of the cost."""
@@ -134,9 +182,11 @@ class ApproximationGap(AbstractEstimator):
         Returns:
             Draws of ``gap`` (excess risk at least; in case N, where the truth could be asked,
             ``gap_mixture``: averaged over inputs and moved inputs, and ``gap`` only where a check
-            of the law found a finite kappa), ``gap_share`` of the model's
-            risk, and in case H ``waste``, the exact excess risk of the model's asymmetric part (or
-            ``waste_lower`` and ``waste_upper``).
+            of the law found a finite kappa), ``gap_share`` of the model's risk, and in case H
+            ``waste``, the exact excess risk of the model's asymmetric part (or ``waste_lower`` and
+            ``waste_upper``), ``waste_share`` (of the lower of these), and ``alignment`` of that
+            part with the task's (or ``alignment_lower`` and ``alignment_upper``), where neither is
+            zero: errors of equal size may be of different functions.
 
         Raises:
             ValueError: If the results speak of different transformations, have different numbers of
@@ -154,12 +204,16 @@ class ApproximationGap(AbstractEstimator):
         if not model_error.is_exact:
             e_f = model_error.draws["error"]
         draws = {}
+        shown = False
         if bounds is not None:
             lower, upper = (bound[order] for bound in bounds)
+            shown = max(np.mean(e_f < lower), np.mean(e_f > upper)) >= _SURELY
             distance = np.maximum(np.maximum(lower - e_f, e_f - upper), 0.0)
             if case is Case.HAAR:
                 draws["gap"] = distance**2 / 2
-                draws |= _waste(model_error, lower, upper)
+                draws |= waste(model_error, lower, upper) | alignment(model_error, lower, upper)
+                if "waste_lower" in draws:  # what the sizes force is a part of the waste
+                    draws["waste_lower"] = np.maximum(draws["waste_lower"], draws["gap"])
             elif case is Case.INVARIANT:
                 draws["gap"] = distance**2 / 4
             else:
@@ -170,6 +224,7 @@ class ApproximationGap(AbstractEstimator):
                     found.add(Diagnostic.KAPPA_ESTIMATED)
         elif model_error.is_exact and "symmetry_cost" in data_error.draws:
             draws["gap"] = np.maximum(data_error.draws["symmetry_cost"][order], 0.0)
+            shown = np.mean(draws["gap"] > 0) >= _SURELY
         else:
             raise ValueError(
                 "no bound on the approximation gap: the law of the inputs is not invariant, the "
@@ -177,10 +232,14 @@ class ApproximationGap(AbstractEstimator):
                 "methods.TrainedPair bounds what exact symmetry costs, methods.Oracle and "
                 "methods.MeasuredPairs need no invariant law"
             )
-        if "gap" in draws and "risk" in model_error.draws:
-            risk = model_error.draws["risk"]
+        risk = model_error.draws.get("risk")
+        if "gap" in draws and risk is not None:
             # A model without risk has none that a mismatch could force.
-            draws["gap_share"] = draws["gap"] / np.where(risk > 0, risk, np.inf)
+            positive = np.where(risk > 0, risk, np.inf)
+            draws["gap_share"] = draws["gap"] / positive
+            wasted = draws.get("waste", draws.get("waste_lower"))
+            if wasted is not None:
+                draws["waste_share"] = wasted / positive
         names = [name for name in _UNITS if name in draws]
         return ApproximationGapResult(
             draws={name: draws[name] for name in names},
@@ -189,22 +248,10 @@ class ApproximationGap(AbstractEstimator):
             facts={
                 "transform": model_error.facts["transform"],
                 "case": case.value,
-                "exact_identification": "error" in data_error.draws,
+                "exact": "waste" in draws or (risk is not None and not risk.any()),
+                "shown": bool(shown),
                 "negligible_share": self.negligible_share,
                 "weight_seed": model_error.facts["weight_seed"],
             },
             rows={"row_id": model_error.rows["row_id"]},
         )
-
-
-def _waste(model_error: ModelEquivarianceErrorResult, lower: Any, upper: Any) -> dict[str, Any]:
-    """Return draws of ``|(f - f*)_perp|^2 = R(f) - R(S f) + e*^2 / 2`` (6')."""
-    if "asymmetry_share" not in model_error.draws:
-        return {}
-    saved = model_error.draws["asymmetry_share"] * model_error.draws["risk"]
-    least, most = (np.maximum(saved + bound**2 / 2, 0.0) for bound in (lower, upper))
-    if np.array_equal(lower, upper):
-        return {"waste": least}
-    if np.isinf(most).any():
-        return {"waste_lower": least}
-    return {"waste_lower": least, "waste_upper": most}

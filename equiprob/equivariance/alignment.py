@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
+from equiprob.equivariance.asymmetric_parts import alignment
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.equivariance.joined import joined
+from equiprob.equivariance.methods.base import Case
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractResult, credible_interval
 
 _SURE = 0.9
+
+_ALIKE = 0.9
+"""Alignment above which two asymmetric parts differ in little but their size."""
+
+_NOTHING_SAID = 1.8
+"""Width of an interval in [-1, 1] that says next to nothing."""
 
 
 @final
@@ -23,7 +33,9 @@ class Alignment(AbstractResult):
     """Model error against data error; made by `align`.
 
     Draws: ``model_error``, ``data_error`` (or ``data_lower`` and ``data_upper``), ``ratio`` (model
-    over data, where it is identified), and the profiles of both where there are any.
+    over data, where it is identified), ``alignment`` (or ``alignment_lower`` and
+    ``alignment_upper``), the cosine between the model's asymmetric part and the task's, in case H
+    and with targets, and the profiles of both where there are any.
     """
 
     @property
@@ -53,6 +65,7 @@ class Alignment(AbstractResult):
         if "ratio" in self.draws:
             low, high = credible_interval(self.draws["ratio"], 0.9)
             text += f" Model error over data error: {low:.3g} to {high:.3g} (90%)."
+        text += in_words(self.draws)
         return text + self.cautions
 
     def plot(self, **kwargs: Any) -> Any:
@@ -60,6 +73,27 @@ class Alignment(AbstractResult):
         from equiprob.plots.alignment import plot_alignment
 
         return plot_alignment(self, **kwargs)
+
+
+def in_words(draws: Mapping[str, NDArray[np.float64]]) -> str:
+    """Say how the model's asymmetric part lies to the task's, as a sentence; "" where unknown."""
+    if "alignment" in draws:
+        low, high = credible_interval(draws["alignment"], 0.9)
+        size = f"{np.median(draws['alignment']):.2f} (90% {low:.2f} to {high:.2f})"
+    elif "alignment_lower" in draws:
+        low = float(np.quantile(draws["alignment_lower"], 0.05))
+        high = float(np.quantile(draws["alignment_upper"], 0.95))
+        if high - low > _NOTHING_SAID:
+            return ""
+        size = f"between {low:.2f} and {high:.2f} (90%)"
+    else:
+        return ""
+    meaning = "1 would be the same, 0 unrelated, -1 opposite"
+    if high < 0:
+        meaning = "it has the wrong sign"
+    elif low > _ALIKE:
+        meaning = "they are alike but for their size"
+    return f" Alignment of the model's asymmetric part with the task's: {size}; {meaning}."
 
 
 @checked
@@ -95,6 +129,8 @@ def align(
     lower, upper = (bound[order] for bound in bounds)
     e_f = model_error.draws["error"]
     draws = {"model_error": e_f}
+    if data_error.case is Case.HAAR:
+        draws |= alignment(model_error, lower, upper)
     dims: dict[str, tuple[str, ...]] = {}
     coords: dict[str, Any] = {}
     if "error" in data_error.draws:
@@ -117,7 +153,8 @@ def align(
         draws=draws,
         dims=dims,
         coords=coords,
-        units=dict.fromkeys(draws, model_error.units["error"]) | {"ratio": ""},
+        units=dict.fromkeys(draws, model_error.units["error"])
+        | dict.fromkeys(("ratio", "alignment", "alignment_lower", "alignment_upper"), ""),
         diagnostics=worst_first(found),
         facts={
             "transform": model_error.facts["transform"],

@@ -31,6 +31,7 @@ from equiprob.posterior.diagnostics import HEAVY_TAIL_INDEX, Diagnostic, worst_f
 from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans
+from equiprob.posterior.words import change_of_risk, of_its_own_variation
 
 Draws = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ class ModelEquivarianceErrorResult(AbstractResult):
             f"{low:.3g} to {high:.3g})"
         )
         if "relative_error" in self.draws:
-            text += f", {100 * np.median(self.draws['relative_error']):.3g} % of its own variation"
+            text += f", {of_its_own_variation(self.draws['relative_error'])}"
         text += f", on {self.facts['n_rows']} rows."
         if self.facts["noise"] > 0:
             text += (
@@ -111,12 +112,8 @@ class ModelEquivarianceErrorResult(AbstractResult):
                 f"exactly equivariant up to rounding."
             )
         if "asymmetry_share" in self.draws:
-            share = self.draws["asymmetry_share"]
-            low, high = credible_interval(share, 0.9)
-            text += (
-                f" Averaging over the transformations would change its risk by "
-                f"{-100 * np.median(share):+.3g} % ({-100 * high:+.3g} to {-100 * low:+.3g})."
-            )
+            change = change_of_risk(self.draws["asymmetry_share"])
+            text += f" Averaging over the transformations would {change}."
         return text + self.cautions
 
     def plot(self, **kwargs: Any) -> Any:
@@ -303,7 +300,11 @@ class ModelEquivarianceError(AbstractEstimator):
     def _asymmetry_share(
         self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]
     ) -> Draws | None:
-        """Return draws of ``(R(f) - R(S f)) / R(f)``, unbiased at a finite orbit."""
+        """Return draws of ``(R(f) - R(S f)) / R(f)``, unbiased at a finite orbit, and at most 1.
+
+        Unbiased estimates of the risk of the average fall below zero where it is small beside its
+        noise; no risk does. Taking such draws for no risk keeps the coverage of every interval.
+        """
         stats = table.moments
         if stats.y is None or not orbit_average_available(table, found):
             return None
@@ -311,7 +312,7 @@ class ModelEquivarianceError(AbstractEstimator):
         assert squared is not None, "orbit averages are available"
         cross = (residual * table.mean_displacement).sum(axis=1)
         risk = (residual**2).sum(axis=1)
-        return means.ratio(2 * cross - squared, risk) if risk.any() else None
+        return np.minimum(means.ratio(2 * cross - squared, risk), 1.0) if risk.any() else None
 
 
 def _numbers(columns: Draws) -> NDArray[np.uint64]:

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from equiprob.bounds.approximation_gap import ApproximationGapResult
 
 _LABELS = {
-    "gap": "cost of the mismatch, at least",
-    "gap_mixture": "the same, over inputs and moved inputs",
     "waste": "waste of the asymmetric part",
     "waste_lower": "waste of the asymmetric part, at least",
     "waste_upper": "waste of the asymmetric part, at most",
+    "gap": "cost of the two errors' sizes, at least",
+    "gap_mixture": "the same, over inputs and moved inputs",
 }
 
 
