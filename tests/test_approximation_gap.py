@@ -139,7 +139,7 @@ def test_results_of_other_transformations_or_draws_do_not_mix():
         model(0.3), TASK.x, ep.transforms.cyclic(4, acts_on="vectors"), backend="python"
     )
     for combine in (ep.ApproximationGap().fit, ep.align):
-        with pytest.raises(ValueError, match="same transform"):
+        with pytest.raises(ValueError, match="different transforms: kind is"):
             combine(ep.ModelEquivarianceError(n_draws=1000).fit(other), data)
         with pytest.raises(ValueError, match="draws"):
             combine(ep.ModelEquivarianceError(n_draws=500).fit(orbits_of(0.3)), data)

@@ -261,14 +261,17 @@ def test_a_store_that_a_signal_left_half_filled_is_not_written(path, monkeypatch
         ({"groups": np.arange(N) // 2}, ["groups was False there and is True"]),
         ({"outputs": ep.Output(unit="eV")}, ["hold other values"]),
         ({"predict": lambda x: x @ (W * (1 + 1e-12))}, ["predict has other outputs on rows 0"]),
-        ({"predict": two_outputs, "transform": BOTH, "y": {"far": Y}}, ["predict has other"]),
+        (
+            {"predict": two_outputs, "transform": BOTH, "y": {"far": Y}},
+            [r"output_action\['near'\] is absent in the file and 'vectors' in this call"],
+        ),
         (
             {"transform": ep.transforms.rotations2d(acts_on="vectors")},
-            ["predict has other outputs"],
+            ["output_action is 'vectors' in the file and 'invariant' in this call"],
         ),
         (
             {"transform": ep.transforms.rotations2d(acts_on="vectors", max_angle=1.0)},
-            ["transform was"],
+            ["max_angle is 3.14159265359 in the file and 1 in this call"],
         ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

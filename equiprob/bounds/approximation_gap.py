@@ -20,6 +20,7 @@ from equiprob.equivariance.methods.base import Case
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.transforms.fingerprint import check_same_transform
 
 _UNITS = {
     "waste": "risk",
@@ -192,11 +193,11 @@ class ApproximationGap(AbstractEstimator):
             ValueError: If the results speak of different transformations, have different numbers of
                 draws, or nothing is identified (case N, and the model is not exactly equivariant).
         """
-        if model_error.facts["transform"] != data_error.facts["transform"]:
-            raise ValueError(
-                f"the model error is over {model_error.facts['transform']}, the data error over "
-                f"{data_error.facts['transform']}; fit both to the same transform"
-            )
+        check_same_transform(
+            model_error.facts["fingerprint"],
+            data_error.facts["fingerprint"],
+            named=("the model error", "the data error"),
+        )
         found: set[Diagnostic] = set(model_error.diagnostics) | set(data_error.diagnostics)
         order = joined(model_error, data_error, found)
         case, bounds = data_error.case, data_error.bounds

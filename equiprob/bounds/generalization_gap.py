@@ -20,6 +20,7 @@ from equiprob.bounds.transport import Transport
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.transforms.fingerprint import OF_OUTPUT, check_same_transform
 
 Array = NDArray[np.float64]
 
@@ -256,11 +257,11 @@ class GeneralizationGap(AbstractEstimator):
             ValueError: If the tables or the geometry do not hold what the bound needs.
         """
         tables = [table.finite for table in (orbits, train) if table is not None]
-        if any(str(table.transform) != str(orbits.transform) for table in tables):
-            raise ValueError(
-                f"orbits is over {orbits.transform} and train over {tables[-1].transform}; "
-                f"evaluate both with one transform"
-            )
+        for table in tables[1:]:
+            check_same_transform(orbits.fingerprint, table.fingerprint, named=("orbits", "train"))
+        if (known := getattr(geometry, "facts", {}).get("fingerprint")) is not None:
+            named = ("orbits", "geometry")
+            check_same_transform(orbits.fingerprint, known, named=named, besides=OF_OUTPUT)
         problem = GapProblem(
             orbits=tables[0],
             train=tables[1] if train is not None else None,

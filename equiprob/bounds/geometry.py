@@ -199,6 +199,7 @@ class Geometry(AbstractEstimator):
             diagnostics=worst_first(found),
             facts={
                 "transform": str(transform),
+                "fingerprint": transform.fingerprint,
                 "n_rows": n,
                 "n_distinct": len(raw.rows),
                 "n_distinct_orbits": len(orbit.rows),

@@ -40,6 +40,7 @@ from equiprob.posterior.results import (
     credible_interval,
 )
 from equiprob.posterior.row_means import RowMeans
+from equiprob.transforms.fingerprint import OF_INPUT, check_same_transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -305,6 +306,12 @@ def _align(
         raise ValueError(f"on must be 'rows' or 'intersection', got {on!r}")
     flat = [(name, table) for name, group in seeds.items() for table in group]
     for name, table in flat:
+        check_same_transform(
+            flat[0][1].fingerprint,
+            table.fingerprint,
+            named=(f"{flat[0][0]!r}", f"{name!r}"),
+            besides=OF_INPUT,
+        )
         if table.only.y is None:
             raise ValueError(f"{name!r} has no targets: pass y= to evaluate_orbits")
     everywhere = set(flat[0][1].row_ids.tolist())

@@ -17,6 +17,7 @@ from equiprob.equivariance.methods.base import Case
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractResult, credible_interval
+from equiprob.transforms.fingerprint import check_same_transform
 
 _SURE = 0.9
 
@@ -113,11 +114,11 @@ def align(
         ValueError: If the transformations or the numbers of draws differ, or the data error is
             withheld.
     """
-    if model_error.facts["transform"] != data_error.facts["transform"]:
-        raise ValueError(
-            f"the model error is over {model_error.facts['transform']}, the data error over "
-            f"{data_error.facts['transform']}; fit both to the same transform"
-        )
+    check_same_transform(
+        model_error.facts["fingerprint"],
+        data_error.facts["fingerprint"],
+        named=("the model error", "the data error"),
+    )
     bounds = data_error.bounds
     if bounds is None:
         raise ValueError(

@@ -25,6 +25,7 @@ from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.transforms.actions import Invariant
+from equiprob.transforms.fingerprint import OF_OUTPUT, check_same_transform
 from equiprob.transforms.rows import move_rows
 
 _DISTORTION = 1e-3
@@ -194,6 +195,10 @@ class DataEquivarianceError(AbstractEstimator):
                 f"None, got {law!r}"
             )
         _check_orthogonal(orbits)
+        if isinstance(law, InvarianceCheckResult):
+            named = ("orbits", "law")
+            checked = law.facts["fingerprint"]
+            check_same_transform(orbits.fingerprint, checked, named=named, besides=OF_OUTPUT)
         found = design_diagnostics(orbits)
         if law is None and self.method.depends_on_law:
             check, rows = (
@@ -221,6 +226,7 @@ class DataEquivarianceError(AbstractEstimator):
             diagnostics=worst_first(found | evidence.found),
             facts={
                 "transform": str(table.transform),
+                "fingerprint": table.fingerprint,
                 "output": table.outputs[0],
                 "method": type(self.method).__name__,
                 "case": case.value,

@@ -206,6 +206,7 @@ class InvarianceCheck(AbstractEstimator):
             diagnostics=worst_first(found),
             facts={
                 "transform": str(transform),
+                "fingerprint": transform.fingerprint,
                 "auc": float(auc.mean()),
                 "is_invariant": bool(invariant),
                 "margin": self.margin,

@@ -226,6 +226,7 @@ class ModelEquivarianceError(AbstractEstimator):
             diagnostics=worst_first(found),
             facts={
                 "transform": str(table.transform),
+                "fingerprint": table.fingerprint,
                 "output": table.outputs[0],
                 "n_rows": table.n_finite,
                 "n_units": means.n_units,

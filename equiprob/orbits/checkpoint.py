@@ -26,10 +26,11 @@ from equiprob.orbits.output import Output
 from equiprob.orbits.saved_state import packed, unpack
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.store import Store
+from equiprob.transforms.fingerprint import difference
 
 _FORMAT = 1
 
-_LAW = "the law of transformations"
+_TRANSFORM = "the transform"
 
 _SHARE = 20
 """Writing may take one part in so many of the time."""
@@ -178,12 +179,14 @@ class Checkpoint:
     def _check_call(self, there: dict[str, Any]) -> None:
         here = {"format": _FORMAT} | self.call
         different = [name for name, value in here.items() if there.get(name) != value]
-        # The law shows in the numbers that are drawn, which depend on the other settings, too.
-        if different and different != [_LAW]:
-            words = (f"{k} was {there.get(k)!r} there and is {here[k]!r} here" for k in different)
-            raise self._refused("; ".join(w for w in words if not w.startswith(_LAW)))
+        words = [
+            difference(there[k], here[k], named=("the file", "this call"))
+            if k == _TRANSFORM and k in there
+            else f"{k} was {there.get(k)!r} there and is {here[k]!r} here"
+            for k in different
+        ]
         if different:
-            raise self._refused(f"{_LAW} is another")
+            raise self._refused("; ".join(map(str, words)))
 
     def _check_rows(self, written: str) -> None:
         if self._seen.hexdigest() != written:
@@ -211,10 +214,8 @@ class Checkpoint:
 def _call(orbit_pass: OrbitPass, n: int | None, *, grouped: bool) -> dict[str, Any]:
     """Return what is the same in every call that may go on from one file."""
     design, keep = orbit_pass.design, orbit_pass.keep
-    few = design.parameters(orbit_pass.transform, np.arange(8, dtype=np.uint64))
     return {
-        "transform": str(orbit_pass.transform),
-        _LAW: hashlib.blake2b(few.tobytes(), digest_size=8).hexdigest(),
+        _TRANSFORM: orbit_pass.transform.fingerprint,
         "design": design.kind,
         "n_transforms": design.n_transforms,
         "seed": design.seed,

@@ -15,6 +15,7 @@ from equiprob.orbits.failures import Skipped
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.store import RowArrays, Store, arrays_of
 from equiprob.orbits.table import OrbitTable
+from equiprob.transforms.fingerprint import check_same_transform
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -71,6 +72,7 @@ def packed_table(table: OrbitTable) -> tuple[Arrays, dict[str, Any]]:
     if table.mass is not None:
         arrays["mass"] = table.mass
     return arrays, {
+        "transform": table.transform.fingerprint,
         "statistics": _put_all(arrays, "statistics", table.statistics),
         "blocks": None if table.blocks is None else _put_blocks(arrays, table.blocks),
         "grouped": table.grouped,
@@ -82,7 +84,13 @@ def packed_table(table: OrbitTable) -> tuple[Arrays, dict[str, Any]]:
 
 
 def unpacked_table(arrays: Arrays, header: dict[str, Any], like: OrbitTable) -> OrbitTable:
-    """Return the table that was packed, given another one of the same call."""
+    """Return the table that was packed, given another one of the same call.
+
+    Raises:
+        ValueError: If it is over another transform.
+    """
+    named = ("another process's table", "this one")
+    check_same_transform(header["transform"], like.transform.fingerprint, named=named)
     plain = {name: header[name] for name in ("grouped", "backend", "floor_method", "stopped")}
     return replace(
         like,

@@ -103,6 +103,13 @@ class OrbitTable:
         return tuple(self.statistics)
 
     @property
+    def fingerprint(self) -> dict[str, str]:
+        """What makes the transform; of one output, with what that output does."""
+        if len(self.outputs) > 1:
+            return self.transform.fingerprint
+        return self.transform.of_output(self.outputs[0]).fingerprint
+
+    @property
     def only(self) -> RowStatistics:
         """The statistics of the one output, row by row.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ from equiprob.transforms.actions import (
     Image,
     Invariant,
 )
+from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.lattices import hammersley, lattice
 from equiprob.transforms.rows import LeafActions, as_given, move_rows
 
@@ -155,6 +157,14 @@ class AbstractTransform(abc.ABC):
     def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
         """Return the parameters of "`second`, then `first`", or None where it is not a group."""
         return None
+
+    @cached_property
+    def fingerprint(self) -> dict[str, str]:
+        """What makes the transform, in words by its arguments: equal for equal transforms.
+
+        Law, drawn numbers, elements and actions, the same in every process (see `fingerprint`).
+        """
+        return fingerprint_of(self)
 
     # ---- for people -----------------------------------------------------------------------------
 

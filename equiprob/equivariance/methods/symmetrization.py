@@ -28,6 +28,7 @@ from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
 from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.fingerprint import OF_INPUT, check_same_transform
 from equiprob.transforms.lattices import hammersley
 
 _N_FOLDS = 5
@@ -280,10 +281,11 @@ def aligned(other: OrbitTable, table: OrbitTable) -> OrbitTable:
         ) from None
     if not same.valid.all():
         raise ValueError("another predictor has outputs that are not finite on these rows")
-    if same.design.kind not in ("quasi", "full") or str(same.transform) != str(table.transform):
+    named = ("the table", "another predictor's table")
+    check_same_transform(table.fingerprint, same.fingerprint, named=named, besides=OF_INPUT)
+    if same.design.kind not in ("quasi", "full"):
         raise ValueError(
-            f"predictors are combined under one transform in the quasi or full design, got "
-            f"{same.transform} ({same.design.kind}) beside {table.transform}"
+            f"predictors are combined in the quasi or full design, got {same.design.kind!r}"
         )
     return same
 
