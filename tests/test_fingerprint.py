@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from transform_variants import VARIANTS
 
 import equiprob as ep
+from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.transforms import Action
 from equiprob.transforms.fingerprint import difference
 
@@ -172,10 +173,6 @@ def _gap(one, other):
     ep.ApproximationGap().fit(model, task)
 
 
-def _compare(one, other):
-    ep.compare({"a": table(one), "b": table(other, predict=lambda b: b[:, 1])})
-
-
 def _generalization(one, other):
     gap = ep.GeneralizationGap(bound=ep.bounds.Holdout(), n_draws=50)
     gap.fit(table(one, slice(40)), train=table(other, slice(40, 80)))
@@ -198,7 +195,7 @@ def _pair(one, other):
 
 @pytest.mark.parametrize(
     "use",
-    [_merge, _align, _gap, _compare, _generalization, _law, _others, _pair],
+    [_merge, _align, _gap, _generalization, _law, _others, _pair],
 )
 def test_other_transforms_are_refused_by_what_differs(use):
     with pytest.raises(ValueError, match=r"law is Normal\(loc=0, scale=0.01\).*scale=2\)"):
@@ -239,12 +236,17 @@ def test_candidates_may_take_their_inputs_in_other_forms():
         )
         for form, x in forms.items()
     }
-    assert len(ep.compare(tables).candidates) == 2
+    note = Diagnostic.OTHER_TRANSFORMS
+    assert note not in ep.compare(tables).diagnostics
     half = ep.evaluate_orbits(
         lambda b: b.mean(axis=(1, 2, 3)), images, T.cyclic(2), y=y, row_ids=ids, design="full"
     )
-    with pytest.raises(ValueError, match="elements is"):
-        ep.compare({"a": tables["image"], "b": half})
+    # Risks are of the inputs as they are: no transform enters them, and nothing is refused.
+    mixed = ep.compare({"four": tables["image"], "two": half})
+    assert note in mixed.diagnostics
+    assert not note.is_caution
+    assert "elements is 4 x 2 x 2 numbers" in mixed.table.loc["two", "diagnostics"]
+    assert mixed.table.loc["four", "diagnostics"] == "no problem found"
 
 
 def test_one_of_several_outputs_is_compared_by_its_own_action():

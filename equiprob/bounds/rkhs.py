@@ -13,6 +13,10 @@ diagonal being at most D) and McDiarmid's inequality for the gap, with probabili
     gap  <=  2 slope (1 / sqrt n) sum_parts b sqrt( min(D, tr K / n + D sqrt(log(4/delta) / (2n))) )
              + M sqrt(log(2/delta) / (2n))
 
+(the rest of features that are not orthogonal to their averages has a diagonal up to 4 D). Beside it
+stands the bound of one radius for the whole, ``b sqrt(tr K) / n``, which is the smaller one where
+averages and rest are not orthogonal; each takes half of delta, and the smaller one counts.
+
 It bounds predictors, not the algorithm: radii that are read off a trained model are paid for by a
 union bound over a grid.
 """
@@ -21,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final, override
+from typing import Any, NamedTuple, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +61,7 @@ class RKHS(AbstractBound):
         coefficients: The trained model itself, from which the radii are read: ``(train row, k)``
             for a kernel, ``f(x) = sum_j k(x, x_j) a_j``, or ``(p, k)`` for features, ``f = phi W``.
             They are rounded up to a grid of ratio 2^(1/8), whose j-th value takes the share
-            ``6 / (pi j)^2`` of delta, for each of the two.
+            ``6 / (pi j)^2`` of the half of delta that its bound has, for each of its radii.
         loss: The loss whose gap is bounded; its range is a promise about the class.
         smallest_radius: Where the grid begins, after zero.
         largest_diagonal: The largest ``k(x, x)`` (or ``|phi(x)|^2``) times the number of outputs.
@@ -103,25 +107,34 @@ class RKHS(AbstractBound):
         constants = self.loss.constants(table)
         space = self._space(table)
         traces = space.traces()
-        if self.radii is not None:
-            radii, delta, how = Radii(*self.radii), problem.delta, "stated"
-        else:
-            (sym, j), (perp, k) = (self._rounded_up(b) for b in space.radii(self.coefficients))
-            radii, how = Radii(sym, perp), "of this model, on a grid"
-            delta = problem.delta * (6 / np.pi**2) ** 2 / (j * k) ** 2
+        radii, shares = self._radii(space)
         diagonal, bounded = self._largest_diagonal(traces.whole)
         components = table.only.base.shape[1]
         factor = 2 * constants.slope * (1.0 if components == 1 else np.sqrt(2))
-        value = _Complexity(factor, radii, diagonal, constants.range, delta)
-        sample = [problem.units.means(part).mean() for part in traces]
-        population = [np.maximum(problem.mean(table, part), 0.0) for part in traces]
-        expected, without = (
-            value.expected(population, problem.n),
-            value.whole(population, problem.n),
+        # What averaging leaves of features may be twice as large as they are.
+        largest = Radii(diagonal, diagonal if space.is_orthogonal else 4 * diagonal, diagonal)
+        sym, perp, whole = (
+            _Part(
+                radius,
+                float(problem.units.means(diagonals).mean()),
+                np.maximum(problem.mean(table, diagonals), 0.0),
+                most,
+            )
+            for radius, diagonals, most in zip(radii, traces, largest, strict=True)
         )
+        split, one = (
+            _Complexity(factor, parts, constants.range, problem.delta / 2 * share)
+            for parts, share in zip(((sym, perp), (whole,)), shares, strict=True)
+        )
+        in_parts, without = split.expected(problem.n), one.expected(problem.n)
+        if np.isinf(radii.whole):  # nothing is known of the whole but its parts
+            least = factor * np.hypot(radii.sym, radii.perp) * np.sqrt(whole.draws / problem.n)
+            without = np.maximum(in_parts, least)
+        expected = np.minimum(in_parts, without)
         n = problem.n * np.exp2(np.arange(*_HORIZON, dtype=np.float64))
         falls = np.sqrt(problem.n / n)
-        bound = value.expected(sample, problem.n) + value.excess(sample, problem.n)
+        here = min(split.of_sample(problem.n), one.of_sample(problem.n))
+        bound = min(split.bound(problem.n), one.bound(problem.n))
         return GapEvidence(
             draws={"bound": np.full(problem.n_draws, bound), "expected_bound": expected},
             without=without,
@@ -130,7 +143,7 @@ class RKHS(AbstractBound):
                 n=n,
                 expected=expected[:, None] * falls,
                 without=without[:, None] * falls,
-                penalty=value.excess(sample, n),
+                penalty=np.minimum(split.bound(n), one.bound(n)) - here * falls,
             ),
             loss_range=constants.range,
             assumptions=(
@@ -139,15 +152,25 @@ class RKHS(AbstractBound):
                 Assumption(
                     f"norms are at most {radii.sym:.3g} in the symmetric part and "
                     f"{radii.perp:.3g} in the rest",
-                    how,
+                    "stated" if self.coefficients is None else "of this model, on a grid",
                 ),
             ),
             facts={
                 "radius_sym": radii.sym,
                 "radius_perp": radii.perp,
-                "trace_share_sym": float(sample[1] / sample[0]),
+                "radius": None if np.isinf(radii.whole) else radii.whole,
+                "trace_share_sym": sym.mean / whole.mean,
             },
         )
+
+    def _radii(self, space: KernelSpace | FeatureSpace) -> tuple[Radii, tuple[float, float]]:
+        """Return the radii, and which share of their half of delta the two bounds may use."""
+        if self.radii is not None:
+            sym, perp = map(float, self.radii)
+            return Radii(sym, perp, space.one_radius(sym, perp)), (1.0, 1.0)
+        rounded = [self._rounded_up(radius) for radius in space.radii(self.coefficients)]
+        sym, perp, whole = (6 / (np.pi * place) ** 2 for _, place in rounded)
+        return Radii(*(radius for radius, _ in rounded)), (sym * perp, whole)
 
     def _largest_diagonal(self, whole: Array) -> tuple[float, Assumption]:
         """Return the largest diagonal of the kernel times outputs, and where it comes from."""
@@ -177,37 +200,50 @@ class RKHS(AbstractBound):
         return self.smallest_radius * _GRID**steps, steps + 2
 
 
+class _Part(NamedTuple):
+    """Radius of the class in a part of the kernel, and the diagonal of that part.
+
+    Its mean over the sample, draws of its mean over the law, and the largest that it may be.
+    """
+
+    radius: float
+    mean: float
+    draws: Array
+    largest: float
+
+
 @dataclass(frozen=True, eq=False)
 class _Complexity:
-    """The bound as a function of the mean diagonals of the whole kernel and of its parts.
+    """A bound on the gap from the mean diagonal of one part of a kernel, or of several.
 
     Args:
         factor: Twice the loss's slope (and sqrt(2) for vector outputs).
-        radii: Of the two parts.
-        diagonal: The largest diagonal.
+        parts: The parts.
         loss_range: The largest loss.
         delta: What may fail.
     """
 
     factor: float
-    radii: Radii
-    diagonal: float
+    parts: Sequence[_Part]
     loss_range: float
     delta: float
 
-    def expected(self, means: Sequence[Any], n: Array | float) -> Any:
-        """Return the bound on the expected gap; means are of (whole, sym, perp)."""
-        _, *parts = means
-        roots = sum(b * np.sqrt(mean) for b, mean in zip(self.radii, parts, strict=True))
-        return self.factor * roots / np.sqrt(n)
+    def expected(self, n: float) -> Array:
+        """Return draws of the bound on the expected gap at `n` rows."""
+        return self._of([part.draws for part in self.parts], n)
 
-    def whole(self, means: Sequence[Any], n: float) -> Any:
-        """Return the same without the split: one radius for the whole kernel."""
-        return self.factor * np.hypot(*self.radii) * np.sqrt(means[0] / n)
+    def of_sample(self, n: float) -> float:
+        """Return it at the means of the sample."""
+        return float(self._of([part.mean for part in self.parts], n))
 
-    def excess(self, means: Sequence[float], n: Array | float) -> Any:
-        """Return by how much the bound of high probability exceeds that on the expected gap."""
-        slack = self.diagonal * np.sqrt(np.log(4 / self.delta) / (2 * np.asarray(n)))
-        upper = [np.minimum(mean + slack, self.diagonal) for mean in means]
-        spread = self.loss_range * np.sqrt(np.log(2 / self.delta) / (2 * np.asarray(n)))
-        return self.expected(upper, n) - self.expected(means, n) + spread
+    def bound(self, n: Any) -> Any:
+        """Return the bound of high probability: half of delta for the means, half for the gap."""
+        slack = np.sqrt(np.log(2 * len(self.parts) / self.delta) / (2 * n))
+        upper = [np.minimum(p.mean + p.largest * slack, p.largest) for p in self.parts]
+        return self._of(upper, n) + self.loss_range * np.sqrt(np.log(2 / self.delta) / (2 * n))
+
+    def _of(self, means: Sequence[Any], n: Any) -> Any:
+        radii = (part.radius for part in self.parts)
+        # An infinite radius is one that nothing is known of, whatever it multiplies.
+        roots = [b * np.sqrt(m) if np.isfinite(b) else b for b, m in zip(radii, means, strict=True)]
+        return self.factor * sum(roots) / np.sqrt(n)

@@ -40,7 +40,7 @@ from equiprob.posterior.results import (
     credible_interval,
 )
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.fingerprint import OF_INPUT, check_same_transform
+from equiprob.transforms.fingerprint import OF_INPUT, difference
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -246,6 +246,10 @@ def compare(
         found.add(Diagnostic.RARE_FAILURES)
     notes = _notes_on_seeds(spread, names)
     found |= {message for each in notes.values() for message in each}
+    words = {name: [m.value for m in each] for name, each in notes.items()}
+    for name, apart in _other_transforms(seeds).items():
+        found.add(Diagnostic.OTHER_TRANSFORMS)
+        words.setdefault(name, []).append(f"evaluated over another transform: {apart}")
     order = np.argsort(losses.mean(axis=0), kind="stable")
     return Comparison(
         draws={name: array[:, order] for name, array in draws.items()},
@@ -262,7 +266,7 @@ def compare(
             "n_units": n_units,
             "weight_seed": weight_seed,
             "seed_spread": None if spread is None else list(spread.relative),
-            "candidate_notes": {k: "; ".join(m.value for m in v) for k, v in notes.items()},
+            "candidate_notes": {name: "; ".join(each) for name, each in words.items()},
             "n_seeds": {name: len(s) for name, s in seeds.items()},
             "nonfinite_rows": [],
         },
@@ -282,6 +286,18 @@ def _notes_on_seeds(spread: SeedSpread | None, names: Sequence[str]) -> dict[str
         if k in spread.uneven:
             notes.setdefault(name, []).append(Diagnostic.UNEVEN_SEEDS)
     return notes
+
+
+def _other_transforms(seeds: Mapping[str, Sequence[OrbitTable]]) -> dict[str, str]:
+    """Return what tells candidates' transforms from the first one's, in words by candidate."""
+    reference, *_ = seeds
+    first = seeds[reference][0].fingerprint
+    apart = {
+        name: difference(first, table.fingerprint, named=(reference, name), besides=OF_INPUT)
+        for name, tables in seeds.items()
+        for table in tables
+    }
+    return {name: words for name, words in apart.items() if words is not None}
 
 
 def _named(metrics: str | Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:
@@ -306,12 +322,6 @@ def _align(
         raise ValueError(f"on must be 'rows' or 'intersection', got {on!r}")
     flat = [(name, table) for name, group in seeds.items() for table in group]
     for name, table in flat:
-        check_same_transform(
-            flat[0][1].fingerprint,
-            table.fingerprint,
-            named=(f"{flat[0][0]!r}", f"{name!r}"),
-            besides=OF_INPUT,
-        )
         if table.only.y is None:
             raise ValueError(f"{name!r} has no targets: pass y= to evaluate_orbits")
     everywhere = set(flat[0][1].row_ids.tolist())

@@ -178,15 +178,15 @@ class Checkpoint:
 
     def _check_call(self, there: dict[str, Any]) -> None:
         here = {"format": _FORMAT} | self.call
-        different = [name for name, value in here.items() if there.get(name) != value]
         words = [
-            difference(there[k], here[k], named=("the file", "this call"))
-            if k == _TRANSFORM and k in there
-            else f"{k} was {there.get(k)!r} there and is {here[k]!r} here"
-            for k in different
+            f"{name} was {there.get(name)!r} there and is {value!r} here"
+            for name, value in here.items()
+            if name != _TRANSFORM and there.get(name) != value
         ]
-        if different:
-            raise self._refused("; ".join(map(str, words)))
+        named = ("the file", "this call")
+        apart = difference(there.get(_TRANSFORM, {}), self.call[_TRANSFORM], named=named)
+        if words or apart is not None:
+            raise self._refused("; ".join([*words, *([] if apart is None else [apart])]))
 
     def _check_rows(self, written: str) -> None:
         if self._seen.hexdigest() != written:

@@ -105,9 +105,8 @@ class OrbitTable:
     @property
     def fingerprint(self) -> dict[str, str]:
         """What makes the transform; of one output, with what that output does."""
-        if len(self.outputs) > 1:
-            return self.transform.fingerprint
-        return self.transform.of_output(self.outputs[0]).fingerprint
+        first, *others = self.outputs
+        return (self.transform if others else self.transform.of_output(first)).fingerprint
 
     @property
     def only(self) -> RowStatistics:

@@ -37,6 +37,10 @@ class Diagnostic(enum.Enum):
         "one trained model a candidate: this compares these models, not their architectures; pass "
         "a list of tables, one a training seed, to compare those"
     )
+    OTHER_TRANSFORMS = (
+        "candidates were evaluated over different transforms (see the table): their risks, those "
+        "of the inputs as they are, compare; their equivariance errors do not"
+    )
     UNEVEN_SEEDS = (
         "the trainings of one candidate differ far more than those of the others (see the table): "
         "its next training may be far from the mean of these; train more seeds of it"
