@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.levels.near_ties import drawn_together
 from equiprob.levels.path_risk import AbstractPathRisk, Tabulated
 from equiprob.orbits.table import Rows
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
@@ -91,8 +92,13 @@ class Optimum:
                 "risk_saved_shipped": means.mean(saved),
             }
         unclipped = risk.optimum(means)
-        best = _best(means, risk, along) if unclipped is None else risk.on_path(unclipped)
-        nothing = _saves_nothing(risk, along, float(cross_fitted.mean()), worth)
+        of_draws = along.draws[:, [risk.unchanged]] - along.draws
+        if risk.names is not None:
+            of_draws = drawn_together(of_draws, means.seed)
+            nothing = of_draws.max(axis=1) <= worth
+        else:
+            nothing = _saves_nothing(of_draws, float(cross_fitted.mean()), worth)
+        best = _best(means, risk, of_draws) if unclipped is None else risk.on_path(unclipped)
         return cls(
             shipped=shipped,
             recommended=recommended,
@@ -109,9 +115,9 @@ def partitions(means: RowMeans) -> NDArray[np.int64]:
     return np.stack([folds(means.unit_ids, N_FOLDS, each) for each in range(_N_PARTITIONS)])
 
 
-def _best(means: RowMeans, risk: AbstractPathRisk, along: Tabulated) -> NDArray[np.float64]:
-    """Return draws of the position of least risk."""
-    tied = _tied(along.draws)
+def _best(means: RowMeans, risk: AbstractPathRisk, saved: NDArray[np.float64]) -> Rows:
+    """Return draws of the position that saves most, of draws ``(draw, position)``."""
+    tied = _tied(risk.loss.mean() - saved)
     if risk.names is not None:
         return risk.positions[tied.argmax(axis=1)]
     # Where the loss is a step function many positions are equally good: any of them may be best.
@@ -120,16 +126,16 @@ def _best(means: RowMeans, risk: AbstractPathRisk, along: Tabulated) -> NDArray[
 
 
 def _saves_nothing(
-    risk: AbstractPathRisk, along: Tabulated, cross_fitted: float, worth: float
+    saved: NDArray[np.float64], cross_fitted: float, worth: float
 ) -> NDArray[np.bool_]:
-    """Return in which draws no position saves more than is worth it.
+    """Return in which draws ``(draw, position)`` no position saves more than is worth it.
 
     In every draw some position is the least, and where there are many its saving is mostly luck:
     as much as savings at the least position exceed, on average, those that were judged on other
     rows. That is taken off.
     """
-    saved = along.draws[:, risk.unchanged] - along.draws.min(axis=1)
-    return saved - max(float(saved.mean()) - cross_fitted, 0.0) <= worth
+    most = saved.max(axis=1)
+    return most - max(float(most.mean()) - cross_fitted, 0.0) <= worth
 
 
 def least_as_shipped(risk: AbstractPathRisk, along: Tabulated) -> int:
