@@ -67,9 +67,22 @@ def test_table_columns_and_order():
     assert frame.loc["worse", "p_equivalent"] < 0.05
     assert (frame["ci_low"] < frame["risk"]).all()
     assert frame.loc["worse", "expected_regret"] > 0.3
-    # What choosing one costs more than choosing another is the difference of their risks.
+    # What choosing one costs more than choosing another is what is to be expected of them.
     apart = frame["expected_regret"] - frame["expected_regret"].iloc[0]
-    assert np.allclose(apart, frame["risk"] - frame["risk"].iloc[0])
+    expected = comparison.likely_risk[1].mean(axis=0)
+    assert np.allclose(apart, expected - expected[0])
+    assert np.allclose(expected, comparison.shrinkage.expected)
+    # The first is judged by rows that did not choose it, first of all.
+    assert list(frame.columns)[:4] == [
+        "cross_fitted",
+        "cross_fitted_low",
+        "cross_fitted_high",
+        "risk",
+    ]
+    first = frame.iloc[0]
+    assert first["cross_fitted_low"] < first["cross_fitted"] < first["cross_fitted_high"]
+    assert first["cross_fitted"] >= first["risk"]
+    assert frame["cross_fitted"].iloc[1:].isna().all()
     rows = [comparison.rows[f"loss_{k}"].mean() for k in range(3)]
     assert np.allclose(frame["risk"], rows)
 

@@ -104,13 +104,14 @@ class Choice:
         worse, better = above > self.rope, above < -self.rope
         return np.stack([worse, ~(worse | better), better], axis=2).mean(axis=0)
 
-    def verdict(self, words: str, where: str, advice: str = "") -> str:
+    def verdict(self, words: str, where: str, advice: str = "", stated: str = "") -> str:
         """Say which candidate to take, how sure that is, and which loss that minimizes.
 
         Args:
             words: What the loss is, such as "expected squared error".
             where: What it rests on, such as "500 held-out rows".
             advice: What to add where it is undecided.
+            stated: What the candidate loses, in words; its expectation when left out.
 
         Returns:
             Two sentences.
@@ -151,8 +152,8 @@ class Choice:
                 f"{p_best[rival]:.2f})"
             )
         regret = self.value_of_perfect_information
+        stated = stated or f"{self.at_stake[:, first].mean():.3g} for {name!r}"
         return (
-            f"{head}. The loss minimized is the {words} ({where}): "
-            f"{self.at_stake[:, first].mean():.3g} for {name!r}, {regret:.2g} more in expectation "
-            f"than if the best were known{advice if undecided else ''}."
+            f"{head}. The loss minimized is the {words} ({where}): {stated}, {regret:.2g} more in "
+            f"expectation than if the best were known{advice if undecided else ''}."
         )

@@ -8,7 +8,7 @@ labels).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -20,6 +20,8 @@ from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
 from equiprob.decisions.choice import Choice
 from equiprob.decisions.seeds import SeedSpread
+from equiprob.decisions.shrinkage import Shrinkage
+from equiprob.decisions.winner import Winner, cross_fitted_columns
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.contrast import Limits
 from equiprob.posterior.diagnostics import (
@@ -70,13 +72,41 @@ class Comparison(AbstractResult):
     @cached_property
     def choice(self) -> Choice:
         """The choice among the candidates by their risk alone; `equiprob.decide` takes costs."""
-        return Choice(
-            self.candidates,
-            self.draws["risk"],
-            self.facts["rope"],
-            self.expected_risk,
-            self.facts.get("twins", {}),
-        )
+        risk, expected = self.likely_risk
+        twins = self.facts.get("twins", {})
+        return Choice(self.candidates, risk, self.facts["rope"], expected, twins)
+
+    @cached_property
+    def shrinkage(self) -> Shrinkage:
+        """How much the candidates differ, as far as the noise of their risks lets that be seen."""
+        return Shrinkage.of(self.expected_risk, int(self.facts["weight_seed"]))
+
+    @cached_property
+    def likely_risk(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draws ``(draw, candidate)`` of the risks, given how much the candidates differ.
+
+        For probabilities and for expectations. What is chosen, and how sure that is, rests on
+        these; intervals of single risks rest on ``draws["risk"]``.
+        """
+        expected, risk = self.shrinkage.posterior(self.expected_risk, self.draws["risk"])
+        return risk, expected
+
+    @cached_property
+    def winner(self) -> Winner:
+        """The first candidate, judged by rows that did not choose it."""
+        seed, ids = int(self.facts["weight_seed"]), self.rows["unit_id"]
+        return Winner(self.losses, ids, 0, self.draws["risk"][:, 0], seed, self.limits)
+
+    @property
+    def limits(self) -> Limits:
+        """Between which losses, and so risks, lie."""
+        largest = self.facts.get("largest_loss")
+        return 0.0, np.inf if largest is None else float(largest)
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """The loss of each row and candidate ``(row, candidate)``, a mean over seeds."""
+        return np.column_stack([self.rows[f"loss_{k}"] for k in range(len(self.candidates))])
 
     @cached_property
     def expected_risk(self) -> NDArray[np.float64]:
@@ -84,11 +114,9 @@ class Comparison(AbstractResult):
 
         The draws of ``risk`` have the tails that intervals and probabilities need.
         """
-        losses = np.column_stack([self.rows[f"loss_{k}"] for k in range(len(self.candidates))])
-        means = RowMeans(self.rows["unit_id"], self.n_draws, int(self.facts["weight_seed"]))
-        largest = self.facts.get("largest_loss")
-        limits = (0.0, np.inf if largest is None else float(largest))
-        draws = paired_expectations(means, losses, limits)
+        seed, losses = int(self.facts["weight_seed"]), self.losses
+        means = RowMeans(self.rows["unit_id"], self.n_draws, seed)
+        draws = paired_expectations(means, losses, self.limits)
         if self.seed_factors is not None:
             draws = draws * self.seed_factors
         return draws - draws.mean(axis=0) + losses.mean(axis=0)
@@ -115,15 +143,17 @@ class Comparison(AbstractResult):
     def table(self) -> pd.DataFrame:
         """A row for each candidate, best first, with ArviZ's default interval probability.
 
-        Columns: ``risk`` (expected) with ``ci_low`` and ``ci_high``; ``p_best``;
-        ``expected_regret``; ``p_equivalent`` (probability that the risk is within ``rope`` of the
-        first candidate's); each metric with its interval; ``diagnostics`` in words.
+        Columns: ``cross_fitted``, the risk of the first, which these rows chose, on rows that did
+        not choose it, with ``cross_fitted_low`` and ``cross_fitted_high`` (of the others NaN);
+        ``risk`` on these rows with ``ci_low`` and ``ci_high``; ``p_best``; ``expected_regret``;
+        ``p_equivalent`` (probability that the risk is within ``rope`` of the first candidate's);
+        each metric with its interval; ``diagnostics`` in words.
         """
         import pandas as pd
 
         risk = self.draws["risk"]
         limits = credible_interval(risk)
-        columns: dict[str, Any] = {
+        columns: dict[str, Any] = cross_fitted_columns(self.winner, len(self.candidates)) | {
             "risk": self.expected_risk.mean(axis=0),
             "ci_low": limits[:, 0],
             "ci_high": limits[:, 1],
@@ -144,7 +174,11 @@ class Comparison(AbstractResult):
     @property
     def verdict(self) -> str:
         """Which candidate to ship, and how sure that is, in two sentences."""
-        return self.choice.verdict(self.facts["loss"], f"{self.facts['n_rows']} held-out rows")
+        where, stated = (
+            f"{self.facts['n_rows']} held-out rows",
+            self.winner.words(self.candidates[0]),
+        )
+        return self.choice.verdict(self.facts["loss"], where, stated=stated)
 
     def __str__(self) -> str:
         """Say which model to ship."""
@@ -251,7 +285,7 @@ def compare(
         found.add(Diagnostic.OTHER_TRANSFORMS)
         words.setdefault(name, []).append(f"evaluated over another transform: {apart}")
     order = np.argsort(losses.mean(axis=0), kind="stable")
-    return Comparison(
+    comparison = Comparison(
         draws={name: array[:, order] for name, array in draws.items()},
         dims={name: ("candidate",) for name in draws},
         coords={"candidate": np.array(names)[order]},
@@ -272,6 +306,20 @@ def compare(
         },
         rows={"row_id": first.row_ids, "unit_id": first.unit_ids}
         | {f"loss_{k}": losses[:, i] for k, i in enumerate(order)},
+    )
+    return _in_order(comparison, comparison.choice.order)
+
+
+def _in_order(comparison: Comparison, order: NDArray[np.int64]) -> Comparison:
+    """Return the comparison with its candidates in another order."""
+    if (np.diff(order) > 0).all():
+        return comparison
+    return replace(
+        comparison,
+        draws={name: draws[:, order] for name, draws in comparison.draws.items()},
+        coords={"candidate": comparison.coords["candidate"][order]},
+        rows=dict(comparison.rows)
+        | {f"loss_{k}": comparison.rows[f"loss_{i}"] for k, i in enumerate(order)},
     )
 
 

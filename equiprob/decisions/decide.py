@@ -20,6 +20,7 @@ from equiprob.decisions.compare import Comparison
 from equiprob.decisions.costs import Costs, by_candidate
 from equiprob.decisions.information import AbstractInformation, Rows, Run, Seeds, Transformations
 from equiprob.decisions.prospects import Curve, Prospect
+from equiprob.decisions.winner import Winner, cross_fitted_columns
 from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.posterior.diagnostics import worst_first
 from equiprob.posterior.results import AbstractResult, credible_interval
@@ -43,28 +44,48 @@ class Decision(AbstractResult):
         """The choice among the candidates."""
         return Choice(
             self.candidates,
-            self.draws["loss"],
+            self.draws["likely_loss"],
             self.facts["rope"],
             self.draws["expected_loss"],
             self.facts.get("twins", {}),
         )
 
     @cached_property
+    def winner(self) -> Winner | None:
+        """The first candidate, judged by rows that did not choose it; None without such rows.
+
+        That is where the decision rests on a comparison.
+        """
+        seed, places = self.facts["weight_seed"], self.facts["places"]
+        if seed is None:
+            return None
+        losses = self.facts["of_risk"] * np.column_stack([self.rows[f"loss_{k}"] for k in places])
+        loss, costs = self.draws["loss"][:, 0], np.array(self.facts["costs"])
+        limits = 0.0, np.inf if (largest := self.facts["largest_loss"]) is None else largest
+        return Winner(losses, self.rows["unit_id"], 0, loss, int(seed), limits, costs)
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """A row for each candidate, least expected loss first.
 
-        Columns: ``risk`` (expected); with costs also ``cost`` (besides the risk) and ``loss``
-        (both together, in the unit of the costs); ``ci_low`` and ``ci_high`` of the loss (ArviZ's
-        default probability); ``p_best``; ``expected_regret``; ``p_worse``, ``p_equal`` and
+        Columns: on a comparison ``cross_fitted``, what the first, which these rows chose, loses on
+        rows that did not choose it, with ``cross_fitted_low`` and ``cross_fitted_high`` (of the
+        others NaN); ``risk`` (on these rows); with costs also ``cost`` (besides the risk) and
+        ``loss`` (both together, in the unit of the costs); ``ci_low`` and ``ci_high`` of the loss
+        (ArviZ's default probability); ``p_best``; ``expected_regret``; ``p_worse``, ``p_equal`` and
         ``p_better`` than the reference, which add up to 1.
         """
         import pandas as pd
 
         limits = credible_interval(self.draws["loss"])
-        columns: dict[str, Any] = {"risk": np.array(self.facts["risk"])}
+        columns: dict[str, Any] = {}
+        if self.winner is not None:
+            columns |= cross_fitted_columns(self.winner, len(self.candidates))
+        risk = np.array(self.facts["risk"])
+        columns["risk"] = risk
         if self.facts["has_costs"]:
-            loss = self.draws["expected_loss"].mean(axis=0)
-            columns |= {"cost": self.facts["costs"], "loss": loss}
+            costs = np.array(self.facts["costs"])
+            columns |= {"cost": costs, "loss": self.facts["of_risk"] * risk + costs}
         columns |= {
             "ci_low": limits[:, 0],
             "ci_high": limits[:, 1],
@@ -113,7 +134,8 @@ class Decision(AbstractResult):
             advice = (
                 f"; of what could be learned first, {best['name']} would win {best['value']:.2g}"
             )
-        return self.choice.verdict(self.facts["loss_words"], self.facts["where"], advice)
+        stated = "" if self.winner is None else self.winner.words(self.candidates[0])
+        return self.choice.verdict(self.facts["loss_words"], self.facts["where"], advice, stated)
 
     def __str__(self) -> str:
         """Say which candidate to ship."""
@@ -165,8 +187,9 @@ def decide(
             at the largest number of rows, and at the horizon or at twice as many. ``()`` for none.
 
     Returns:
-        The decision, candidates of least expected loss first: draws of ``loss`` for intervals and
-        probabilities, of ``expected_loss`` for expectations, and of the ``regret`` that these make.
+        The decision, candidates of least expected loss first: draws of ``loss`` for intervals of
+        each, of ``likely_loss`` for probabilities (of a comparison: given how much its candidates
+        differ), of ``expected_loss`` for expectations, and of the ``regret`` that these make.
 
     Raises:
         TypeError: If `result` is none of these.
@@ -188,8 +211,8 @@ def decide(
         >>> decision = ep.decide(ep.compare(tables), costs={"all": 0.1, "first": 0.0})
         >>> print(decision)
         Ship 'all': it has the least loss with probability 1.00. The loss minimized is the
-        expected squared error and costs (200 held-out rows): 0.1 for 'all', 0 more in
-        expectation than if the best were known.
+        expected squared error and costs (200 held-out rows): 0.1 (0.1 to 0.1) for 'all', 0 more
+        in expectation than if the best were known.
     """
     prospect = _prospect(result, horizon)
     stakes = _Stakes.of(prospect, costs)
@@ -202,7 +225,13 @@ def decide(
     wanted = _standard(prospect) if information is None else list(information)
     if not all(isinstance(each, AbstractInformation) for each in wanted):
         raise TypeError(f"information must be a list of ep.information, got {information!r:.80}")
-    draws = {"loss": choice.loss, "expected_loss": choice.at_stake, "regret": choice.regret}
+    test_risk = prospect.risk if prospect.test_risk is None else prospect.test_risk
+    draws = {
+        "loss": stakes.loss(test_risk),
+        "likely_loss": choice.loss,
+        "expected_loss": choice.at_stake,
+        "regret": choice.regret,
+    }
     return Decision(
         draws={name: values[:, order] for name, values in draws.items()},
         dims=dict.fromkeys(draws, ("candidate",)),
@@ -217,7 +246,11 @@ def decide(
             "reference": reference,
             "horizon": prospect.horizon,
             "has_costs": costs is not None,
-            "risk": prospect.expected.mean(axis=0)[order].tolist(),
+            "weight_seed": prospect.weight_seed,
+            "largest_loss": _finite(stakes.scale * prospect.largest_loss),
+            "places": order.tolist(),
+            "risk": prospect.mean[order].tolist(),
+            "of_risk": stakes.scale,
             "costs": stakes.besides[order].tolist(),
             "information": [
                 {
@@ -230,6 +263,11 @@ def decide(
         },
         rows=prospect.rows,
     )
+
+
+def _finite(value: float) -> float | None:
+    """Return a number, or None for infinity, which files of facts do not hold."""
+    return value if np.isfinite(value) else None
 
 
 @dataclass(frozen=True, eq=False)

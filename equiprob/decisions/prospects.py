@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from equiprob.decisions.choice import Draws
 from equiprob.decisions.compare import Comparison
+from equiprob.decisions.shrinkage import Shrinkage, noise_variances
 from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
@@ -77,6 +78,32 @@ class Part:
         return middle + np.sqrt(share) * (self.known - middle)
 
 
+@dataclass(frozen=True, eq=False)
+class NoisePart:
+    """A part of the noise of estimates that show how much candidates differ.
+
+    Args:
+        expected: Draws ``(draw, candidate)`` of the risks.
+        shrinkage: Of the candidates' differences.
+        noise: The variances ``(candidate,)`` of this part of their noise.
+        size: How much there is of this kind of data, ``(candidate,)`` or a number.
+    """
+
+    expected: Draws
+    shrinkage: Shrinkage
+    noise: NDArray[np.float64]
+    size: Any
+
+    def after(self, more: float) -> Draws:
+        """Return draws of the risk that will be expected after so much more of this data.
+
+        Of the variance over `size` data the share ``more / (size + more)`` goes.
+        """
+        goes = more / (np.asarray(self.size, dtype=np.float64) + more)
+        left = self.shrinkage.noise - goes * self.noise
+        return self.shrinkage.to_be_expected(self.expected, left)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prospect:
     """What a decision is about.
@@ -85,12 +112,17 @@ class Prospect:
         candidates: Their names.
         risk: Joint draws, ``(draw, candidate)``, for probabilities.
         expected: The same for expectations.
+        test_risk: The same for intervals of single risks; `risk` when left out.
+        estimates: Their risks ``(candidate,)`` as the data have them; the expectations when left
+            out.
         words: What the risk is.
         where: What it rests on.
         rope: Difference in risk that makes no practical difference.
         found: Diagnostics.
         parts: Parts of the uncertainty by the kind of data that takes them away.
         reasons: Why a kind of data has no part here.
+        weight_seed: That of the rows, if the decision rests on a comparison.
+        largest_loss: Which a row can have.
         curve: The learning curves, if the decision rests on them.
         horizon: The number of training rows it is about, then.
         rows: As in `AbstractResult`.
@@ -100,18 +132,27 @@ class Prospect:
     candidates: Sequence[str]
     risk: Draws
     expected: Draws
+    test_risk: Draws | None = None
+    estimates: NDArray[np.float64] | None = None
     words: str
     where: str
     rope: float = 0.0
     found: set[Diagnostic]
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, Part | NoisePart] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    weight_seed: int | None = None
+    largest_loss: float = np.inf
     curve: Curve | None = None
     horizon: float | None = None
     rows: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     twins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def part(self, kind: str) -> Part:
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The risks ``(candidate,)`` as the data have them."""
+        return self.expected.mean(axis=0) if self.estimates is None else self.estimates
+
+    def part(self, kind: str) -> Part | NoisePart:
         """Return a part of the uncertainty.
 
         Raises:
@@ -125,34 +166,39 @@ class Prospect:
     @classmethod
     def of_comparison(cls, comparison: Comparison) -> Prospect:
         """Return the prospect of shipping one of the candidates compared."""
-        facts, expected, factors = (
+        facts, factors, estimates = (
             comparison.facts,
-            comparison.expected_risk,
             comparison.seed_factors,
+            comparison.expected_risk,
         )
+        risk, expected = comparison.likely_risk
         reasons = {"transformations": "the risks of these candidates do not depend on them"}
+        sizes, known = {"rows": facts["n_units"]}, {"rows": estimates}
         if factors is None:
-            parts = {"rows": Part(expected, facts["n_units"])}
             reasons["seeds"] = (
                 "this compares trained models; pass a list of tables, one a training seed, to "
                 "compare, to speak of architectures"
             )
         else:
-            counts = np.array([facts["n_seeds"][name] for name in comparison.candidates])
-            parts = {
-                "rows": Part(expected / factors, facts["n_units"]),
-                "seeds": Part(expected.mean(axis=0) * factors, counts),
-            }
+            sizes["seeds"] = np.array([facts["n_seeds"][name] for name in comparison.candidates])
+            known = {"rows": estimates / factors, "seeds": estimates.mean(axis=0) * factors}
         return cls(
             candidates=comparison.candidates,
-            risk=comparison.draws["risk"],
+            risk=risk,
             expected=expected,
+            test_risk=comparison.draws["risk"],
+            estimates=comparison.losses.mean(axis=0),
             words=facts["loss"],
             where=f"{facts['n_rows']} held-out rows",
             rope=facts["rope"],
             found=set(comparison.diagnostics),
-            parts=parts,
+            parts={
+                kind: NoisePart(expected, comparison.shrinkage, noise_variances(draws), sizes[kind])
+                for kind, draws in known.items()
+            },
             reasons=reasons,
+            weight_seed=int(facts["weight_seed"]),
+            largest_loss=comparison.limits[1],
             rows=comparison.rows,
             twins=facts.get("twins", {}),
         )

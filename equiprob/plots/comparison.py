@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def plot_comparison(comparison: Comparison, *, quantity: str = "risk", ax: Any = None) -> Any:
     """Draw every candidate's risk (or a metric) with its credible intervals, best first.
 
+    A diamond is the risk of the first on rows that did not choose it.
+
     Args:
         comparison: The comparison.
         quantity: ``"risk"`` or the name of a metric.
@@ -52,6 +54,11 @@ def plot_comparison(comparison: Comparison, *, quantity: str = "risk", ax: Any =
     ax.spines["left"].set_visible(False)
     ax.set_ylim(len(names) - 0.6, -0.8)
     ax.grid(axis="x", color="#e5e7eb", linewidth=0.8)
-    label = "risk (expected squared error)" if quantity == "risk" else quantity
-    ax.set_xlabel(f"{label}\n{BAR_NOTE}")
+    label, note = quantity, ""
+    if quantity == "risk":
+        label, note = "risk (expected squared error)", "\ndiamond: on rows that did not choose it"
+        ax.plot(
+            comparison.winner.expected, 0, "D", color=INK, markersize=6, markerfacecolor="white"
+        )
+    ax.set_xlabel(f"{label}\n{BAR_NOTE}{note}")
     return figure
