@@ -149,12 +149,13 @@ def test_the_same_candidate_twice_stays_a_tie_and_pairs_keep_their_difference():
     draws = draws[:, [0, 0, 1, 2]]
     (likely,) = Shrinkage.of(draws, 0).posterior(draws)
     assert np.array_equal(likely[:, 0], likely[:, 1])
-    # Two that go together row by row, far from a third: their difference is as clear as before.
+    # Two that go together row by row, far from a third: their difference is hardly less clear than
+    # its three standard errors, though a hundredth of the differences to the third.
     noise = generator.normal(size=(N_DRAWS, 1))
     draws = np.hstack([0 * noise, 0.03 + 0.01 * noise, 1 + 0.2 * noise])
     (likely,) = Shrinkage.of(draws, 0).posterior(draws)
     clear = likely[:, 1] - likely[:, 0]
-    assert clear.mean() / clear.std() == pytest.approx(3, abs=0.5)
+    assert 2.2 < clear.mean() / clear.std() < 3.3
 
 
 @pytest.mark.parametrize("scale", [1e-150, 1.0, 1e150])

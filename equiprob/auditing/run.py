@@ -159,7 +159,7 @@ def audit(
         >>> found = ep.audit(models, x, y, turns, law=ep.InvariantLaw(), n_draws=500)
         >>> print(found.verdict[0])
         Ship 'all': it has the least loss with probability 1.00. The loss minimized is the
-        expected squared error (200 held-out rows): 0 (0 to 0) for 'all', 0 more in expectation
+        expected squared error (200 held-out rows): 0 (0 to 2.17) for 'all', 0 more in expectation
         than if the best were known.
     """
     check_draws(n_draws, weight_seed)

@@ -211,7 +211,7 @@ def decide(
         >>> decision = ep.decide(ep.compare(tables), costs={"all": 0.1, "first": 0.0})
         >>> print(decision)
         Ship 'all': it has the least loss with probability 1.00. The loss minimized is the
-        expected squared error and costs (200 held-out rows): 0.1 (0.1 to 0.1) for 'all', 0 more
+        expected squared error and costs (200 held-out rows): 0.1 (0.1 to 2.11) for 'all', 0 more
         in expectation than if the best were known.
     """
     prospect = _prospect(result, horizon)

@@ -108,6 +108,8 @@ class Winner:
         """
         low, high = credible_interval(self.draws, 0.9)
         stated, apparent = f"{self.expected:.3g}", f"{self.apparent:.3g}"
+        # Of a candidate that never failed on these rows the interval is above its mean on them.
+        low, high = min(low, self.expected), max(high, self.expected)
         text = f"{stated} ({low:.3g} to {high:.3g}) for {name!r}"
         if stated != apparent:
             text += f" on rows that did not choose it, {apparent} on those that did"
