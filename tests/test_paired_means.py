@@ -134,7 +134,10 @@ def test_one_row_does_not_decide():
     comparison = ep.compare({"a": table(TWENTY), "b": table(ONE_MORE)})
     assert str(comparison).startswith("Undecided: 'a' has the least expected loss")
     # Jeffreys: .818; 4000 draws, five standard errors.
-    assert comparison.table.loc["a", "p_best"] == pytest.approx(0.818, abs=0.031)
+    risk = comparison.draws["risk"]
+    assert (risk[:, 0] < risk[:, 1]).mean() == pytest.approx(0.818, abs=0.031)
+    # Two that hardly differ may differ by nothing: simulated, such a leader is best in .73.
+    assert comparison.table.loc["a", "p_best"] == pytest.approx(0.73, abs=0.06)
     decision = ep.decide(comparison, information=(ep.information.Rows(300),))
     assert decision.information["value"].iloc[0] > 0
 
