@@ -19,7 +19,12 @@ from equiprob.equivariance.joined import joined
 from equiprob.equivariance.methods.base import Case
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.results import (
+    AbstractEstimator,
+    AbstractResult,
+    credible_interval,
+    details_of,
+)
 from equiprob.transforms.fingerprint import check_same_transform
 
 _UNITS = {
@@ -249,6 +254,7 @@ class ApproximationGap(AbstractEstimator):
             facts={
                 "transform": model_error.facts["transform"],
                 "case": case.value,
+                "details": details_of(model_error, data_error),
                 "exact": "waste" in draws or (risk is not None and not risk.any()),
                 "shown": bool(shown),
                 "negligible_share": self.negligible_share,

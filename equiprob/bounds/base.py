@@ -191,6 +191,9 @@ class GapEvidence:
         assumptions: What has to be true for the bound to hold.
         facts: As in `AbstractResult`.
         found: Diagnostics.
+        columns: The row values ``(row,)`` of whose means there are draws, by what they are: see
+            `RowFindings.of`.
+        of_train: Whether these are rows of `train`, not of `orbits`.
     """
 
     draws: dict[str, Array]
@@ -201,6 +204,8 @@ class GapEvidence:
     assumptions: tuple[Assumption, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     found: set[Diagnostic] = field(default_factory=set)
+    columns: dict[str, Array] = field(default_factory=dict)
+    of_train: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

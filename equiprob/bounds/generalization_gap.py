@@ -20,6 +20,8 @@ from equiprob.bounds.transport import Transport
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.row_findings import RowFindings
+from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.fingerprint import OF_OUTPUT, check_same_transform
 
 Array = NDArray[np.float64]
@@ -45,6 +47,7 @@ _OF_FORECAST = (
     "transform",
     "candidate",
     "observed",
+    "details",
 )
 
 _CURVE = "curve_"
@@ -276,6 +279,7 @@ class GeneralizationGap(AbstractEstimator):
         self, problem: GapProblem, evidence: GapEvidence, given: Sequence[OrbitTable | None]
     ) -> GeneralizationGapResult:
         draws, found = dict(evidence.draws), set(evidence.found)
+        rows = self._of_rows(evidence, given[1] if evidence.of_train else given[0])
         if evidence.without is not None:
             draws |= _gain(draws["expected_bound"], evidence, found)
         left_out = [t for t in given if t is not None and len(t.nonfinite_rows)]
@@ -294,13 +298,14 @@ class GeneralizationGap(AbstractEstimator):
             dims={name: ("n",) for name in draws if name.startswith(_CURVE)},
             coords={} if curve is None else {"n": curve.n},
             units={name: _UNITS.get(name, "risk") for name in draws},
-            diagnostics=worst_first(found),
+            diagnostics=worst_first(found | rows.found),
             facts={
                 "kind": type(self.bound).__name__,
                 "transform": str(problem.sample.transform),
                 "n": problem.n,
                 "delta": self.delta,
                 "loss_range": largest,
+                **rows.facts,
                 "assumptions": [str(assumption) for assumption in evidence.assumptions],
                 "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for t in left_out for r in t.nonfinite_rows],
@@ -308,6 +313,14 @@ class GeneralizationGap(AbstractEstimator):
             },
             rows={"row_id": problem.sample.row_ids},
         )
+
+    def _of_rows(self, evidence: GapEvidence, given: OrbitTable | None) -> RowFindings:
+        """Return what the rows say whose means the draws are of; nothing where there are none."""
+        if not evidence.columns:
+            return RowFindings()
+        assert given is not None, "columns are of one of the tables"
+        means = RowMeans(given.finite.unit_ids, self.n_draws, self.weight_seed)
+        return RowFindings.of(means, evidence.columns, given.positions)
 
 
 def _gain(expected: Array, evidence: GapEvidence, found: set[Diagnostic]) -> dict[str, Array]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, Units
 from equiprob.bounds.losses import AbstractLoss, SquaredError
-from equiprob.posterior.diagnostics import FEW_UNITS, HEAVY_TAIL_INDEX, Diagnostic
 from equiprob.posterior.row_means import RowMeans
 
 
@@ -46,18 +45,13 @@ class Holdout(AbstractBound):
                 "some rows (or groups) of orbits are among those of train: pass rows that the "
                 "model was not trained on"
             )
-        losses = Units.of(held_out).means(self.loss.of_rows(held_out))
+        losses = self.loss.of_rows(held_out)
         means = RowMeans(Units.of(held_out).ids, problem.n_draws, problem.weight_seed)
         train_losses = self.loss.of_rows(train)
         training_risk = problem.units.means(train_losses).mean()
-        found: set[Diagnostic] = set()
-        if means.tail_index(losses) > HEAVY_TAIL_INDEX:
-            found.add(Diagnostic.HEAVY_TAIL)
-        if means.n_units < FEW_UNITS:
-            found.add(Diagnostic.FEW_ROWS)
         trained = training_risk if self.train_is_complete else problem.mean(train, train_losses)
         return GapEvidence(
-            draws={"gap": means.mean(losses) - trained},
+            draws={"gap": means.mean(Units.of(held_out).means(losses)) - trained},
             facts={"training_risk": float(training_risk), "n_held_out": means.n_units},
-            found=found,
+            columns={"the risk": losses},
         )

@@ -161,6 +161,8 @@ class RKHS(AbstractBound):
                 "radius": None if np.isinf(radii.whole) else radii.whole,
                 "trace_share_sym": sym.mean / whole.mean,
             },
+            columns={"the kernel's diagonal": traces.whole},
+            of_train=problem.train is not None,
         )
 
     def _radii(self, space: KernelSpace | FeatureSpace) -> tuple[Radii, tuple[float, float]]:

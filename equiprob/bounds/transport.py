@@ -119,6 +119,9 @@ class Transport(AbstractBound):
         lipschitz, steepness = lipschitz_of(self.predictors, problem, self.metric is not None)
         defect, symmetry = self._defect(problem, distance, found)
         forms = forms_of(table, self.loss, constants, self.predictors, self.targets)
+        columns = {}
+        if defect is None:
+            columns["what averaging changes of the loss"] = forms[0].defect_of(problem.orbits)
         if len(table) > self.block_rows:
             found.add(Diagnostic.DISJOINT_BLOCKS)
         value = smallest(
@@ -148,6 +151,7 @@ class Transport(AbstractBound):
                 "of_this_model": defect is None,
             },
             found=found,
+            columns=columns,
         )
 
     def _defect(

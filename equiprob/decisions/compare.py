@@ -24,12 +24,7 @@ from equiprob.decisions.shrinkage import Shrinkage
 from equiprob.decisions.winner import Winner, cross_fitted_columns
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.contrast import Limits
-from equiprob.posterior.diagnostics import (
-    ENOUGH_FOR_FAILURES,
-    FEW_UNITS,
-    Diagnostic,
-    worst_first,
-)
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.paired_means import (
     ANY,
     paired_expectations,
@@ -41,6 +36,7 @@ from equiprob.posterior.results import (
     check_draws,
     credible_interval,
 )
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.fingerprint import OF_INPUT, difference
 
@@ -273,11 +269,7 @@ def compare(
         found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
     else:
         draws["risk"] = np.clip(draws["risk"] * spread.factors(n_draws, weight_seed), *limits)
-    n_units = means.n_units
-    if n_units < FEW_UNITS:
-        found.add(Diagnostic.FEW_ROWS)
-    if n_units < ENOUGH_FOR_FAILURES:
-        found.add(Diagnostic.RARE_FAILURES)
+    rows = RowFindings.of(means, _columns(names, losses), _numbers(seeds[names[0]][0], first))
     notes = _notes_on_seeds(spread, names)
     found |= {message for each in notes.values() for message in each}
     words = {name: [m.value for m in each] for name, each in notes.items()}
@@ -290,14 +282,14 @@ def compare(
         dims={name: ("candidate",) for name in draws},
         coords={"candidate": np.array(names)[order]},
         units={"risk": "risk"},
-        diagnostics=worst_first(found),
+        diagnostics=worst_first(found | rows.found),
         facts={
             "rope": float(rope),
             "loss": "expected squared error",
             "largest_loss": limits[1] if np.isfinite(limits[1]) else None,
             "twins": _twins(names, losses),
             "n_rows": len(first),
-            "n_units": n_units,
+            **rows.facts,
             "weight_seed": weight_seed,
             "seed_spread": None if spread is None else list(spread.relative),
             "candidate_notes": {name: "; ".join(each) for name, each in words.items()},
@@ -433,6 +425,24 @@ def _twins(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, list[
         for name, mine in zip(names, losses.T, strict=True)
     }
     return {name: twins for name, twins in same.items() if twins}
+
+
+def _columns(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, Rows]:
+    """Return what risks and their differences to the least are means of, in words."""
+    best = int(losses.mean(axis=0).argmin())
+    order = [best, *(k for k in range(len(names)) if k != best)]
+    risks = {f"the risk of {names[k]!r}": losses[:, k] for k in order}
+    apart = {
+        f"the difference between {names[k]!r} and {names[best]!r}": losses[:, k] - losses[:, best]
+        for k in order[1:]
+    }
+    return risks | apart
+
+
+def _numbers(whole: OrbitTable, part: OrbitTable) -> NDArray[np.int64]:
+    """Return the places in one table of the rows of another."""
+    order = np.argsort(whole.row_ids)
+    return order[np.searchsorted(whole.row_ids, part.row_ids, sorter=order)]
 
 
 def _scores(

@@ -239,6 +239,7 @@ def decide(
         units=dict.fromkeys(draws, stakes.unit),
         diagnostics=worst_first(prospect.found),
         facts={
+            "details": dict(prospect.details),
             "loss_words": stakes.words,
             "where": prospect.where,
             "rope": choice.rope,

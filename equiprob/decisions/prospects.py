@@ -14,6 +14,7 @@ from equiprob.decisions.compare import Comparison
 from equiprob.decisions.shrinkage import Shrinkage, noise_variances
 from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.results import details_of
 from equiprob.posterior.row_means import RowMeans
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class Prospect:
         where: What it rests on.
         rope: Difference in risk that makes no practical difference.
         found: Diagnostics.
+        details: What numbers belong to them, as in the facts of an `AbstractResult`.
         parts: Parts of the uncertainty by the kind of data that takes them away.
         reasons: Why a kind of data has no part here.
         weight_seed: That of the rows, if the decision rests on a comparison.
@@ -138,6 +140,7 @@ class Prospect:
     where: str
     rope: float = 0.0
     found: set[Diagnostic]
+    details: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Part | NoisePart] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     weight_seed: int | None = None
@@ -192,6 +195,7 @@ class Prospect:
             where=f"{facts['n_rows']} held-out rows",
             rope=facts["rope"],
             found=set(comparison.diagnostics),
+            details=details_of(comparison),
             parts={
                 kind: NoisePart(expected, comparison.shrinkage, noise_variances(draws), sizes[kind])
                 for kind, draws in known.items()
@@ -241,6 +245,7 @@ class Prospect:
             words=facts["loss"],
             where=f"{facts['n_rows']} held-out rows",
             found=set(level.diagnostics),
+            details=details_of(level),
             parts=parts,
             reasons=reasons,
             rows=rows,

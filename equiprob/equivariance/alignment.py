@@ -16,7 +16,7 @@ from equiprob.equivariance.joined import joined
 from equiprob.equivariance.methods.base import Case
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.posterior.results import AbstractResult, credible_interval
+from equiprob.posterior.results import AbstractResult, credible_interval, details_of
 from equiprob.transforms.fingerprint import check_same_transform
 
 _SURE = 0.9
@@ -159,6 +159,7 @@ def align(
         diagnostics=worst_first(found),
         facts={
             "transform": model_error.facts["transform"],
+            "details": details_of(model_error, data_error),
             "p_too_symmetric": float((e_f < lower).mean()),
             "p_too_free": float((e_f > upper).mean()),
             "magnitude_label": model_error.facts["magnitude_label"],

@@ -24,6 +24,8 @@ from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.row_findings import RowFindings
+from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.actions import Invariant
 from equiprob.transforms.fingerprint import OF_OUTPUT, check_same_transform
 from equiprob.transforms.rows import move_rows
@@ -216,6 +218,8 @@ class DataEquivarianceError(AbstractEstimator):
             found.add(Diagnostic.KAPPA_INFINITE)
         evidence = self.method.evidence(orbits, case, n_draws=self.n_draws, seed=self.weight_seed)
         table = orbits.finite
+        means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
+        rows = RowFindings.of(means, evidence.columns, orbits.positions)
         order = [*_ERRORS, *_COSTS]
         names = sorted(evidence.draws, key=order.index)
         return DataEquivarianceErrorResult(
@@ -223,7 +227,7 @@ class DataEquivarianceError(AbstractEstimator):
             dims=evidence.dims,
             coords=evidence.coords,
             units=dict.fromkeys(_ERRORS, table.only.unit) | dict.fromkeys(_COSTS, "risk"),
-            diagnostics=worst_first(found | evidence.found),
+            diagnostics=worst_first(found | rows.found | evidence.found),
             facts={
                 "transform": str(table.transform),
                 "fingerprint": table.fingerprint,
@@ -231,6 +235,7 @@ class DataEquivarianceError(AbstractEstimator):
                 "method": type(self.method).__name__,
                 "case": case.value,
                 "n_rows": len(table),
+                **rows.facts,
                 "weight_seed": self.weight_seed,
                 "auc": None if not isinstance(law, InvarianceCheckResult) else law.facts["auc"],
                 "kappa": kappa,

@@ -17,13 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.inputs import check_inputs, check_seed, ids_of_rows, units_of_rows
-from equiprob.posterior.diagnostics import (
-    ENOUGH_FOR_FAILURES,
-    FEW_UNITS,
-    Diagnostic,
-    worst_first,
-)
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
 from equiprob.transforms.base import AbstractTransform
@@ -193,17 +189,15 @@ class InvarianceCheck(AbstractEstimator):
         low, high = np.quantile(auc, [0.025, 0.975])
         invariant = not blind and max(abs(low - 0.5), abs(high - 0.5)) < self.margin
         found: set[Diagnostic] = {Diagnostic.BLIND_CLASSIFIER} if blind else set()
-        if means.n_units < FEW_UNITS:
-            found.add(Diagnostic.FEW_ROWS)
-        if means.n_units < ENOUGH_FOR_FAILURES:
-            found.add(Diagnostic.RARE_FAILURES)
+        placements = _placements(scores, fold, np.ones(n, dtype=bool))
+        rows = RowFindings.of(means, {"the AUC": placements}, np.arange(n))
         return InvarianceCheckResult(
             draws={"auc": auc, "auc_profile": np.stack(profile, axis=1)}
             if profile
             else {"auc": auc},
             dims={"auc_profile": ("magnitude",)},
             coords={"magnitude": np.array([magnitude[bins == b].mean() for b in present])},
-            diagnostics=worst_first(found),
+            diagnostics=worst_first(found | rows.found),
             facts={
                 "transform": str(transform),
                 "fingerprint": transform.fingerprint,
@@ -212,6 +206,7 @@ class InvarianceCheck(AbstractEstimator):
                 "margin": self.margin,
                 "kappa": _largest_ratio(*scores),
                 "n_rows": n,
+                **rows.facts,
                 "magnitude_label": transform.magnitude_label,
                 "magnitude_unit": transform.magnitude_unit,
             },

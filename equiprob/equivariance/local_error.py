@@ -28,8 +28,9 @@ from equiprob.orbits.inputs import (
 )
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.programs import Predict
-from equiprob.posterior.diagnostics import ENOUGH_FOR_FAILURES, FEW_UNITS, Diagnostic, worst_first
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.actions import Invariant
 from equiprob.transforms.base import AbstractTransform
@@ -171,27 +172,28 @@ class LocalEquivarianceError(AbstractEstimator):
         n, n_outputs, n_generators = squares.shape
         draws = means.means(squares.reshape(n, -1)).reshape(-1, n_outputs, n_generators)
         found: set[Diagnostic] = set()
-        if means.n_units < FEW_UNITS:
-            found.add(Diagnostic.FEW_ROWS)
-        if means.n_units < ENOUGH_FOR_FAILURES:
-            found.add(Diagnostic.RARE_FAILURES)
         if not finite.all():
             found.add(Diagnostic.NONFINITE_OUTPUTS)
+        generators = [f"{name} ({unit})" if unit else name for name, unit in transform.generators]
+        columns = {
+            f"the squared derivative of {name} along {generator}": squares[:, i, j]
+            for i, name in enumerate(names)
+            for j, generator in enumerate(generators)
+        }
+        rows = RowFindings.of(means, columns, np.flatnonzero(finite))
         return LocalEquivarianceErrorResult(
             draws={"local_error": np.sqrt(np.maximum(draws, 0.0))},
             dims={"local_error": ("output", "generator")},
             coords={
                 "output": np.array(names),
-                "generator": np.array(
-                    [f"{name} ({unit})" if unit else name for name, unit in transform.generators]
-                ),
+                "generator": np.array(generators),
             },
             units={"local_error": "output units per unit of the generator"},
-            diagnostics=worst_first(found),
+            diagnostics=worst_first(found | rows.found),
             facts={
                 "transform": str(transform),
                 "n_rows": n,
-                "n_units": means.n_units,
+                **rows.facts,
                 "nonfinite_rows": [int(r) for r in np.flatnonzero(~finite)],
             },
             rows={

@@ -27,9 +27,10 @@ from equiprob.equivariance.table_findings import (
 )
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.orbits.table import OrbitTable
-from equiprob.posterior.diagnostics import HEAVY_TAIL_INDEX, Diagnostic, worst_first
+from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.words import change_of_risk, of_its_own_variation
 
@@ -195,17 +196,18 @@ class ModelEquivarianceError(AbstractEstimator):
             found.add(Diagnostic.CONSTANT_OUTPUT)
         else:
             draws["relative_error"] = relative
-        tail_index = means.tail_index(stats.pair_sq)
-        if tail_index > HEAVY_TAIL_INDEX:
-            found.add(Diagnostic.HEAVY_TAIL)
         share = self._asymmetry_share(table, means, found)
         if share is not None:
             draws["asymmetry_share"] = share
+        columns = {"the squared error": stats.pair_sq}
         if stats.y is not None:
-            draws["risk"] = means.mean(((stats.y - stats.base) ** 2).sum(axis=1))
+            columns["the risk"] = ((stats.y - stats.base) ** 2).sum(axis=1)
+            draws["risk"] = means.mean(columns["the risk"])
         rounding = rounding_limit(table)
         if table.noise_repeats == 1 and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)
+            del columns["the squared error"]  # which rows round most says nothing
+        rows = RowFindings.of(means, columns, orbits.positions)
         if table.transform.parts:
             drawn = stats.part_weight.sum(axis=0) > 0
             squares, weights = stats.part_sq[:, drawn], stats.part_weight[:, drawn]
@@ -216,24 +218,21 @@ class ModelEquivarianceError(AbstractEstimator):
                 found.add(Diagnostic.PART_NOT_DRAWN)
         order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share")
         order = (*order, "error_by_part", "profile")
-        parts, n_effective = table.variance_parts, means.n_effective(stats.pair_sq)
+        parts = table.variance_parts
         single = len(orbits.positions)
         return ModelEquivarianceErrorResult(
             draws={name: draws[name] for name in order if name in draws},
             dims=dims,
             coords=coords,
             units=dict.fromkeys(draws, stats.unit) | _UNITS,
-            diagnostics=worst_first(found),
+            diagnostics=worst_first(found | rows.found),
             facts={
                 "transform": str(table.transform),
                 "fingerprint": table.fingerprint,
                 "output": table.outputs[0],
                 "n_rows": table.n_finite,
-                "n_units": means.n_units,
-                "n_effective": None if np.isnan(n_effective) else n_effective,
-                "tail_index": None if np.isnan(tail_index) else tail_index,
+                **rows.facts,
                 "monte_carlo_share": None if parts is None else parts.monte_carlo_share,
-                "invisible_rate": min(3 / means.n_units, 1.0),
                 "weight_seed": self.weight_seed,
                 "n_transforms": table.design.n_transforms,
                 "design": table.design.kind,

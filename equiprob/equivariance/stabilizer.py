@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.equivariance.crossed_errors import profile_squared
-from equiprob.equivariance.table_findings import design_diagnostics
+from equiprob.equivariance.table_findings import design_diagnostics, rounding_limit
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.subgroups import subgroups
 
@@ -155,12 +156,16 @@ class Stabilizer(AbstractEstimator):
         last = np.searchsorted(sorted_magnitude, sorted_magnitude * (1 + 1e-9), side="right") - 1
         reached = np.flatnonzero(jointly[last] >= self.credibility)
         subgroup = self._subgroup(table, errors)
+        columns = {"the squared error": table.only.pair_sq}
+        if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
+            columns = {}  # which rows round most says nothing
+        rows = RowFindings.of(means, columns, orbits.positions)
         return StabilizerResult(
             draws={"membership": inside, "measure": measure},
             dims={"membership": ("transform",), "measure": ("tolerance",)},
             coords={"transform": sorted_magnitude, "tolerance": grid},
             units={"membership": "probability", "measure": "probability"},
-            diagnostics=worst_first(design_diagnostics(orbits)),
+            diagnostics=worst_first(design_diagnostics(orbits) | rows.found),
             facts={
                 "transform": str(table.transform),
                 "what": what,
@@ -171,6 +176,7 @@ class Stabilizer(AbstractEstimator):
                 "subgroup": subgroup,
                 "n_elements": None if subgroup is None else errors.shape[1],
                 "n_rows": len(table),
+                **rows.facts,
                 "magnitude_label": table.transform.magnitude_label,
                 "magnitude_unit": table.transform.magnitude_unit,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],

@@ -6,7 +6,7 @@ import numpy as np
 
 from equiprob.orbits.precision import root_mean_square
 from equiprob.orbits.table import OrbitTable
-from equiprob.posterior.diagnostics import ENOUGH_FOR_FAILURES, FEW_UNITS, Diagnostic
+from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic
 
 ROUNDING_FACTOR = 16.0
 """An error whose credible upper end is within this factor of the float floor is rounding.
@@ -44,14 +44,12 @@ def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:
 
 
 def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
-    """Return what a table's rows and design say of every result fitted to it."""
+    """Return what a table's design says of every result fitted to it.
+
+    What its rows say: `equiprob.posterior.row_findings`.
+    """
     found: set[Diagnostic] = set()
     design = orbits.design
-    n_units = orbits.finite.n_units
-    if n_units < FEW_UNITS:
-        found.add(Diagnostic.FEW_ROWS)
-    if n_units < ENOUGH_FOR_FAILURES:
-        found.add(Diagnostic.RARE_FAILURES)
     if orbits.n_finite < len(orbits):
         found.add(Diagnostic.NONFINITE_OUTPUTS)
     if design.kind == "full":

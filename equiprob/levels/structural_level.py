@@ -23,7 +23,12 @@ from equiprob.bounds.transport import Transport
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.levels.ridge_curve import RIDGES, Spectrum, best_ridge
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.results import (
+    AbstractEstimator,
+    AbstractResult,
+    credible_interval,
+    details_of,
+)
 
 Array = NDArray[np.float64]
 
@@ -238,6 +243,7 @@ class StructuralLevel(AbstractEstimator):
             diagnostics=worst_first(set(data_error.diagnostics) | {Diagnostic.ONE_ESTIMATOR}),
             facts={
                 "transform": data_error.facts["transform"],
+                "details": details_of(data_error),
                 "n_rows": n_rows,
                 "noise_sd": float(np.sqrt(np.median(truth.noise_variance))),
                 "weight_seed": self.weight_seed,

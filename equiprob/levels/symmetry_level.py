@@ -29,6 +29,7 @@ from equiprob.levels.predictor import AveragedPredictor
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 
 
@@ -266,6 +267,10 @@ class SymmetryLevel(AbstractEstimator):
             if optimum.in_steps:
                 found.add(Diagnostic.STEP_LOSS)
         shipped = risk.unchanged if optimum is None else optimum.shipped
+        columns = {"the risk": risk.loss}
+        if optimum is not None and shipped != risk.unchanged:
+            columns["the saving"] = optimum.saved
+        rows = RowFindings.of(means, columns, orbits.positions)
         position = float(risk.positions[shipped])
         ship = self.path.shipment if name == "squared" else self.path.shipment_as_evaluated
         grid = risk.positions if risk.names is None else np.array(risk.names)
@@ -281,7 +286,7 @@ class SymmetryLevel(AbstractEstimator):
                 "level": "output units",
                 "is_best": "probability",
             },
-            diagnostics=worst_first(found),
+            diagnostics=worst_first(found | rows.found),
             facts={
                 "transform": str(table.transform),
                 "path": type(self.path).__name__,
@@ -293,7 +298,7 @@ class SymmetryLevel(AbstractEstimator):
                 "unchanged_index": risk.unchanged,
                 **_ends(optimum, risk),
                 "n_rows": len(table),
-                "n_units": means.n_units,
+                **rows.facts,
                 "n_transforms": table.design.n_transforms,
                 "monte_carlo_share": _monte_carlo_share(table, self.path, position, risk, shipped)
                 if name == "squared"

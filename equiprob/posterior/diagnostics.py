@@ -12,6 +12,10 @@ class Diagnostic(enum.Enum):
     they are cautions, and the worst of those is a result's status.
     """
 
+    UNSEEN_FAILURES = (
+        "what fails in less than about 3 of n independent rows may not be among them, and is in no "
+        "interval (see facts['invisible_rate'])"
+    )
     FULL_ORBIT = "every element of the finite set was evaluated: no Monte Carlo error there"
     RANDOM_DESIGN = (
         "the law of the transformations has no quantile function: they are independent draws, not "
@@ -157,6 +161,9 @@ class Diagnostic(enum.Enum):
     )
     HEAVY_TAIL = (
         "heavy tail (index above 0.7): a few rows decide the mean, and rows not seen may hold more"
+    )
+    FEW_CARRY = (
+        "a few rows carry most of a mean: how many of them there are among others is hardly known"
     )
     HEAVY_NOISE = (
         "heavy-tailed noise: the mean of squared residuals is more often too small than too large; "

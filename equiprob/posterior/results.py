@@ -117,6 +117,16 @@ def credible_interval(
     return np.asarray(compute(np.asarray(draws, dtype=np.float64), prob=float(prob), axis=0))
 
 
+def details_of(*results: AbstractResult) -> dict[str, str]:
+    """Return what details the diagnostics of results have together, by their names."""
+    found: dict[str, list[str]] = {}
+    for result in results:
+        for name, text in result.facts.get("details", {}).items():
+            if text not in found.setdefault(name, []):
+                found[name].append(text)
+    return {name: "; ".join(texts) for name, texts in found.items()}
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AbstractResult(abc.ABC):
     """Posterior draws and what a reader needs to know about them.
@@ -127,7 +137,8 @@ class AbstractResult(abc.ABC):
         coords: Values along those axes.
         units: The unit of each array, where it has one.
         diagnostics: Messages, the worst first.
-        facts: Single numbers and words that travel with the result (JSON types).
+        facts: Single numbers and words that travel with the result (JSON types). ``details`` are
+            the numbers that belong to a diagnostic's message, in words, by its name.
         rows: One entry a row: ids, and the row's own share of the result.
     """
 
@@ -162,13 +173,19 @@ class AbstractResult(abc.ABC):
     @property
     def status(self) -> str:
         """The worst caution in words, or "no problem found"."""
-        return next((d.value for d in self.diagnostics if d.is_caution), "no problem found")
+        worst = next((d for d in self.diagnostics if d.is_caution), None)
+        return "no problem found" if worst is None else self.in_words(worst)
 
     @property
     def cautions(self) -> str:
         """All cautions as a sentence, or an empty string."""
-        found = [d.value for d in self.diagnostics if d.is_caution]
+        found = [self.in_words(d) for d in self.diagnostics if d.is_caution]
         return f" Caution: {'; '.join(found)}." if found else ""
+
+    def in_words(self, diagnostic: Diagnostic) -> str:
+        """Return a diagnostic's message, with the numbers that belong to it here."""
+        detail = self.facts.get("details", {}).get(diagnostic.name)
+        return diagnostic.value if detail is None else f"{diagnostic.value} ({detail})"
 
     @property
     def nonfinite_rows(self) -> tuple[int, ...]:

@@ -46,6 +46,9 @@ _END_MASS = 0.5
 _MOST_STRETCH = 30.0
 """Deviations grow by no more: with two units a few draws would go beyond what a float holds."""
 
+_ALIKE = 1e-9
+"""Relative difference of values that is rounding."""
+
 _FREEDOM = 0.5
 """Degrees of freedom of a variance, as a share of those that normal rows give.
 
@@ -71,6 +74,25 @@ class PooledRows:
     n_single: int
     errors: list[Array]
     mixed: int
+
+
+@dataclass(frozen=True)
+class Carriers:
+    """How unequally the units carry a mean.
+
+    Args:
+        row: The row that carries most of it; of a group, its first.
+        share: The share of the sum of sizes that it (or its group) makes.
+        n_effective: How many units of equal size would carry it as unequally; where rows are
+            pooled, at most so many.
+        are_alike: Whether others make exactly as much as the first, as 0/1 losses do: then how many
+            there are is all that is uncertain, and the posterior knows that.
+    """
+
+    row: int
+    share: float
+    n_effective: float
+    are_alike: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,9 +269,39 @@ class RowMeans:
         """
         if self.pooled is not None:
             return float("nan")
-        totals = np.abs(self._totals(values))
-        squares = (totals**2).sum()
-        return float(totals.sum() ** 2 / squares) if squares > 0 else float(self.n_units)
+        carriers = self.carriers(values)
+        return float(self.n_units) if carriers is None else carriers.n_effective
+
+    @property
+    def in_groups(self) -> bool:
+        """Whether units are groups of rows."""
+        if self.pooled is not None:
+            return not self.pooled.n_single
+        return len(self._units[0]) < len(self.unit_ids)
+
+    def carriers(self, values: Array) -> Carriers | None:
+        """Say how unequally units carry the mean of row values ``(row,)``.
+
+        None where the mean has no size, or where groups are pooled, of which nothing is known one
+        by one.
+        """
+        if self.pooled is not None and not self.pooled.n_single:
+            return None
+        sizes = np.abs(self._totals(values))
+        largest = sizes.max()
+        if largest == 0:
+            return None
+        sizes = sizes / largest  # whose squares are finite
+        single = sizes[: self._n_single]
+        first = int(single.argmax())
+        place = self._units[1]
+        return Carriers(
+            row=first if place is None else int((place == first).argmax()),
+            share=float(single[first] / sizes.sum()),
+            # A block's sum of squares is at least that of as many equal rows.
+            n_effective=float(sizes.sum() ** 2 / (sizes**2 / self._counts).sum()),
+            are_alike=bool((single >= (1 - _ALIKE) * single[first]).sum() > 1),
+        )
 
     @cached_property
     def _random(self) -> tuple[Array, Array]:

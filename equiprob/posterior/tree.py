@@ -46,7 +46,10 @@ def to_datatree(result: AbstractResult) -> xr.DataTree:
     messages = xr.Dataset(
         {
             "name": ("diagnostic", np.array([d.name for d in result.diagnostics], dtype="U")),
-            "message": ("diagnostic", np.array([d.value for d in result.diagnostics], dtype="U")),
+            "message": (
+                "diagnostic",
+                np.array(list(map(result.in_words, result.diagnostics)), dtype="U"),
+            ),
         }
     )
     tree = tree.assign(

@@ -162,8 +162,8 @@ def _section(
         table=_table(result),
         table_caption="Estimates, with the ends of their credible intervals",
         assumptions=question.assumptions,
-        notes=[_sentence(d.value) for d in messages if not d.is_caution],
-        cautions=[_sentence(d.value) for d in messages if d.is_caution],
+        notes=[_sentence(result.in_words(d)) for d in messages if not d.is_caution],
+        cautions=[_sentence(result.in_words(d)) for d in messages if d.is_caution],
     )
 
 

@@ -41,6 +41,8 @@ class Evidence:
         coords: As in `AbstractResult`.
         facts: As in `AbstractResult`.
         found: Diagnostics.
+        columns: The row values ``(row,)`` that the draws are means of, by what they are: see
+            `RowFindings.of`.
         process: The posterior of the truth itself, where the method has one.
     """
 
@@ -49,6 +51,7 @@ class Evidence:
     coords: dict[str, NDArray[Any]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     found: set[Diagnostic] = field(default_factory=set)
+    columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     process: Any = None
 
 

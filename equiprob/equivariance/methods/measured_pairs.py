@@ -76,12 +76,16 @@ class MeasuredPairs(AbstractMethod):
         noise = 2 * (self.noise_variance or 0.0)
         means = RowMeans(orbits.unit_ids[keep], n_draws, seed)
         error = np.sqrt(np.maximum(means.mean(squares[keep]) - noise, 0.0))
+        columns = {"the pairs' squared change": squares[keep]}
         if self.noise_variance is None:
             return Evidence(
                 draws={"lower": np.zeros(n_draws), "upper": error},
+                columns=columns,
                 found={Diagnostic.NOISE_UNKNOWN},
             )
         draws = {"error": error}
         if case is Case.HAAR:
             draws["symmetry_cost"] = error**2 / 2
-        return Evidence(draws=draws, facts={"noise_variance": float(self.noise_variance)})
+        return Evidence(
+            draws=draws, columns=columns, facts={"noise_variance": float(self.noise_variance)}
+        )

@@ -66,4 +66,5 @@ class Oracle(AbstractMethod):
             dims=dict(result.dims),
             coords=dict(result.coords),
             facts={"is_exact": result.is_exact},
+            columns={} if result.is_exact else {"the truth's squared change": truth.only.pair_sq},
         )

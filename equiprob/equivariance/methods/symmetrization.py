@@ -93,8 +93,10 @@ class Symmetrization(AbstractMethod):
         excess = np.maximum(means.mean_from_above(loss - noise), 0.0)
         if means.tail_index(loss) > _HEAVY:
             found.add(Diagnostic.HEAVY_NOISE)
+        columns = {"the symmetric predictor's risk": loss}
         if case is Case.NEITHER:  # this much stays true on any law of the inputs
-            return Evidence(draws={"symmetry_cost_upper": excess}, facts=facts, found=found)
+            draws = {"symmetry_cost_upper": excess}
+            return Evidence(draws=draws, facts=facts, found=found, columns=columns)
         lower = self._lower(table, case, means, found)
         if table.cross_fitted:
             lower = widened_for_cross_fitting(lower)
@@ -108,7 +110,7 @@ class Symmetrization(AbstractMethod):
         draws = {"lower": lower, "upper": upper}
         if case is Case.HAAR:
             draws |= {"symmetry_cost_lower": lower**2 / 2, "symmetry_cost_upper": excess}
-        return Evidence(draws=draws, facts=facts, found=found)
+        return Evidence(draws=draws, facts=facts, found=found, columns=columns)
 
     def _lower(
         self, table: OrbitTable, case: Case, means: RowMeans, found: set[Diagnostic]

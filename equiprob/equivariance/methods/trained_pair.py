@@ -128,7 +128,11 @@ class TrainedPair(AbstractMethod):
             "split": self.split,
             "best_step": step,
         }
-        return Evidence(draws=draws, facts=facts, found=found)
+        columns = {
+            "the symmetric predictor's risk": constrained,
+            "the symmetry cost": constrained - free,
+        }
+        return Evidence(draws=draws, facts=facts, found=found, columns=columns)
 
     def _difference(
         self, table: OrbitTable, constrained: Rows, free: Rows, n_draws: int, seed: int

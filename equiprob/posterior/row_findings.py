@@ -1,0 +1,124 @@
+"""What do the rows say of every result that rests on their means?
+
+A mean is known as well as the rows that carry it. Where there are few, where one or a few of them
+are nearly all of it, where its tail is heavy, and in any case for failures that are rarer than one
+in n, an interval is too sure of itself. Every estimator asks here, so that all say it alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.posterior.diagnostics import (
+    ENOUGH_FOR_FAILURES,
+    FEW_UNITS,
+    HEAVY_TAIL_INDEX,
+    Diagnostic,
+)
+from equiprob.posterior.row_means import Array, RowMeans
+
+FEW_EFFECTIVE = 30
+"""With fewer effective units than this, and than a tenth of all, a few rows carry the mean.
+
+See `benchmarks.calibration.tails` for how often it is said of which rows.
+"""
+
+_OF_ALL = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class RowFindings:
+    """What a result should say of its rows.
+
+    Args:
+        found: Diagnostics.
+        facts: ``n_units``; ``invisible_rate``, the rate of failures that may not be among them;
+            ``n_effective`` and ``tail_index`` of the first column, None where they are not known;
+            ``details`` of the diagnostics, by name, in words.
+    """
+
+    found: frozenset[Diagnostic] = frozenset()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, means: RowMeans, columns: Mapping[str, Array], numbers: NDArray[np.int64]
+    ) -> RowFindings:
+        """Look at the row values that the means of a result are of.
+
+        Args:
+            means: The means.
+            columns: Row values ``(row,)`` by what they are, in the words of a message; the most
+                important first.
+            numbers: Each row's number in the user's arrays, ``(row,)``; of pooled rows those of the
+                single ones.
+        """
+        found, details = {Diagnostic.UNSEEN_FAILURES}, {}
+        if means.n_units < ENOUGH_FOR_FAILURES:
+            found = {Diagnostic.RARE_FAILURES}
+        if means.n_units < FEW_UNITS:
+            found.add(Diagnostic.FEW_ROWS)
+        indices = {name: means.tail_index(values) for name, values in columns.items()}
+        heaviest = max(indices, key=lambda name: np.nan_to_num(indices[name]), default="")
+        if heaviest and indices[heaviest] > HEAVY_TAIL_INDEX:
+            found.add(Diagnostic.HEAVY_TAIL)
+            details[Diagnostic.HEAVY_TAIL.name] = f"{heaviest}: index {indices[heaviest]:.2f}"
+        carried = _worst_carried(means, columns)
+        if carried is not None:
+            found.add(Diagnostic.FEW_CARRY)
+            details[Diagnostic.FEW_CARRY.name] = carried.in_words(numbers)
+        name = next(iter(columns), None)
+        return cls(
+            found=frozenset(found),
+            facts={
+                "n_units": means.n_units,
+                "invisible_rate": min(3 / means.n_units, 1.0),
+                "n_effective": None if name is None else _or_none(means.n_effective(columns[name])),
+                "tail_index": None if name is None else _or_none(indices[name]),
+                "details": details,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """A column that a few rows carry."""
+
+    name: str
+    row: int
+    share: float
+    n_effective: float
+    in_groups: bool
+
+    def in_words(self, numbers: NDArray[np.int64]) -> str:
+        what = "the group of row" if self.in_groups else "row"
+        share = min(round(100 * self.share), 99 if self.share < 1 else 100)
+        text = f"{what} {numbers[self.row]} alone makes {share} % of {self.name}"
+        if self.n_effective < 1.5:
+            return text
+        units = "groups" if self.in_groups else "rows"
+        return f"{text}, which {self.n_effective:.0f} {units} of equal share would know as well"
+
+
+def _worst_carried(means: RowMeans, columns: Mapping[str, Array]) -> _Carried | None:
+    """Return the column that the fewest rows carry, where these are few."""
+    worst = None
+    for name, values in columns.items():
+        carriers = means.carriers(values)
+        if carriers is None or carriers.are_alike:
+            continue
+        n_effective = carriers.n_effective
+        if n_effective >= min(FEW_EFFECTIVE, _OF_ALL * means.n_units):
+            continue
+        if worst is None or n_effective < worst.n_effective:
+            worst = _Carried(name, carriers.row, carriers.share, n_effective, means.in_groups)
+    return worst
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

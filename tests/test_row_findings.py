@@ -1,0 +1,207 @@
+"""Every result that rests on means of rows says which rows carry it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import equiprob as ep
+from equiprob.posterior.results import AbstractEstimator, AbstractResult
+from equiprob.posterior.row_findings import RowFindings
+from equiprob.posterior.row_means import RowMeans
+
+N, ROW, FEW = 300, 17, {"n_draws": 200}
+CARRY = ep.Diagnostic.FEW_CARRY
+TURNS = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
+MATRIX = np.array([[1.0, 0.4], [0.0, 0.7]])
+
+
+def table(size, *, matrix=MATRIX, groups=None, noise=0.1, **options):
+    """A linear model of 300 vectors, one of them (or its group) of another size."""
+    generator = np.random.default_rng(3)
+    x = generator.normal(size=(N, 2))
+    x[ROW] *= size
+    y = x + noise * generator.normal(size=(N, 2))
+    return ep.evaluate_orbits(
+        lambda rows: rows @ matrix, x, TURNS, y=y, groups=groups, backend="python", **options
+    )
+
+
+def model_error(size):
+    return ep.ModelEquivarianceError(**FEW).fit(table(size))
+
+
+def data_error(size, method=None):
+    method = method or ep.methods.Symmetrization(noise_variance=0.02)
+    estimator = ep.DataEquivarianceError(method=method, **FEW)
+    return estimator.fit(table(size), law=ep.InvariantLaw())
+
+
+def measured_pairs(size):
+    orbits = table(size)
+    angles = np.random.default_rng(5).uniform(0, np.pi, (N, 1))
+    moved = orbits.only.y * np.linspace(1, 2, N)[:, None]
+    pairs = ep.methods.MeasuredPairs(parameters=angles, y_moved=moved, noise_variance=0.0)
+    return data_error(size, pairs)
+
+
+def local_error(size):
+    generator = np.random.default_rng(3)
+    x = generator.normal(size=(N, 2))
+    x[ROW] *= size
+    return ep.LocalEquivarianceError(**FEW).fit(lambda rows: rows @ MATRIX, x, TURNS)
+
+
+def holdout(size):
+    train = ep.evaluate_orbits(
+        lambda rows: rows @ MATRIX, np.eye(2), TURNS, y=np.ones((2, 2)), backend="python"
+    )
+    bound = ep.bounds.Holdout()
+    return ep.GeneralizationGap(bound=bound, **FEW).fit(table(size), train=train)
+
+
+def comparison(size):
+    tables = {"one": table(size), "other": table(size, matrix=1.1 * MATRIX)}
+    return ep.compare(tables, **FEW)
+
+
+ON_ROWS = {
+    "ModelEquivarianceError": model_error,
+    "Stabilizer": lambda size: ep.Stabilizer(tolerance=0.1, **FEW).fit(table(size)),
+    "LocalEquivarianceError": local_error,
+    "DataEquivarianceError": data_error,
+    "DataEquivarianceError, MeasuredPairs": measured_pairs,
+    "DataEquivarianceError, Oracle": lambda size: data_error(
+        size, ep.methods.Oracle(f_star=lambda rows: rows @ MATRIX, backend="python")
+    ),
+    "DataEquivarianceError, TrainedPair": lambda size: data_error(
+        size, ep.methods.TrainedPair(symmetric=table(size, matrix=np.eye(2)))
+    ),
+    "ApproximationGap": lambda size: ep.ApproximationGap(**FEW).fit(
+        model_error(size), data_error(size)
+    ),
+    "SymmetryLevel": lambda size: ep.SymmetryLevel(**FEW).fit(table(size)),
+    "GeneralizationGap": holdout,
+    "compare": comparison,
+    "decide": lambda size: ep.decide(comparison(size)),
+    "decide on a level": lambda size: ep.decide(ep.SymmetryLevel(**FEW).fit(table(size))),
+    "align": lambda size: ep.align(model_error(size), data_error(size)),
+}
+
+ON_OTHERS = {
+    "Geometry": "distances between rows",
+    "InvarianceCheck": "places in an order, of which none is large",
+    "LearningCurve": "runs",
+    "StructuralLevel": "the posterior of a Gaussian process",
+}
+"""Estimators without means of row values that could be carried by one, and what they rest on."""
+
+
+def estimators(kind=AbstractEstimator):
+    for name in ep.__all__:
+        getattr(ep, name)
+    for each in kind.__subclasses__():
+        yield each.__name__
+        yield from estimators(each)
+
+
+def test_no_estimator_is_left_out():
+    known = {name.partition(",")[0] for name in ON_ROWS} | set(ON_OTHERS)
+    assert set(estimators()) <= known
+
+
+def test_whoever_takes_means_of_rows_says_what_they_rest_on():
+    root = Path(ep.__file__).parent
+    takes = re.compile(r"\bRowMeans(\.of)?\(")
+    says = ("RowFindings.of(", "columns=columns", "columns={")
+    within = {  # what they draw is a part of a result that says it
+        "bounds/base.py",
+        "bounds/transport_forms.py",
+        "decisions/prospects.py",
+    }
+    silent = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if takes.search(text := path.read_text()) and not any(word in text for word in says)
+    }
+    assert silent == within
+
+
+@pytest.mark.parametrize("name", ON_ROWS)
+def test_one_row_that_carries_a_result_is_named(name, tmp_path):
+    result: AbstractResult = ON_ROWS[name](1e3)
+    assert CARRY in result.diagnostics
+    assert re.search(rf"row {ROW} alone makes (9\d|100) % of", str(result))
+    assert f"row {ROW} alone" in result.summary()["diagnostics"].iloc[0]
+    result.save(tmp_path / "r.nc")
+    loaded = ep.load(tmp_path / "r.nc")
+    assert str(loaded) == str(result)
+    assert loaded.status == result.status != "no problem found"
+    # Where no row is larger than others, nothing is said of any.
+    assert CARRY not in ON_ROWS[name](1.0).diagnostics
+
+
+def test_groups_are_named_by_their_first_row():
+    groups = np.repeat(np.arange(N // 3), 3)
+    result = ep.ModelEquivarianceError(**FEW).fit(table(1e3, groups=groups))
+    assert "the group of row 15 alone makes 99 % of the squared error" in result.status
+
+
+def test_a_row_that_carries_all_is_named_where_rows_are_pooled():
+    for size, said in ((1e3, True), (1.0, False)):
+        result = ep.ModelEquivarianceError(**FEW).fit(table(size, keep="blocks"))
+        assert (CARRY in result.diagnostics) is said
+        assert (f"row {ROW} alone" in result.status) is said
+
+
+def test_numbers_are_those_of_the_rows_that_were_passed():
+    """Rows before it are left out, and candidates are compared in the order of their ids."""
+    x = np.random.default_rng(3).normal(size=(N, 2))
+    x[ROW] *= 1e3
+    lost = np.where(np.arange(N) < 5, 0.0, 1.0)
+    inputs = {"x": x, "lost": lost}
+    turns = ep.transforms.rotations2d(
+        acts_on={"x": "vectors", "lost": "invariant"}, output_action="vectors"
+    )
+    tables = {
+        name: ep.evaluate_orbits(
+            lambda rows, m=matrix: rows["x"] @ m + np.where(rows["lost"], 0.0, np.nan)[:, None],
+            inputs,
+            turns,
+            y=x[:, ::-1],
+            backend="python",
+        )
+        for name, matrix in {"one": MATRIX, "other": 1.1 * MATRIX}.items()
+    }
+    for result in (
+        ep.ModelEquivarianceError(**FEW).fit(tables["one"]),
+        ep.compare(tables, **FEW),
+    ):
+        assert f"row {ROW} alone" in str(result)
+
+
+def found_in(values, units=None):
+    units = np.arange(len(values), dtype=np.uint64) if units is None else units
+    return RowFindings.of(RowMeans(units, 10, 0), {"it": values}, np.arange(len(values)))
+
+
+def test_light_tails_raise_no_caution():
+    # Of 300 exponential or chi-squared rows none in 10,000 samples has fewer than 45 effective.
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        for values in (generator.exponential(size=N), generator.normal(size=N) ** 2):
+            assert not found_in(values).found - {ep.Diagnostic.UNSEEN_FAILURES}
+    # Some errors of a classifier are alike: how many there are is all that is uncertain.
+    errors = (np.arange(N) < 3).astype(float)
+    assert CARRY not in found_in(errors).found
+    assert CARRY in found_in((np.arange(N) < 1).astype(float)).found  # but one alone may be any
+
+
+def test_failures_that_were_not_seen_are_noted_at_every_number_of_rows():
+    for n, caution in ((20, True), (99, True), (100, False), (5000, False)):
+        rows = found_in(np.ones(n))
+        assert (ep.Diagnostic.RARE_FAILURES in rows.found) is caution
+        assert (ep.Diagnostic.UNSEEN_FAILURES in rows.found) is not caution
+        assert rows.facts["invisible_rate"] == pytest.approx(3 / n)
+    assert not ep.Diagnostic.UNSEEN_FAILURES.is_caution
