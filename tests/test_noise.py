@@ -73,14 +73,113 @@ def test_keys_make_the_noise_independent_of_batches_and_repeatable():
 
 
 def test_what_is_not_separated_is_withheld():
-    table = evaluate(noisy(TASK.predict))
-    assert table.mean_displacement_sq is None
-    with pytest.raises(ValueError, match="leave y out"):
-        evaluate(noisy(TASK.predict), y=TASK.y)
     with pytest.raises(ValueError, match="noise_repeats must be"):
         evaluate(TASK.predict, noise_repeats=0)
     with pytest.raises(ValueError, match="called from Python"):
         evaluate(keyed, backend="jax")
+    table = evaluate(noisy(TASK.predict), y=TASK.y)
+    plain = evaluate(TASK.predict, y=TASK.y, noise_repeats=1)
+    for refused in (
+        lambda: ep.SymmetryLevel(path=ep.paths.Range()).fit(table),
+        lambda: ep.SymmetryLevel(loss="absolute").fit(table),
+        lambda: ep.GeneralizationGap().fit(table),
+        lambda: ep.GeneralizationGap().fit(plain, train=table),
+        lambda: ep.DataEquivarianceError(method=ep.methods.Symmetrization()).fit(
+            table, law=ep.InvariantLaw()
+        ),
+        lambda: ep.DataEquivarianceError(method=ep.methods.TrainedPair(symmetric=table)).fit(
+            plain, law=ep.InvariantLaw()
+        ),
+        lambda: ep.compare(
+            {"a": table, "b": plain},
+            metrics={"far": lambda y, p: (np.abs(y - p) > 1).any(axis=1)},
+        ),
+    ):
+        with pytest.raises(ValueError, match="not available for a stochastic model"):
+            refused()
+    with pytest.raises(ValueError, match="stochastic models with targets"):
+        evaluate(noisy(TASK.predict), y=TASK.y, keep="blocks")
+    pooled = evaluate(noisy(TASK.predict), keep="blocks")
+    assert "asymmetry_share" not in FAST.fit(pooled).draws
+
+
+# ---- risks ---------------------------------------------------------------------------------------
+
+MANY = linear_task(3000)
+LATTICE = MANY.transform
+QUARTERS = ep.transforms.cyclic(4, acts_on="vectors", output_action="vectors")
+
+
+def with_targets(model, transform=LATTICE, **kwargs):
+    kwargs = {"n_transforms": 4, "noise_repeats": 2} | kwargs
+    return ep.evaluate_orbits(model, MANY.x, transform, y=MANY.y, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("transform", "design"), [(LATTICE, "quasi"), (LATTICE, "random"), (QUARTERS, "quasi")]
+)
+def test_noise_is_taken_off_risks_and_averages(transform, design):
+    sd = 0.6
+    generator = np.random.default_rng(1)
+
+    def model(batch):
+        return MANY.predict(batch) + sd * generator.normal(size=batch.shape)
+
+    found = with_targets(model, transform, design=design)
+    true = with_targets(MANY.predict, transform, design=design, noise_repeats=1)
+    # What the noise of two calls in two components leaves in a square of the mean of them.
+    left = 2 * sd**2 / 2
+    for name, bias in (
+        ("squared_residual", left),
+        ("gain", left),
+        ("mean_displacement_sq", left),
+        ("shipped_displacement_sq", left + left / 4),
+    ):
+        apart = getattr(found, name) - getattr(true, name)
+        limit = 5 * apart.std() / np.sqrt(len(apart))
+        assert abs(apart.mean()) < limit, name  # false failure 6e-7 each
+        assert bias > limit, name  # power: the noise left in
+
+
+def test_level_and_comparison_of_samplers():
+    results = {}
+    for name, model, repeats in (("sampler", noisy(MANY.predict), 2), ("mean", MANY.predict, 1)):
+        table = with_targets(model, noise_repeats=repeats)
+        results[name] = table
+    levels = {k: ep.SymmetryLevel(n_draws=1000).fit(t) for k, t in results.items()}
+    best = {k: level.draws["unclipped_position"] for k, level in levels.items()}
+    for name, level in levels.items():
+        low, high = np.quantile(best[name], [1e-3, 1 - 1e-3])
+        assert low < np.median(best["mean"]) < high, name
+        assert (Diagnostic.NOISE_REMOVED in level.diagnostics) == (name == "sampler")
+    error = FAST.fit(results["sampler"])
+    exact = FAST.fit(results["mean"])
+    for quantity in ("risk", "asymmetry_share"):
+        low, high = error.interval(0.999).loc[quantity]
+        assert low < np.median(exact.draws[quantity]) < high
+    # The sampler and its mean have one risk; a worse model is told from both.
+    results["worse"] = with_targets(lambda b: MANY.predict(b) + 0.2, noise_repeats=1)
+    comparison = ep.compare(results, n_draws=1000)
+    assert Diagnostic.NOISE_REMOVED in comparison.diagnostics
+    risk = dict(zip(comparison.candidates, comparison.draws["risk"].T, strict=True))
+    low, high = np.quantile(risk["sampler"] - risk["mean"], [1e-3, 1 - 1e-3])
+    assert low < 0 < high
+    assert high < 2 * SD**2 / 2  # power: the noise that two calls leave
+    assert (risk["worse"] > risk["sampler"]).mean() > 0.99
+
+
+def test_a_sampler_that_is_random_in_its_last_digit_has_its_verdict():
+    x = TASK.x.astype(np.float32)
+    kept = ep.transforms.rotations2d(acts_on="vectors", output_action="invariant")
+    quiet, loud = (
+        ep.evaluate_orbits(restless(norms, size), x, kept, n_transforms=4, noise_repeats=3)
+        for size in (1.2e-7, 1e-4)
+    )
+    assert FAST.fit(quiet).is_exact
+    assert not FAST.fit(loud).is_exact
+    y = norms(x) + np.random.default_rng(0).normal(size=(len(x), 1))
+    loud = ep.evaluate_orbits(restless(norms, 0.1), x, kept, y=y, n_transforms=4, noise_repeats=3)
+    assert Diagnostic.UP_TO_ROUNDING not in ep.SymmetryLevel(n_draws=300).fit(loud).diagnostics
 
 
 def test_a_random_model_is_told_what_to_pass():

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, at_sizes
 from equiprob.bounds.transport import Transport
+from equiprob.equivariance.table_findings import require_deterministic
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
@@ -260,6 +261,8 @@ class GeneralizationGap(AbstractEstimator):
             ValueError: If the tables or the geometry do not hold what the bound needs.
         """
         tables = [table.finite for table in (orbits, train) if table is not None]
+        for table in tables:
+            require_deterministic(table, "a bound on the generalization gap")
         for table in tables[1:]:
             check_same_transform(orbits.fingerprint, table.fingerprint, named=("orbits", "train"))
         if (known := getattr(geometry, "facts", {}).get("fingerprint")) is not None:

@@ -22,6 +22,7 @@ from equiprob.decisions.choice import Choice
 from equiprob.decisions.seeds import SeedSpread
 from equiprob.decisions.shrinkage import Shrinkage
 from equiprob.decisions.winner import Winner, cross_fitted_columns
+from equiprob.equivariance.table_findings import require_deterministic
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.contrast import Limits
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -260,7 +261,10 @@ def compare(
     losses = np.column_stack([np.mean([_losses(t) for t in aligned[n]], axis=0) for n in names])
     limits = _limits(aligned)
     least = int(losses.mean(axis=0).argmin())
-    draws = {"risk": paired_means(means, losses, limits, least)}
+    # Where noise has been taken off, losses of single rows leave the limits of their mean.
+    noisy = any(t.noise_repeats > 1 for tables in aligned.values() for t in tables)
+    drawn = paired_means(means, losses, ANY if noisy else limits, least)
+    draws = {"risk": np.clip(drawn, *limits)}
     for name, metric in scores.items():
         values, between = _scores(name, metric, aligned)
         draws[name] = paired_means(means, values, between, least)
@@ -269,6 +273,8 @@ def compare(
         found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
     else:
         draws["risk"] = np.clip(draws["risk"] * spread.factors(n_draws, weight_seed), *limits)
+    if noisy:
+        found.add(Diagnostic.NOISE_REMOVED)
     rows = RowFindings.of(means, _columns(names, losses), _numbers(seeds[names[0]][0], first))
     notes = _notes_on_seeds(spread, names)
     found |= {message for each in notes.values() for message in each}
@@ -398,9 +404,7 @@ def _align(
 
 
 def _losses(table: OrbitTable) -> NDArray[np.float64]:
-    stats = table.only
-    assert stats.y is not None, "alignment checks that there are targets"
-    return ((stats.y - stats.base) ** 2).sum(axis=1)
+    return table.squared_residual
 
 
 def _limits(aligned: Mapping[str, Sequence[OrbitTable]]) -> Limits:
@@ -452,6 +456,8 @@ def _scores(
 
     And its limits: 0 and 1 where it is one of these in every row.
     """
+    for table in (t for tables in aligned.values() for t in tables):
+        require_deterministic(table, f"metric {name!r}")
     columns, between = [], (0.0, 1.0)
     for tables in aligned.values():
         with calling(f"metric {name!r}"):

@@ -22,6 +22,7 @@ from equiprob.equivariance.crossed_errors import (
 from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
 from equiprob.equivariance.table_findings import (
     design_diagnostics,
+    is_quiet,
     orbit_average_available,
     rounding_limit,
 )
@@ -201,10 +202,10 @@ class ModelEquivarianceError(AbstractEstimator):
             draws["asymmetry_share"] = share
         columns = {"the squared error": stats.pair_sq}
         if stats.y is not None:
-            columns["the risk"] = ((stats.y - stats.base) ** 2).sum(axis=1)
-            draws["risk"] = means.mean(columns["the risk"])
+            columns["the risk"] = table.squared_residual
+            draws["risk"] = _not_below_zero(table, means.mean(columns["the risk"]))
         rounding = rounding_limit(table)
-        if table.noise_repeats == 1 and np.quantile(draws["error"], 0.95) <= rounding:
+        if is_quiet(table) and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)
             del columns["the squared error"]  # which rows round most says nothing
         rows = RowFindings.of(means, columns, orbits.positions)
@@ -308,16 +309,20 @@ class ModelEquivarianceError(AbstractEstimator):
         stats = table.moments
         if stats.y is None or not orbit_average_available(table, found):
             return None
-        residual, squared = stats.y - stats.base, table.mean_displacement_sq
+        squared, risk = table.mean_displacement_sq, table.squared_residual
         assert squared is not None, "orbit averages are available"
-        cross = (residual * table.mean_displacement).sum(axis=1)
-        risk = (residual**2).sum(axis=1)
-        return np.minimum(means.ratio(2 * cross - squared, risk), 1.0) if risk.any() else None
+        share = means.ratio(2 * table.gain - squared, risk) if risk.any() else None
+        return None if share is None else np.minimum(share, 1.0)
 
 
 def _numbers(columns: Draws) -> NDArray[np.uint64]:
     """Return unit ids for a list of transformations."""
     return np.arange(len(columns), dtype=np.uint64)
+
+
+def _not_below_zero(table: OrbitTable, risk: Draws) -> Draws:
+    """Return draws of a risk; noise that was taken off may leave less than nothing."""
+    return risk if table.noise_repeats == 1 else np.maximum(risk, 0.0)
 
 
 def _root(squares: Draws) -> Draws:

@@ -32,6 +32,31 @@ def rounding_limit(table: OrbitTable) -> float:
     return float(min(factor * stats.float_floor, half))
 
 
+_QUIET = 16.0
+"""Roundings of the outputs' size up to which the noise of a stochastic model is rounding."""
+
+
+def is_quiet(table: OrbitTable) -> bool:
+    """Whether a model is deterministic, or random in its last digits alone."""
+    stats = table.moments
+    noise = np.sqrt(np.average(stats.noise_sq, weights=table.mass))
+    limit = _QUIET * stats.rounding * root_mean_square(stats.base, table.mass)
+    return bool(table.noise_repeats == 1 or noise <= limit)
+
+
+def require_deterministic(table: OrbitTable, what: str) -> None:
+    """Refuse tables of stochastic models where what noise does has not been worked out.
+
+    Raises:
+        ValueError: If the table was evaluated with `noise_repeats`.
+    """
+    if table.noise_repeats > 1:
+        raise ValueError(
+            f"{what} is not available for a stochastic model: pass the mean of many calls as "
+            f"predict, without noise_repeats"
+        )
+
+
 def orbit_average_available(table: OrbitTable, found: set[Diagnostic]) -> bool:
     """Whether products of orbit averages are unbiased in this design; says why not in `found`."""
     if table.design.kind == "crossed":

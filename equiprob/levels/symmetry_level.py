@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from equiprob.equivariance.table_findings import (
     design_diagnostics,
+    is_quiet,
     orbit_average_available,
+    require_deterministic,
     rounding_limit,
 )
 from equiprob.levels.losses import Loss, named_loss
@@ -254,12 +256,14 @@ class SymmetryLevel(AbstractEstimator):
         if not orbit_average_available(table, reason):
             raise ValueError(f"the optimal level cannot be found: {reason.pop().value}")
         name, loss = named_loss(self.loss)
+        if not (isinstance(self.path, Blend) and name == "squared"):
+            require_deterministic(table, "a level along other paths than Blend, or of another loss")
         risk = self.path.risk(table) if name == "squared" else self.path.evaluated(table, loss)
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         along = risk.tabulate(means, partitions(means))
         draws: dict[str, NDArray[np.float64]] = {}
         optimum = None
-        if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
+        if is_quiet(table) and table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
             found.add(Diagnostic.UP_TO_ROUNDING)
         else:
             optimum = Optimum.of(means, risk, along, self.rope)
@@ -380,6 +384,8 @@ def _monte_carlo_share(
     """
     if table.design.kind == "full":
         return 0.0
+    if table.noise_repeats > 1:  # noise sets replicates apart, too
+        return None
     replicates = path.replicates(table, position)
     if replicates is None:
         return None

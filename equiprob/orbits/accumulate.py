@@ -211,4 +211,6 @@ class ChunkStatistics:
             noise_sq=(self._noise + self._base_noise) * (len(self.calls) / 2),
             output_shape=output_shape,
             float_floor=float_floor,
+            base_noise=self._base_noise if len(self.calls) > 1 else None,
+            mean_noise=self._noise_of_mean if len(self.calls) > 1 else None,
         )

@@ -166,6 +166,8 @@ def with_vectors(like: RowStatistics, vectors: Rows, scalars: Rows) -> RowStatis
         displacement=vectors[:, n_own:],
         n_nonfinite=np.zeros(len(vectors), dtype=np.int64),
         raw=None,
+        base_noise=None,
+        mean_noise=None,
         **named,
     )
 

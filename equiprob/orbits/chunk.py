@@ -112,8 +112,8 @@ class Keep:
             )
         if keep == "blocks" and not may_pool:
             raise ValueError(
-                "keep='blocks' holds sums that a crossed design and outputs with a mask (or "
-                "per='item') have not; pass keep='rows'"
+                "keep='blocks' holds sums that a crossed design, outputs with a mask (or "
+                "per='item') and stochastic models with targets have not; pass keep='rows'"
             )
         return cls(keep, None, entries, may_pool)
 

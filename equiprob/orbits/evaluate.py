@@ -93,7 +93,8 @@ def evaluate_orbits(
         noise_repeats: Calls on each input of a model that is random (dropout left on, a sampler),
             at least 2: the noise between calls is taken off the error. The model may take keys,
             ``predict(batch, keys)`` with a JAX key for each row, and then does not depend on the
-            batch size; otherwise its randomness is its own. Without `y`.
+            batch size; otherwise its randomness is its own. Risks are those of the mean over many
+            calls: what noise leaves in the mean of these few is taken off.
         outputs: Units, padding and counts of the output, ``ep.Output(unit="eV")``, or a dict of
             such for some of several outputs.
         backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
@@ -159,12 +160,8 @@ def evaluate_orbits(
         )
     plan = make_design(transform, design, n_transforms, check_seed(seed))
     noise = Noise.of(predict, noise_repeats, seed)
-    if noise is not None and y is not None:
-        raise ValueError(
-            "risks of a stochastic model are not separated from its noise: leave y out, or pass "
-            "the mean of several calls as predict"
-        )
-    may_pool = plan.kind != "crossed" and not has_masks(outputs)
+    # Of pooled rows it is not known what noise leaves in products with the targets.
+    may_pool = plan.kind != "crossed" and not has_masks(outputs) and (noise is None or y is None)
     kept = Keep.of(keep, None, may_pool=may_pool)
     if stop_when is not None:
         kept = kept.for_rules()

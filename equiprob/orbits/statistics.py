@@ -63,6 +63,9 @@ class RowStatistics:
         unit: The unit of the output.
         n_components: How many components of weight 1 an output has.
         rounding: One rounding in the precision that the output was computed in, relative to it.
+        base_noise: Of a stochastic model, the variance that the mean of its calls leaves in `base`,
+            ``(row,)``; else None, as where rows are pooled.
+        mean_noise: The same in the mean over all transformations, that of `base` apart.
         apart: By how much equal calls of a deterministic model differ, root mean square; it is in
             the floor.
     """
@@ -89,6 +92,8 @@ class RowStatistics:
     n_components: float = 1.0
     rounding: float = float(np.finfo(np.float64).eps)
     apart: float = 0.0
+    base_noise: Rows | None = None
+    mean_noise: Rows | None = None
 
     @classmethod
     def concatenate(cls, chunks: list[RowStatistics]) -> RowStatistics:

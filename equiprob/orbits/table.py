@@ -269,11 +269,67 @@ class OrbitTable:
     def mean_displacement_sq(self) -> Rows | None:
         """Unbiased ``|S f(x) - f(x)|^2`` for each row, ``(row,)``; None with one draw a row.
 
-        None for stochastic models, too: all displacements share the noise of ``f(x)``.
+        None where rows of a stochastic model are pooled, too.
         """
-        if self.noise_repeats > 1 or (self.design.n_transforms < 2 and self.design.kind != "full"):
+        stats, design = self.moments, self.design
+        if design.n_transforms < 2 and design.kind != "full":
             return None
-        return self.design.squared_average(self.moments.displacement, self.moments.pair_sq)
+        if self.noise_repeats == 1:
+            return design.squared_average(stats.displacement, stats.pair_sq)
+        if stats.base_noise is None:
+            return None
+        if design.kind == "quasi":  # two lattices share the noise of f(x), and no other
+            both = design.squared_average(stats.displacement, stats.pair_sq)
+            return both - stats.base_noise
+        shipped = self.shipped_displacement_sq
+        if design.kind == "full":
+            return shipped
+        return shipped - (stats.pair_sq - shipped) / (design.n_transforms - 1)
+
+    @property
+    def shipped_displacement_sq(self) -> Rows:
+        """Squared mean displacement over the table's own transformations, ``(row,)``."""
+        squared = (self.mean_displacement**2).sum(axis=1)
+        return squared - self._noise_of(("base_noise", "mean_noise"))
+
+    @property
+    def squared_residual(self) -> Rows:
+        """Squared error of the model, ``(row,)``: of a random one, that of its mean, unbiased.
+
+        Raises:
+            ValueError: If the table has no targets.
+        """
+        return (self._residual**2).sum(axis=1) - self._noise_of(("base_noise",))
+
+    @property
+    def gain(self) -> Rows:
+        """Unbiased ``<Y - f(x), S f(x) - f(x)>``, ``(row,)``: half of what averaging saves first.
+
+        Raises:
+            ValueError: If the table has no targets.
+        """
+        return (self._residual * self.mean_displacement).sum(axis=1) - self._noise_of(
+            ("base_noise",)
+        )
+
+    @property
+    def _residual(self) -> Rows:
+        stats = self.moments
+        if stats.y is None:
+            raise ValueError("the table has no targets: pass y= to evaluate_orbits")
+        return stats.y - stats.base
+
+    def _noise_of(self, names: tuple[str, ...]) -> Rows | float:
+        """Return what noise adds to a square, ``(row,)``: 0 for a deterministic model."""
+        if self.noise_repeats == 1:
+            return 0.0
+        parts = [getattr(self.moments, name) for name in names]
+        if any(part is None for part in parts):
+            raise ValueError(
+                "rows of a stochastic model are pooled into blocks: pass keep='rows' to "
+                "evaluate_orbits for what rests on averages over the orbit"
+            )
+        return np.sum(parts, axis=0)
 
     def weighted(self, weights: Rows) -> tuple[Rows, Rows]:
         """Return averages of displacements in which transformations weigh unequally.

@@ -30,8 +30,8 @@ class Diagnostic(enum.Enum):
         "evaluate level.predictor(predict) to measure it"
     )
     NOISE_REMOVED = (
-        "stochastic model: the noise between calls has been taken off the error, and is in the "
-        "facts"
+        "stochastic model: the noise between calls has been taken off its errors and risks, which "
+        "are those of the mean over many calls, and is in the facts"
     )
     CALLS_DIFFER = (
         "equal calls of the model differ by a few roundings (sums in an order that changes): that "

@@ -22,7 +22,7 @@ from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import check_fields
 from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
-from equiprob.equivariance.table_findings import rounding_limit
+from equiprob.equivariance.table_findings import require_deterministic, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
@@ -85,6 +85,8 @@ class Symmetrization(AbstractMethod):
         stats = table.only
         if stats.y is None:
             raise ValueError("the data error compares with targets: pass y= to evaluate_orbits")
+        for each in (orbits, *self.others):
+            require_deterministic(each, "a bound on the data error by averages of a predictor")
         found: set[Diagnostic] = set()
         means = RowMeans(table.unit_ids, n_draws, seed)
         noise = noise_of_rows(orbits, self.noise_variance, self.repeats, found)

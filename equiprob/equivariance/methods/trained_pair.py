@@ -29,7 +29,7 @@ from equiprob.equivariance.methods.symmetrization import (
     noise_of_rows,
     symmetric_risk,
 )
-from equiprob.equivariance.table_findings import rounding_limit
+from equiprob.equivariance.table_findings import require_deterministic, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
@@ -92,6 +92,8 @@ class TrainedPair(AbstractMethod):
         symmetric = aligned(self.symmetric, table)
         if stats.y is None or symmetric.only.y is None:
             raise ValueError("the symmetry cost compares risks: pass y= to evaluate_orbits")
+        for each in (orbits, self.symmetric):
+            require_deterministic(each, "the cost of symmetry by a pair of predictors")
         found: set[Diagnostic] = set()
         constrained = symmetric_risk(symmetric)
         if constrained is None:

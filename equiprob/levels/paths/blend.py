@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
 from equiprob.levels.path_risk import SquaredPathRisk
-from equiprob.levels.paths.base import AbstractPath, Positions, residuals
+from equiprob.levels.paths.base import AbstractPath, Positions
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.transforms.base import AbstractTransform, Parameters
 
@@ -53,18 +53,16 @@ class Blend(AbstractPath):
     @override
     def risk(self, table: OrbitTable) -> SquaredPathRisk:
         """Return the squared error along the path, from row statistics alone."""
-        residual, average = residuals(table), table.mean_displacement
-        squared = table.mean_displacement_sq
+        gained, squared = table.gain, table.mean_displacement_sq
         assert squared is not None, "the level checks that orbit averages are available"
-        gained = (residual * average).sum(axis=1)
         kept = self.grid(table.transform)
         moved, none = 1 - kept, np.zeros_like(kept)
         return SquaredPathRisk(
             positions=kept,
-            loss=(residual**2).sum(axis=1),
+            loss=table.squared_residual,
             unchanged=len(kept) - 1,
             full=0,
-            columns=np.column_stack([gained, squared, (average**2).sum(axis=1)]),
+            columns=np.column_stack([gained, squared, table.shipped_displacement_sq]),
             limit=np.stack([-2 * moved, moved**2, none]),
             shipped=np.stack([-2 * moved, none, moved**2]),
             ratio=(squared - gained, squared),
