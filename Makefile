@@ -26,7 +26,10 @@ INSTALL = $(UV) pip install --python .venv -c constraints.txt -b constraints.txt
 # looks past them into pyenv's own folders.
 WITH_PYENV = PATH="$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bin)$$PATH"
 
-.PHONY: help demo test test-torch test-lowest fuzz package check docs notebooks calibrate bench constraints clean
+# What leans most on draws, of which other rounding makes others.
+ROUNDING_TESTS = $(addprefix tests/test_,calibrated_gap.py generalization_gap.py geometry.py model_error.py symmetry_level.py)
+
+.PHONY: help demo test test-rounding test-torch test-lowest fuzz package check docs notebooks calibrate bench constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -37,6 +40,10 @@ demo: .venv/.core ## run the demo
 
 test: .venv/.test ## run the tests, two at a time; PYTEST_ARGS= for one
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-rounding: .venv/.test ## run the tests that lean most on draws with other draws and other kernels
+	OPENBLAS_CORETYPE=Prescott XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 EQUIPROB_DRAWS=1 \
+	  .venv/bin/python -m pytest $(PYTEST_ARGS) $(ROUNDING_TESTS)
 
 test-torch: .venv/.test .venv/.torch ## install PyTorch (5 GB) and run its tests
 	.venv/bin/python -m pytest tests/test_torch.py $(PYTEST_ARGS)

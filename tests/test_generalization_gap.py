@@ -124,7 +124,7 @@ def test_groups_weigh_as_one_row():
     single = table(centres, flips)
     bound = B.Transport(predictors=promised(), loss=UNIT, n_splits=400)
     one, other = (fit(t, bound).draws["bound"][0] for t in (grouped, single))
-    # All rows of a group coincide: only the random splits differ.
+    # All rows of a group coincide: only the random splits differ, by .005 (8 of `other_draws`).
     assert one == pytest.approx(other, rel=0.05)
     assert fit(grouped, bound).facts["n"] == 6
 
@@ -167,10 +167,14 @@ def test_penalty_is_that_of_the_page():
 
 
 def test_values_of_the_mathematics():
-    """MATH 6: (9) of one sample of 500 in the disc; .110 and .038 over many."""
+    """MATH 6: (9) of one sample of 500 in the disc; .110 and .038 over many.
+
+    Of this sample the splits give .0403, .1136 and .2082 with standard deviations of .0016, .0016
+    and .0015 (4 of `other_draws`): tolerances are five or more of them away.
+    """
     result = fit(table(ball(500, 2, seed=1), ep.transforms.cyclic(8, acts_on="vectors")))
     expected = np.median(result.draws["expected_bound"])
-    assert expected == pytest.approx(0.038, abs=0.006)
+    assert expected == pytest.approx(0.038, abs=0.012)
     assert expected / np.median(result.draws["gain"]) == pytest.approx(0.110, abs=0.012)
     assert np.median(result.draws["bound"]) == pytest.approx(0.21, abs=0.01)
 
@@ -384,26 +388,40 @@ def test_saved_results_come_back(tmp_path):
 def test_blocks_bound_the_memory_and_the_value():
     orbits = table(ball(240, 3), FLIPS)
     whole, parts = (
-        fit(orbits, B.Transport(predictors=promised(), loss=UNIT, n_splits=4, block_rows=k))
+        fit(orbits, B.Transport(predictors=promised(), loss=UNIT, n_splits=32, block_rows=k))
         for k in (4000, 60)
     )
     assert Diagnostic.DISJOINT_BLOCKS in parts.diagnostics
     assert parts.draws["bound"][0] > whole.draws["bound"][0]
-    # As if there were only as many rows, up to the chance of one sample and the tighter penalty.
-    alone = value(table(ball(60, 3, seed=9), FLIPS), "expected_bound")
-    assert np.median(parts.draws["expected_bound"]) == pytest.approx(alone, rel=0.15)
+    # As if there were only as many rows, up to the chance of one sample and the tighter penalty:
+    # the ratio is 1.030 with a standard deviation of .010 over the splits (4 of `other_draws`; of
+    # 4 splits it had one of .07), and 1.1 is 7 of them away.
+    bound = B.Transport(predictors=promised(), loss=UNIT, n_splits=32)
+    alone, all_rows = (
+        np.median(fit(t, bound).draws["expected_bound"])
+        for t in (table(ball(60, 3, seed=9), FLIPS), orbits)
+    )
+    found = np.median(parts.draws["expected_bound"])
+    assert found == pytest.approx(alone, rel=0.1)
+    assert all_rows != pytest.approx(alone, rel=0.1)  # the twin
 
 
-@pytest.mark.parametrize("d", [3, 5, 10])
-def test_slopes_are_those_of_the_dimension(d):
-    """A sphere has no boundary, which would make small samples steeper."""
+@pytest.mark.parametrize(("d", "within"), [(3, 0.06), (5, 0.03), (10, 0.03)])
+def test_slopes_are_those_of_the_dimension(d, within):
+    """A sphere has no boundary, which would make small samples steeper.
+
+    Over the splits slopes have means -.319, -.202 and -.114 and standard deviations .008, .003 and
+    .003 (8, 4 and 4 of `other_draws`): tolerances are five or more from them: false failures one
+    in a thousand, by Student's t.
+    """
     x = np.random.default_rng(d).standard_normal((1600, d + 1))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     bound = B.Transport(predictors=promised(lipschitz=0.1), loss=UNIT, n_splits=4)
     result = fit(table(x, still(d + 1)), bound)
     n, curve = result.coords["n"], np.median(result.draws["curve_without"], axis=0)
     slope = np.diff(np.log(curve[-2:]))[0] / np.diff(np.log(n[-2:]))[0]
-    assert slope == pytest.approx(-1 / d, abs=0.03)
+    assert slope == pytest.approx(-1 / d, abs=within)
+    assert slope != pytest.approx(-2 / d, abs=within)  # the twin
 
 
 def test_forecasts_hold_beyond_their_data_and_are_quick():
@@ -416,9 +434,12 @@ def test_forecasts_hold_beyond_their_data_and_are_quick():
     assert time.process_time() - start < 1
     assert "not a bound" in str(forecast)
     ahead = np.median(fit(table(ball(1600, 3, seed=4), FLIPS), bound).draws["expected_bound"])
+    # Over the splits its rank is .42, with a standard deviation of .42 in normal scores, and the
+    # ratio of the ends .61, with one of .022 (8 of `other_draws`): 5.6 and 7 of them away.
     low, high = result.forecast(1600).interval(0.99).loc["expected_bound[1600]"]
     assert low < ahead < high
-    assert low > 0.6 * high
+    assert not low < 2 * ahead < high  # the twin
+    assert low > 0.45 * high
     with pytest.raises(ValueError, match="at least 1"):
         result.forecast([0.0])
 

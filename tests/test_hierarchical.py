@@ -27,6 +27,8 @@ def test_it_agrees_with_the_closed_form(smooth):
     task, table = crossed()
     nuts = ep.ModelEquivarianceError(posterior=SMOOTH if smooth else SETTINGS).fit(table)
     closed = ep.ModelEquivarianceError().fit(table)
+    # Of 4 halves of chains with 100 effective draws each R-hat exceeds 1.05 with probability 1e-7
+    # in one parameter. A median of 300 effective draws is known to .07 standard deviations.
     assert nuts.facts["r_hat"] < 1.05
     for name in ("error", "worst_error"):
         a, b = nuts.draws[name], closed.draws[name]

@@ -55,6 +55,11 @@ def inside(draws, truth, prob=0.9):
 
 
 def test_curves_of_known_shape_are_found_within_and_beyond_the_data():
+    """Ranks of the truths among the draws are .13 to .90, and .9958 of one (flat, 550 rows).
+
+    Other chains change them: of 2800 effective draws 12 are beyond that one, and fewer than 3, as
+    the assertion needs to fail, with probability 7e-4.
+    """
     result = fitted()
     assert result.candidates == ["steep", "flat"]
     for n in (100, 550, 1000, 3000):
@@ -108,7 +113,9 @@ def test_the_crossover_and_the_exchange_rate_are_those_of_the_curves():
     result = fitted()
     crossing = result.crossover("flat", "steep")
     assert inside(crossing, 1000 * (4 / 3) ** (1 / 0.4), 0.998)
-    assert 0 < np.isinf(crossing).mean() < 0.5  # never, if the steep curve levels off
+    # Never, if the steep curve levels off: .30 and .70, known to .01, as are the rank .18 of the
+    # truth and below the probability of .68; the rank .0075 of the rate fails once in a million.
+    assert 0 < np.isinf(crossing).mean() < 0.5
     back = result.crossover("steep", "flat")
     assert np.isinf(back).mean() > 0.5
     rate = result.exchange_rate("flat", "steep", 300)
@@ -131,6 +138,7 @@ def test_the_optimal_level_of_a_ridge_task_is_found():
         assert inside(level, task.optimal_level(n), 0.998)
         assert not inside(level, 0.7 * task.optimal_level(n), 0.998)
         assert (result.measured_level(n) >= level).all()
+    # Ranks are .74 and .33 of 400 effective draws, widths .08; those of the twins are 0.
     low, high = np.quantile(result.optimal_level(1000), [0.05, 0.95])
     assert high - low < 0.25 * task.optimal_level(1000)
 
@@ -148,6 +156,8 @@ def test_the_optimal_level_weighs_costs_as_the_curves_show_them():
     slopes = (costs[:, -1] - costs[:, 0]) / (squares[:, -1] - squares[:, 0])
     truth, level = curve.draws["data_error"], curve.optimal_level(n)
     used = 0.5 * (truth / level - 1)
+    # The median is .988, of 400 effective draws or more with a standard deviation of .07: known
+    # to .005.
     assert np.median(used / slopes) == pytest.approx(1, abs=0.1)
 
 
@@ -170,6 +180,7 @@ def test_a_stated_data_error_takes_the_place_of_its_prior():
     runs = task.runs([100, 300, 1000])
     told = np.full(500, task.data_error) * (1 + 0.01 * np.random.default_rng(0).normal(size=500))
     narrowed = ep.LearningCurve().fit(runs, data_error=told)
+    # Of .0046 and .0143 or .0149, each known to 5 %.
     assert narrowed.draws["data_error"].std() < 0.6 * result.draws["data_error"].std()
     assert inside(narrowed.optimal_level(1000), task.optimal_level(1000), 0.998)
 

@@ -33,7 +33,10 @@ def equivariant():
 
 
 def test_the_error_of_the_task_is_that_of_its_truth():
-    """24 rows at 24 rotations each; with half the field the same comparison fails."""
+    """24 rows at 24 rotations each; with half the field the same comparison fails.
+
+    Medians are 2 % above, with a standard deviation of 1 % (3 of `other_draws`).
+    """
     found = results(TASK.f_star, transform=TASK.transform, n_transforms=24)
     for name, error in TASK.error.items():
         assert np.median(found[name].draws["error"]) == pytest.approx(error, rel=0.25)
