@@ -180,7 +180,10 @@ def test_values_of_the_mathematics():
 
 
 def test_values_of_the_mathematics_in_five_dimensions():
-    """MATH 6: (9) of 2000 rows in the ball, with sign flips and without; two splits are enough."""
+    """MATH 6: (9) of 2000 rows in the ball, with sign flips and without; two splits are enough.
+
+    They give .1443 and .2805 with standard deviations of .0007 and .0036 (3 of `other_draws`).
+    """
     orbits = table(ball(2000, 5, seed=1), ep.transforms.sign_flips(5, acts_on="vectors"))
     bound = B.Transport(predictors=promised(), loss=UNIT, n_splits=2)
     result = fit(orbits, bound, n_draws=20)
