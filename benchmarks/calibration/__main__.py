@@ -4,6 +4,10 @@
 
 A cell (a problem, a number of rows and ten seeds) is written to a file of its own when it is
 done, so that a run that was stopped goes on where it was.
+
+Some problems alone, their means printed and no page written (a minute or two):
+
+    python -m benchmarks.calibration --suites decision --problems winner --replications 20 --print
 """
 
 from __future__ import annotations
@@ -13,6 +17,9 @@ import hashlib
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any
+
+import pandas as pd
 
 from benchmarks.calibration.decision_page import write_decision_page
 from benchmarks.calibration.geometry_page import write_geometry_page
@@ -30,6 +37,12 @@ PAGES = {
 }
 
 
+def means(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the mean of what is stated and of what is true, by problem, rows and quantity."""
+    frame = pd.DataFrame.from_records(records)
+    return frame.groupby(["quantity", "problem", "n"])[["value", "truth"]].mean().round(4)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.calibration", description=__doc__)
     parser.add_argument("--replications", type=int, default=400)
@@ -39,6 +52,7 @@ def main() -> None:
         "--problems", nargs="+", default=[""], help="simulate only those that begin like this"
     )
     parser.add_argument("--page-only", action="store_true", help="write what there is")
+    parser.add_argument("--print", action="store_true", help="print means and write no page")
     options = parser.parse_args()
     folder = RUNS / sources()
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,6 +73,12 @@ def main() -> None:
         for done, future in enumerate(as_completed(waiting), 1):
             future.result()
             print(f"{done} of {len(missing)}: {waiting[future]}", flush=True)
+    if options.print:
+        shown = [
+            json.loads(p.read_text()) for c, p in files.items() if c.problem.startswith(wanted)
+        ]
+        print(means([record for part in shown for record in part]).to_string())
+        return
     for suite in options.suites:
         found = [
             json.loads(path.read_text())

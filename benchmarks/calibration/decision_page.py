@@ -53,6 +53,17 @@ def write_decision_page(records: list[dict[str, Any]]) -> None:
         "with the standard error of the difference.\n\n"
         f"{_pairs(scores[scores['quantity'] == 'expected_regret'], 4)}\n\n"
         f"{_rules(scores)}\n\n"
+        "## The winner's risk\n\n"
+        "Two to twelve candidates of known risks on 60 or 300 rows: alike; spread by as much as "
+        "the noise of their differences; one ahead of all by five times that; or skewed. Mean risk "
+        "as stated of the winner, on rows that did not choose it, and its risk in truth:\n\n"
+        f"{_pairs(scores[scores['quantity'] == 'risk of the winner'], 3)}\n\n"
+        "On the rows that chose it:\n\n"
+        f"{_pairs(scores[scores['quantity'] == 'risk on the rows that chose it'], 3)}\n\n"
+        "Nominal 90 % intervals of the winner's risk, and the share that holds it:\n\n"
+        f"{_pairs(scores[scores['quantity'] == 'interval of the winner'], 2)}\n\n"
+        "The same of the plain interval, which is that of a candidate named before:\n\n"
+        f"{_pairs(scores[scores['quantity'] == 'plain'], 2)}\n\n"
         "## Value of information\n\n"
         "Mean stated value, and the mean fall of the regret when the information was had in truth "
         "and the decision made again: as many rows again as there are, or, for learning curves, "
@@ -151,11 +162,13 @@ def _rules(scores: pd.DataFrame) -> str:
     lowest = scores[scores["quantity"] == "regret of the lowest mean"]
     curves = verdict["problem"].str.startswith(_CURVES).to_numpy()
     ours, theirs = verdict["truth"].to_numpy(), lowest["truth"].to_numpy()
-    largest = np.abs(ours - theirs)[~curves].max()
+    apart = np.mean(ours[~curves] != theirs[~curves])
     return (
-        "Compared on the same rows and without costs, the recommended candidate is the one of the "
-        "lowest mean test risk: there is no better estimate (largest difference of the two regrets "
-        f"{largest:.1g}). Of learning curves the lowest mean at the largest number of rows is "
+        "Compared on the same rows and without costs, the recommended candidate is nearly always "
+        "that of the lowest mean test risk (the regret of the two is "
+        f"{ours[~curves].mean():.4f} and {theirs[~curves].mean():.4f}; they differ in "
+        f"{100 * apart:.2g} % of the decisions). Of learning curves the lowest mean at the largest "
+        "number of rows is "
         f"another rule: its mean regret at the horizon is {theirs[curves].mean():.4f}, that of the "
         f"verdict {ours[curves].mean():.4f}."
     )

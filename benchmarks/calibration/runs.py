@@ -19,6 +19,7 @@ from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
 from benchmarks.calibration.structural_problems import STRUCTURAL_PROBLEMS
 from benchmarks.calibration.task_problems import TASK_PROBLEMS
+from benchmarks.calibration.winner_problems import WINNER_PROBLEMS
 
 RUNS = Path("calibration-runs")
 SEEDS_IN_A_CELL = 10
@@ -38,7 +39,7 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "model": {name: (problem, SIZES) for name, problem in PROBLEMS.items()},
     "task": TASK_PROBLEMS,
     "level": LEVEL_PROBLEMS,
-    "decision": DECISION_PROBLEMS,
+    "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
     "geometry": {**GEOMETRY_PROBLEMS, **STRUCTURAL_PROBLEMS},
 }
 """What is simulated together and fills one page."""
