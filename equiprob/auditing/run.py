@@ -97,6 +97,7 @@ def audit(
     groups: ArrayLike | None = None,
     row_ids: ArrayLike | None = None,
     batch_size: int | None = None,
+    batch_dependent: bool = False,
     backend: str = "auto",
     seed: int = 0,
     n_draws: int = 4000,
@@ -130,6 +131,7 @@ def audit(
         groups: A label for each row; rows of a group are one independent unit.
         row_ids: A unique label for each row, as in `evaluate_orbits`.
         batch_size: Rows in each call of a model.
+        batch_dependent: Accept models that depend on the batch, as in `evaluate_orbits`.
         backend: As in `evaluate_orbits`.
         seed: Seed of the transformations and of the check of the law.
         n_draws: Posterior draws.
@@ -175,6 +177,7 @@ def audit(
     calls: dict[str, Any] = {
         "outputs": outputs,
         "batch_size": batch_size,
+        "batch_dependent": batch_dependent,
         "backend": backend,
         "progress": progress,
     }
@@ -231,6 +234,7 @@ def audit(
                 groups=groups,
                 row_ids=row_ids,
                 batch_size=batch_size,
+                batch_dependent=batch_dependent or None,
                 design=None if design == "quasi" else design,
                 backend=None if backend == "auto" else backend,
             ),

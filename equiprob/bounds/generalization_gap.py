@@ -288,6 +288,8 @@ class GeneralizationGap(AbstractEstimator):
         left_out = [t for t in given if t is not None and len(t.nonfinite_rows)]
         if left_out:
             found.add(Diagnostic.NONFINITE_OUTPUTS)
+        if any(t is not None and t.batch_dependent for t in given):
+            found.add(Diagnostic.BATCH_DEPENDENT)
         if not all(assumption.is_promised for assumption in evidence.assumptions):
             found.add(Diagnostic.CONSTANT_SEEN)
         largest = evidence.loss_range

@@ -107,6 +107,11 @@ The file of data is written in Python, with rows no model was trained on:
 @_with(_data)
 @click.option("--train", type=_FILE, help="An .npz file of the training rows, named as in --data.")
 @click.option("--output", help="Which output of the model, by name, where it has several.")
+@click.option(
+    "--batch-dependent",
+    is_flag=True,
+    help="Accept models whose output for a row depends on the rest of its batch.",
+)
 @click.option("--softmax", is_flag=True, help="The output is logits: take their softmax.")
 @click.option(
     "--n-transforms",
@@ -141,6 +146,7 @@ def audit(
     as_json: bool,
     train: Path | None,
     output: str | None,
+    batch_dependent: bool,
     softmax: bool,
     n_transforms: int,
     rope: float,
@@ -181,6 +187,7 @@ def audit(
         train=trained,
         groups=rows.groups,
         n_transforms=n_transforms,
+        batch_dependent=batch_dependent,
         rope=rope,
         seed=seed,
         n_draws=draws,

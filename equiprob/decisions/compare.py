@@ -383,6 +383,8 @@ def _align(
             found.add(Diagnostic.ROWS_LEFT_OUT)
         everywhere &= ids
     for _, table in flat:
+        if table.batch_dependent:
+            found.add(Diagnostic.BATCH_DEPENDENT)
         if len(table.nonfinite_rows):
             found.add(Diagnostic.NONFINITE_OUTPUTS)
         everywhere &= set(table.row_ids[table.valid].tolist())

@@ -132,7 +132,7 @@ def check_independent_rows(table: OrbitTable) -> None:
 
     Raises:
         ValueError: If the rows share their transformations, were predicted by models trained on
-            each other, or the model is random.
+            each other or in batches that matter, or the model is random.
     """
     if table.design.kind == "crossed":
         raise ValueError(
@@ -143,6 +143,11 @@ def check_independent_rows(table: OrbitTable) -> None:
         raise ValueError(
             "a cross-fitted table is of several models, each trained on others of its rows: "
             "certify one model on rows that it was not trained on"
+        )
+    if table.batch_dependent:
+        raise ValueError(
+            "outputs that depend on the batch make its rows depend on each other: certify a model "
+            "that is a function of each row alone (model.eval() in PyTorch)"
         )
     if table.noise_repeats > 1:
         raise ValueError(

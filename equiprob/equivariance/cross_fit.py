@@ -47,6 +47,7 @@ def cross_fit(
     design: str = "quasi",
     seed: int = 0,
     batch_size: int | None = None,
+    batch_dependent: bool = False,
     keep: str = "auto",
     backend: str = "auto",
     progress: bool | None = None,
@@ -67,6 +68,7 @@ def cross_fit(
         design: As in `evaluate_orbits`.
         seed: As in `evaluate_orbits`.
         batch_size: As in `evaluate_orbits`.
+        batch_dependent: As in `evaluate_orbits`.
         keep: As in `evaluate_orbits`.
         backend: As in `evaluate_orbits`; ``"python"`` for scikit-learn.
         progress: As in `evaluate_orbits`.
@@ -108,6 +110,7 @@ def cross_fit(
             None,
             "python" if _is_estimator(train) else backend,
             Keep.of(keep, len(judged) * plan.n_transforms),
+            batch_dependent=batch_dependent,
         )
         rows = ArrayRows(
             take_rows(host, judged),

@@ -83,6 +83,8 @@ def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
         found.add(Diagnostic.NOISE_REMOVED)
     if any(s.apart > 0 for s in orbits.statistics.values()):
         found.add(Diagnostic.CALLS_DIFFER)
+    if orbits.batch_dependent:
+        found.add(Diagnostic.BATCH_DEPENDENT)
     if design.kind == "random" and design.asked == "quasi":
         found.add(Diagnostic.RANDOM_DESIGN)
     if design.kind == "crossed" and design.n_transforms < FEW_UNITS:

@@ -28,6 +28,9 @@ class AbstractBackend(abc.ABC):
     pads: bool
     """Whether a short last chunk is padded to the full batch size."""
 
+    is_pure: bool
+    """Whether nothing that the model keeps can change what it returns."""
+
     output: Any
     """Shapes and dtypes of the model's output on one chunk."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from equiprob.arguments.lending import Lent
 from equiprob.orbits.backend import AbstractBackend, n_rows
 from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.noise import Noise
@@ -25,6 +26,8 @@ def choose_backend(
     backend: str,
     noise: Noise | None = None,
     computed_in: Mapping[Any, Any] | None = None,
+    *,
+    batch_dependent: bool = False,
 ) -> AbstractBackend:
     """Return the backend for a model, given one chunk `x`. Stochastic models stay in Python.
 
@@ -39,9 +42,11 @@ def choose_backend(
         backend: As the user asked for it.
         noise: Of a stochastic model.
         computed_in: The precision that outputs were declared to be computed in, by name.
+        batch_dependent: Whether outputs may depend on the batch that rows come in.
 
     Raises:
-        ValueError: If `backend` is unknown, or "jax" was asked for and tracing fails.
+        ValueError: If `backend` is unknown, or "jax" was asked for and tracing fails; if the model
+            is not repeatable, or depends on the batch.
     """
     if backend not in ("auto", "jax", "python"):
         raise ValueError(f"backend must be 'auto', 'jax' or 'python', got {backend!r}")
@@ -49,8 +54,16 @@ def choose_backend(
         raise ValueError(
             "a stochastic model is called from Python: leave backend out (predict may be jitted)"
         )
+    python = partial(
+        PythonBackend,
+        predict,
+        transform,
+        x,
+        computed_in=computed_in,
+        batch_dependent=batch_dependent,
+    )
     if backend == "python" or noise is not None:
-        return PythonBackend(predict, transform, x, noise, computed_in)
+        return python(noise=noise)
     actions = transform.input_actions(x)
     dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
     n = n_rows(x)
@@ -64,14 +77,14 @@ def choose_backend(
             raise ValueError(
                 f"backend='jax' was asked for, but JAX cannot trace predict or the action: {error}"
             ) from error
-        return PythonBackend(predict, transform, x, None, computed_in)
+        return python()
     narrowed = any(
         isinstance(leaf, np.ndarray) and jax.dtypes.canonicalize_dtype(leaf.dtype) != leaf.dtype
         for leaf in jax.tree.leaves(x)
         if np.issubdtype(leaf.dtype, np.floating)
     )
     if backend == "auto" and narrowed:
-        returned = jax.tree.leaves(predict(x))
+        returned = jax.tree.leaves(predict(Lent.of(x).x))
         if all(isinstance(leaf, np.ndarray) for leaf in returned):
-            return PythonBackend(predict, transform, x, None, computed_in)
-    return JaxBackend(predict, transform, x, traced, computed_in)
+            return python()
+    return JaxBackend(predict, transform, x, traced, computed_in, batch_dependent=batch_dependent)

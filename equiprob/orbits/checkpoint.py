@@ -166,6 +166,10 @@ class Checkpoint:
         self._written = time.monotonic()
         self._took = self._written - began
 
+    def discard(self) -> None:
+        """Remove the file: what it holds is of a model that changed meanwhile."""
+        self.path.unlink(missing_ok=True)
+
     def _warn(self, error: OSError) -> None:
         if not self._failed:
             warnings.warn(
@@ -222,6 +226,7 @@ def _call(orbit_pass: OrbitPass, n: int | None, *, grouped: bool) -> dict[str, A
         "noise_repeats": 1 if orbit_pass.noise is None else orbit_pass.noise.repeats,
         "keep": keep.what if keep.magnitudes is None else keep.magnitudes.tolist(),
         "batch_size": orbit_pass.size,
+        "batch_dependent": orbit_pass.batch_dependent,
         "the number of rows": n,
         "whether there are groups": grouped,
     }

@@ -167,6 +167,7 @@ class OrbitPass:
         noise: Of a stochastic model.
         backend: As the user asked for it.
         keep: What is kept of each row.
+        batch_dependent: Whether outputs may depend on the batch that rows come in.
         token: Names the pass in the processes that work on it.
     """
 
@@ -177,6 +178,7 @@ class OrbitPass:
     noise: Noise | None
     backend: str
     keep: Keep
+    batch_dependent: bool = False
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def bins(self) -> MagnitudeBins:
@@ -236,6 +238,42 @@ class OrbitPass:
             )
         }
         return Evaluated(found, expected.shapes, engine.name)
+
+    @property
+    def is_function_of_rows(self) -> bool:
+        """Whether the model is meant to answer the same wherever and whenever a row comes."""
+        return self.noise is None and not self.batch_dependent
+
+    def base_again(self, chunk: Chunk) -> dict[str, Rows] | None:
+        """Return the model's outputs at rows evaluated before, ``(row, k)`` by name.
+
+        None where it was not called in this process, or has nothing that could change.
+
+        Raises:
+            PredictionFailed: If the model raises.
+        """
+        engine = _engines.made_for(self)
+        if engine is None or engine.is_pure:
+            return None
+        expected = _Expected.of(named_outputs(engine.output, self.size), chunk)
+        n = len(chunk)
+
+        def outputs_of(rows: NDArray[np.int64]) -> list[Any]:
+            parameters = self.design.parameters(self.transform, chunk.ids[rows])
+            return engine.outputs_at(take_rows(chunk.x, rows), parameters)
+
+        def in_full_batches() -> list[Any]:
+            rows = np.resize(np.arange(n), -(-n // self.size) * self.size)
+            each = [outputs_of(batch) for batch in rows.reshape(-1, self.size)]
+            return [np.concatenate(leaves)[:n] for leaves in zip(*each, strict=True)]
+
+        with naming_rows(chunk.start, chunk.stop):
+            try:
+                found = in_full_batches() if engine.pads else outputs_of(np.arange(n))
+            except Exception:  # it may be made for one number of rows
+                found = in_full_batches()
+        base = expected.kept([leaf[None] for leaf in found])
+        return {name: values[0] for name, values in zip(expected.shapes, base, strict=True)}
 
     def _accumulators(
         self, calls: list[Rows], parameters: Parameters, outputs: Mapping[str, Any]
@@ -360,10 +398,15 @@ class _Engines:
                         orbit_pass.backend,
                         orbit_pass.noise,
                         declared_dtypes(chunk.declared),
+                        batch_dependent=orbit_pass.batch_dependent,
                     )
                 while len(self._made) > self._MOST:
                     self._made.popitem(last=False)
             return self._made[orbit_pass.token]
+
+    def made_for(self, orbit_pass: OrbitPass) -> AbstractBackend | None:
+        """Return the backend of a pass that this process worked on, or None."""
+        return self._made.get(orbit_pass.token)
 
     def forget(self, token: str) -> None:
         """Drop a backend, and with it the model."""

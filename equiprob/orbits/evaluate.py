@@ -53,6 +53,7 @@ def evaluate_orbits(
     row_ids: ArrayLike | None = None,
     keep: str | Sequence[float] = "auto",
     noise_repeats: int = 1,
+    batch_dependent: bool = False,
     outputs: Output | Mapping[str, Output] | None = None,
     backend: str = "auto",
     progress: bool | None = None,
@@ -66,8 +67,8 @@ def evaluate_orbits(
 
     Args:
         predict: ``predict(batch) -> output``, rows first: an array ``(row, ...)`` or a dict of
-            such. It must be deterministic, or `noise_repeats` given. Class probabilities, not
-            logits, where `y` holds labels.
+            such. It must be deterministic, or `noise_repeats` given, and a function of each row
+            alone, or `batch_dependent`. Class probabilities, not logits, where `y` holds labels.
         x: The inputs: an array or a dict (pytree) of arrays, rows first. Not rows that the model
             was trained on. Arrays that are not in memory (``np.memmap``, zarr, h5py, an xarray
             DataArray or Dataset) are read slice by slice; an iterator of batches of any size, each
@@ -95,6 +96,9 @@ def evaluate_orbits(
             ``predict(batch, keys)`` with a JAX key for each row, and then does not depend on the
             batch size; otherwise its randomness is its own. Risks are those of the mean over many
             calls: what noise leaves in the mean of these few is taken off.
+        batch_dependent: Accept a model whose output for a row depends on the other rows of the
+            batch (batch statistics in use). What is measured is then the model within batches of
+            `batch_size` rows in the order of `x`, and every result says so.
         outputs: Units, padding and counts of the output, ``ep.Output(unit="eV")``, or a dict of
             such for some of several outputs.
         backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
@@ -119,8 +123,8 @@ def evaluate_orbits(
     Raises:
         ValueError: If inputs, targets, ids, counts or declared actions do not fit (the message says
             what was expected and what to pass), if `x` is not finite, if `predict` is not
-            repeatable or changes the number of rows, or if the checkpoint is damaged or of another
-            call.
+            repeatable, changes during the pass, depends on the batch or changes the number of rows,
+            or if the checkpoint is damaged or of another call.
         TypeError: If `predict` does not return arrays of floats, `transform` is no transform, or
             `predict` cannot be sent to the executor's workers.
         RuntimeError: If `predict` raises, or a worker dies; the message names the rows.
@@ -173,7 +177,9 @@ def evaluate_orbits(
     if rows.n is not None:
         kept = replace(kept, entries=rows.n * plan.n_transforms)
     size = check_batch_size(batch_size, rows.n)
-    orbit_pass = OrbitPass(predict, transform, plan, size, noise, backend, kept)
+    orbit_pass = OrbitPass(
+        predict, transform, plan, size, noise, backend, kept, batch_dependent=batch_dependent
+    )
     course = Course(
         progress=progress,
         skip_errors=on_error == "skip",

@@ -6,7 +6,7 @@ Those of the smallest ids: the same whatever their order and however they were c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.inputs import take_rows
+from equiprob.orbits.lasting import FEWEST, SHARE
 from equiprob.orbits.output import joined, measures, rows_of
 from equiprob.orbits.precision import root_mean_square
 from equiprob.orbits.rounding import (
@@ -30,12 +31,19 @@ from equiprob.orbits.table import FloorMethod, OrbitTable
 
 @dataclass
 class ProbedRows:
-    """Remembers the rows of the smallest ids, as one chunk of them in the order of their ids."""
+    """Remembers the rows of the smallest ids, as one chunk of them in the order of their ids.
 
+    Args:
+        n: How many rows there have been.
+    """
+
+    n: int = 0
     _rows: Chunk | None = None
+    _found: dict[int, dict[str, RowStatistics]] = field(default_factory=dict)
 
-    def see(self, chunk: Chunk) -> None:
-        """Look at one more chunk."""
+    def see(self, chunk: Chunk, found: Mapping[str, RowStatistics] | None = None) -> None:
+        """Look at one more chunk, and at what was found there in this call, if it was."""
+        self.n += len(chunk)
         small = np.argsort(chunk.ids)[:PROBED_ROWS]
         if self._rows is not None and len(self._rows) == PROBED_ROWS:
             small = small[chunk.ids[small] < self._rows.ids[-1]]
@@ -43,6 +51,24 @@ class ProbedRows:
             new = _taken(chunk, small)
             both = new if self._rows is None else _after_each_other(self._rows, new)
             self._rows = _taken(both, np.argsort(both.ids)[:PROBED_ROWS])
+            kept = {int(i): self._found[int(i)] for i in self._rows.ids if int(i) in self._found}
+            here = {} if found is None else {int(chunk.ids[i]): i for i in small}
+            for row_id in here.keys() & set(self._rows.ids.tolist()):
+                place = here[row_id]
+                kept[row_id] = {
+                    k: s.take(slice(place, place + 1)) for k, s in (found or {}).items()
+                }
+            self._found = kept
+
+    def sample(self) -> tuple[Chunk, dict[str, RowStatistics]] | None:
+        """Return one row in a hundred, and what was found there; None where nothing was."""
+        if self._rows is None or not self._found:
+            return None
+        known = [i for i, row_id in enumerate(self._rows.ids.tolist()) if row_id in self._found]
+        rows = np.array(known[: max(FEWEST, self.n // SHARE)])
+        each = [self._found[row_id] for row_id in self._rows.ids[rows].tolist()]
+        found = {name: RowStatistics.concatenate([e[name] for e in each]) for name in each[0]}
+        return _taken(self._rows, rows), found
 
     def floors(
         self,

@@ -12,6 +12,7 @@ from typing import Any, final, override
 
 import jax
 
+from equiprob.arguments.lending import Lent
 from equiprob.orbits.backend import (
     MOST_AT_ONCE,
     AbstractBackend,
@@ -23,6 +24,7 @@ from equiprob.orbits.devices import RowSharding
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.programs import Predict, compiled, fingerprint
+from equiprob.orbits.row_wise import Judged, judged, require_row_wise, require_same_beside
 from equiprob.transforms.base import AbstractTransform, Parameters
 
 
@@ -40,6 +42,8 @@ class JaxBackend(AbstractBackend):
         x: Any,
         traced: tuple[Any, Any],
         computed_in: Mapping[Any, Any] | None = None,
+        *,
+        batch_dependent: bool = False,
     ) -> None:
         """Compile the model for chunks like `x`, given its trace on one.
 
@@ -51,9 +55,14 @@ class JaxBackend(AbstractBackend):
         named_outputs(output, n_rows(x))
         made_of = fingerprint(jaxpr)
         self.differing = {}
-        if "callback" in made_of[0]:  # runs Python that a trace does not show
-            self.differing = require_equal(predict(x), predict(x), computed_in or {})
-        self._transform = transform
+        # A callback runs Python, of which a trace shows nothing.
+        self.is_pure = "callback" not in made_of[0]
+        self._computed_in = computed_in or {}
+        if not self.is_pure:
+            first, second = (predict(Lent.of(x).x) for _ in range(2))
+            self.differing = require_equal(first, second, self._computed_in)
+        self._predict, self._transform = predict, transform
+        self._is_row_wise = batch_dependent  # then there is nothing to look at
         self._inward = transform.input_actions(x)
         self._outward = transform.output_actions(self.output)
         self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(self.output)]
@@ -69,7 +78,8 @@ class JaxBackend(AbstractBackend):
         self, x: Any, parameters: Parameters, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         n, m = parameters.shape[:2]
-        x, run = self._sharding.spread(x, axis=0), self._blocks_of(x, parameters)
+        rows, run = x, self._blocks_of(x, parameters)
+        x = self._sharding.spread(x, axis=0)
         starts = list(range(0, m, _block_size(m)))
         raw, outputs = run(x, 0, (True, True))
 
@@ -81,7 +91,26 @@ class JaxBackend(AbstractBackend):
                 yield [leaf[: m - start, :n] for leaf in jax.device_get(jax.tree.leaves(outputs))]
                 outputs = following
 
-        return [leaf[None, :n] for leaf in jax.device_get(jax.tree.leaves(raw))], blocks(outputs)
+        base = [leaf[:n] for leaf in jax.device_get(jax.tree.leaves(raw))]
+        if not self._is_row_wise:
+            named = jax.tree.unflatten(jax.tree.structure(self.output), base)
+            self._require_row_wise(rows, judged(named, n, self._computed_in), parameters)
+            self._is_row_wise = True
+        return [leaf[None] for leaf in base], blocks(outputs)
+
+    def _require_row_wise(self, x: Any, outputs: list[Judged], parameters: Parameters) -> None:
+        """Raise where rows have other outputs in other batches of the same size."""
+        if len(parameters) > 1:
+            require_row_wise(
+                lambda batch: self.outputs_at(batch, parameters),
+                x,
+                outputs,
+                self._inward,
+                may_shorten=False,
+            )
+            return
+        call = lambda two: jax.tree.leaves(self._predict(two))  # noqa: E731
+        require_same_beside(call, x, outputs, self._transform, self._inward)
 
     @override
     def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:
@@ -93,8 +122,7 @@ class JaxBackend(AbstractBackend):
         self, x: Any, parameters: Parameters
     ) -> Callable[[Any, int, tuple[bool, bool]], tuple[Any, Any]]:
         """Return how rows like `x` are called on the block of transformations that one begins."""
-        dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
-        forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
+        forward = self._elements(x, parameters)
         _, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
         size = _block_size(parameters.shape[1])
 
@@ -113,6 +141,10 @@ class JaxBackend(AbstractBackend):
                 raise jax.errors.JaxRuntimeError(str(error)) from error
 
         return run
+
+    def _elements(self, x: Any, parameters: Parameters) -> Any:
+        dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
+        return self._transform.leaf_elements(self._inward, parameters, dtypes)
 
 
 def _block_size(m: int) -> int:

@@ -15,6 +15,7 @@ from equiprob.orbits.checkpoint import Checkpoint
 from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass, forget_pass
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
+from equiprob.orbits.lasting import Change, require_unchanged
 from equiprob.orbits.sources import AbstractRows
 from equiprob.orbits.statistics import check_not_lost
 from equiprob.orbits.store import Store
@@ -67,6 +68,7 @@ def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Orbit
         if stopped is None:
             outcomes = _outcomes(orbit_pass, chunks, store, course)
             stopped = _take_all(outcomes, rows, store, probed, course.stop_when, record)
+            _ask_again(orbit_pass, probed, store, course.executor, record)
         if store.is_empty:
             raise PredictionFailed(f"no row was evaluated: {store.skipped[0].reason}")
         table = store.table(rows.reference(store.done), stopped)
@@ -112,7 +114,7 @@ def _take_all(
     try:
         for chunk, found in outcomes:
             with nullcontext() if record is None else record.taking(chunk, store):
-                probed.see(chunk)
+                probed.see(chunk, None if isinstance(found, PredictionFailed) else found.statistics)
                 _take(rows, store, chunk, found)
             stopped = _stopped(rule, store, rows)
             if record is not None:
@@ -123,6 +125,40 @@ def _take_all(
         if record is not None:
             record.save(store, stopped, now=True)
     return stopped
+
+
+def _ask_again(
+    orbit_pass: OrbitPass,
+    probed: ProbedRows,
+    store: Store,
+    executor: Any,
+    record: Checkpoint | None,
+) -> None:
+    """Raise where the model is no longer what it was; a checkpoint of it is worth nothing then."""
+    sample = probed.sample()
+    if sample is None or not orbit_pass.is_function_of_rows:
+        return
+    if executor is not None and store.backend == "jax":
+        return  # compiled: it keeps nothing
+    chunk, before = sample
+    try:
+        if executor is None:
+            base = orbit_pass.base_again(chunk)
+            if base is None:
+                return
+            changes = {name: Change.of_base(base[name], s) for name, s in before.items()}
+        else:
+            ((_, found),) = evaluated_by(executor, orbit_pass, iter([chunk]), lambda: False)
+            if isinstance(found, PredictionFailed):
+                raise found
+            changes = {
+                name: Change.of_orbits(found.statistics[name], s) for name, s in before.items()
+            }
+        require_unchanged(changes, moved=executor is not None, by_others=executor is not None)
+    except ValueError:
+        if record is not None:
+            record.discard()
+        raise
 
 
 def _take(

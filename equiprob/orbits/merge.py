@@ -55,6 +55,7 @@ def merge(first: OrbitTable, second: OrbitTable) -> OrbitTable:
         "skipped": tuple(skipped),
         "floor_method": method,
         "stopped": second.stopped or first.stopped,
+        "batch_dependent": first.batch_dependent or second.batch_dependent,
         "cross_fitted": first.cross_fitted and second.cross_fitted,
     }
     if first.blocks is None and second.blocks is None:

@@ -7,6 +7,7 @@ transformations are made in one compiled call, and their outputs taken back in a
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final, override
 
@@ -25,6 +26,7 @@ from equiprob.orbits.backend import (
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.row_wise import judged, require_row_wise, require_same_beside
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import LeafActions, move_block, move_rows
 
@@ -38,6 +40,7 @@ class PythonBackend(AbstractBackend):
 
     name = "python"
     pads = False
+    is_pure = False
 
     def __init__(
         self,
@@ -46,30 +49,43 @@ class PythonBackend(AbstractBackend):
         x: Any,
         noise: Noise | None = None,
         computed_in: Mapping[Any, Any] | None = None,
+        *,
+        batch_dependent: bool = False,
     ) -> None:
-        """Evaluate the model twice on one chunk `x`.
+        """Evaluate the model twice on one chunk `x`, and on a few of its rows.
 
         Raises:
-            ValueError: If the two differ and no `noise` was declared: the model is stochastic.
+            ValueError: If the two differ and no `noise` was declared: the model is stochastic. If
+                rows have other outputs in another batch, unless it was declared to be
+                `batch_dependent`.
         """
         self._predict, self._transform, self._noise = predict, transform, noise
+        self._computed_in = computed_in or {}
         self.output: Any = None
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
         ids = np.zeros(n_rows(x), dtype=np.uint64)
         lent = Lent.of(x)
+        # Held by one thread at a time, if the model writes all outputs to one place of its own.
+        self._alone: threading.Lock | None = None
+        written = self._outputs(lent.x, ids)
         # A copy: the model may write its next output where this one is.
-        first = jax.tree.map(np.array, self._outputs(lent.x, ids))
+        first = jax.tree.map(np.array, written)
         self._first: tuple[Any, Any] | None = None
         lent.require_unchanged()
         self.differing = {}
         if noise is None:
-            self.differing = require_equal(first, self._outputs(lent.x, ids), computed_in or {})
+            again = self._outputs(lent.x, ids)
+            self.differing = require_equal(first, again, self._computed_in)
             self._first = x, first
+            if _share_memory(written, again) and not _share_memory(written, lent.x):
+                self._alone = threading.Lock()
         self.output = first
         self._inward = transform.input_actions(x)
         self._outward = transform.output_actions(first)
         self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(first)]
+        if noise is None and not batch_dependent:
+            self._require_row_wise(x, first)
 
     @override
     def evaluate(
@@ -105,7 +121,20 @@ class PythonBackend(AbstractBackend):
 
     @override
     def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:
-        return jax.tree.leaves(self._outputs(x, np.zeros(n_rows(x), dtype=np.uint64)))
+        return self._outputs_alone(x)
+
+    def _outputs_alone(self, x: Any) -> list[Any]:
+        """Return the output leaves of a deterministic model on any number of rows."""
+        ids = np.zeros(n_rows(x), dtype=np.uint64)
+        return jax.tree.leaves(self._outputs(Lent.of(x).x, ids))
+
+    def _require_row_wise(self, x: Any, first: Any) -> None:
+        """Raise where rows have other outputs in other batches."""
+        call, outputs = self._outputs_alone, judged(first, n_rows(x), self._computed_in)
+        if n_rows(x) > 1:
+            require_row_wise(call, x, outputs, self._inward, may_shorten=True)
+            return
+        require_same_beside(call, x, outputs, self._transform, self._inward)
 
     def _raw(self, x: Any, known: Any, ids: Ids) -> Iterator[Any]:
         """Yield the outputs at the rows themselves, where known those."""
@@ -136,11 +165,19 @@ class PythonBackend(AbstractBackend):
 
         keyed = self._noise is not None and self._noise.keyed
         keys = (self._noise.keys(ids, place, repeat),) if keyed and self._noise else ()
-        output = self._predict(x, *keys)
-        is_mapping = isinstance(output, Mapping)
-        arrays: Any = {k: leaf(v) for k, v in output.items()} if is_mapping else leaf(output)
+
+        def arrays_of(output: Any) -> Any:
+            if isinstance(output, Mapping):
+                return {k: leaf(v) for k, v in output.items()}
+            return leaf(output)
+
+        if self._alone is None:
+            arrays = arrays_of(self._predict(x, *keys))
+        else:
+            with self._alone:
+                arrays = jax.tree.map(np.array, arrays_of(self._predict(x, *keys)))
         n = n_rows(x)
-        each: Any = arrays.items() if is_mapping else (("", arrays),)
+        each: Any = arrays.items() if isinstance(arrays, dict) else (("", arrays),)
         kind = (n, *((name, array.shape, array.dtype) for name, array in each))
         if kind not in self._accepted:
             self._check(arrays, n)
@@ -157,6 +194,12 @@ class PythonBackend(AbstractBackend):
                     f"predict returned rows of shape {before} first and {named} later; return the "
                     f"same outputs for every batch"
                 )
+
+
+def _share_memory(outputs: Any, others: Any) -> bool:
+    """Whether arrays of one pytree lie where some of the other do."""
+    leaves = jax.tree.leaves(others)
+    return any(np.may_share_memory(a, b) for a in jax.tree.leaves(outputs) for b in leaves)
 
 
 def _block_size(x: Any, m: int) -> int:

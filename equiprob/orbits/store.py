@@ -165,6 +165,7 @@ class Store:
             range_magnitudes=orbit_pass.keep.magnitudes,
             backend=self.backend,
             noise_repeats=1 if orbit_pass.noise is None else orbit_pass.noise.repeats,
+            batch_dependent=orbit_pass.batch_dependent,
             skipped=tuple(self.skipped),
             stopped=stopped,
             blocks=blocks,

@@ -46,6 +46,7 @@ class OrbitTable:
         floor_method: How the float floors were found: by a ``"float64 pass"`` of a few rows, or by
             a ``"perturbation"`` of the input by one rounding.
         noise_repeats: Calls on each input of a stochastic model; 1 for a deterministic one.
+        batch_dependent: Whether outputs were declared to depend on the batch that rows came in.
         cross_fitted: Whether each row was predicted by a model trained on others of these rows.
         skipped: Rows that were passed over because the model raised on them.
         stopped: Why the pass ended before the last row, where a rule of `stop_when` ended it.
@@ -67,6 +68,7 @@ class OrbitTable:
     backend: str = "jax"
     noise_repeats: int = 1
     floor_method: FloorMethod = "perturbation"
+    batch_dependent: bool = False
     cross_fitted: bool = False
     skipped: tuple[Skipped, ...] = ()
     stopped: str | None = None

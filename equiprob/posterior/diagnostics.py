@@ -194,6 +194,10 @@ class Diagnostic(enum.Enum):
         "indicative: a constant of the class is the largest that a sample shows, which the largest "
         "of all may exceed; state it to make this a bound"
     )
+    BATCH_DEPENDENT = (
+        "outputs depend on the batch, as declared: other batches of the same rows give other "
+        "numbers, and rows of a batch are not independent"
+    )
     NONFINITE_OUTPUTS = (
         "rows with outputs that are not finite (or above 1e60) were left out (see "
         "nonfinite_rows): the result speaks of the others"
