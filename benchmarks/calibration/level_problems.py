@@ -112,6 +112,47 @@ def waves(n: int, seed: int) -> LevelTask:
     )
 
 
+def steep(n: int, seed: int) -> LevelTask:
+    """Two classes that a half turn exchanges, by a steep model: every averaging costs."""
+    g = np.random.default_rng([seed, n, 15])
+
+    def predict(x: Array) -> Array:
+        one = 1 / (1 + np.exp(-10 * x[:, 0]))
+        return np.stack([1 - one, one], axis=1)
+
+    def labelled(g: np.random.Generator, n: int) -> tuple[Array, Array]:
+        x = g.normal(size=(n, 2))
+        return x, ((x[:, 0] > 0) ^ (g.random(n) < 0.03)).astype(int)
+
+    def saved(better: AveragedPredictor) -> float:
+        x, y = labelled(np.random.default_rng([seed, n, 16]), N_FRESH)
+        loss = lambda f: float(((f(x) - np.eye(2)[y]) ** 2).sum(axis=1).mean())  # noqa: E731
+        return loss(predict) - loss(better)
+
+    x, y = labelled(g, n)
+    turns = ep.transforms.rotations2d(acts_on="vectors")
+    return LevelTask(x, y, None, predict, turns, 1.0, saved)
+
+
+def over_ranges(
+    simulate: Callable[[int, int], LevelTask], m: int, n: int, seed: int
+) -> Iterator[Outcome]:
+    """What the predictor saves on fresh data that a path of ranges recommends."""
+    task = simulate(n, seed)
+    table = ep.evaluate_orbits(
+        task.predict,
+        task.x,
+        task.transform,
+        y=task.y,
+        n_transforms=m,
+        seed=seed,
+        backend="python",
+    )
+    level = ep.SymmetryLevel(path=ep.paths.Range(), n_draws=N_DRAWS).fit(table)
+    saved = task.saved(level.predictor(task.predict)) if level.recommended else 0.0
+    yield Outcome("risk_saved_shipped", level.draws["risk_saved_shipped"], saved)
+
+
 def squared(
     simulate: Callable[[int, int], LevelTask], m: int, design: str, n: int, seed: int
 ) -> Iterator[Outcome]:
@@ -208,6 +249,7 @@ LEVEL_PROBLEMS: dict[str, tuple[Problem, tuple[int, ...]]] = {
         for design, words in (("quasi", ""), ("random", ", independent draws"))
         for m in FEW_TRANSFORMS
     },
+    "ranges, every averaging costs, m = 16": (partial(over_ranges, steep, 16), (128, 512)),
     **{
         f"{loss} loss, m = {m}": (partial(other_loss, loss, m), (128, 512))
         for loss in ("log", "absolute", "zero_one")

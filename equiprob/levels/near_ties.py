@@ -46,8 +46,10 @@ def drawn_together(saved: Draws, seed: int) -> Draws:
     common = float(middle @ weight)
     apart = middle - common
     generator = np.random.default_rng([seed, 11])
-    of_common = _share_of_noise(common**2 * precision.sum(), 1, len(draws), generator)
-    of_apart = _share_of_noise(apart @ precision @ apart, kept.sum() - 1, len(draws), generator)
+    of_common = _share_of_noise(common**2 * float(precision.sum()), 1, len(draws), generator)
+    of_apart = _share_of_noise(
+        float(apart @ precision @ apart), int(kept.sum()) - 1, len(draws), generator
+    )
     noise_of_common = (noise @ weight)[:, None]
     together = saved.copy()
     together[:, moves] = (

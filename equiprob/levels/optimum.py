@@ -23,8 +23,10 @@ N_FOLDS = 5
 _N_PARTITIONS = 6
 """Ways to part the rows into folds, over which savings are averaged.
 
-A steep classifier that every averaging harms was averaged in .12 of runs by six partitions, in .17
-by one and in .45 without any (n = 150); where averaging helps, both keep the same saving.
+Simulated over 80 samples of 150 rows, all ranges of angles: a steep classifier that every averaging
+harms was averaged in .26 of them, at a mean cost of .0015, where the least risk on all rows averages
+it in .47, at .0029. Of what averaging saves where it helps, all was kept where it is a sixth of the
+risk, .85 and .77 where it is .05 and .1 of it, no more than one standard deviation of its estimate.
 """
 
 _TIED = 1e-6

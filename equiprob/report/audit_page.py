@@ -39,7 +39,8 @@ _QUESTIONS = {
         "How far should its predictions be averaged?",
         "Change of the risk along the path from the model as trained to its average; the bar below "
         "is the posterior of the best place.",
-        f"{_ROWS} Valid for any law of the inputs.",
+        f"{_ROWS} Valid for any law of the inputs. From the same pass as the rest of the page. "
+        f"Savings on the rows that chose a position are kind to it; the first one stated is not.",
     ),
     "data_error": _Question(
         "How symmetric is the task?",
@@ -51,7 +52,7 @@ _QUESTIONS = {
     ),
     "approximation_gap": _Question(
         "What does the mismatch of model and task cost?",
-        "Excess risk that the mismatch forces at least, in risk and as a share of it.",
+        "Excess risk that the mismatch forces: exactly, or at least, as the labels say.",
         "Those of the two errors that it is made of.",
     ),
     "stabilizer": _Question(
