@@ -55,6 +55,8 @@ def test_words_figure_verdict_and_predictor_agree(fitted):
     x = np.random.default_rng(0).normal(size=(40, 2))
     for _, level in fitted[:4]:
         said = verdict_lines({"model": {"level": level}}, None, [])[0]
+        assert level.judged_elsewhere in said
+        assert level.judged_elsewhere in str(level)
         axes = level.plot().axes[0]
         labels = {line.get_label() for line in axes.get_lines()}
         predictor = level.predictor(steep)
@@ -124,6 +126,8 @@ def test_equal_positions_count_for_none():
         level = ep.SymmetryLevel(path=path, loss="zero_one", n_draws=200).fit(table)
         assert not level.recommended
         assert level.facts["p_none"] == 1
+        assert "they choose the model itself" in str(level)
+        assert "0 (0 to 0)" not in str(level)
         assert (level.draws["position"] == level.shipped_position).all()
 
 

@@ -67,15 +67,13 @@ def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:
 
 
 def _of_level(subject: str, level: SymmetryLevelResult) -> str:
-    draws = level.draws["risk_saved_cross_fitted"]
-    low, high = credible_interval(draws, 0.9)
-    saves = (
-        f"judged on other rows than it is chosen on, that saves {np.median(draws):.3g} ({low:.3g} "
-        f"to {high:.3g}) of a risk of {level.facts['risk']:.3g}"
-    )
     if not level.recommended:
-        return f"Averaging {subject} over transformations is not recommended: {saves}."
+        return (
+            f"Averaging {subject} over transformations is not recommended: "
+            f"{level.judged_elsewhere}."
+        )
+    uncertain = credible_interval(level.draws["risk_saved_cross_fitted"], 0.9)[0] <= 0
     return (
         f"Averaging {subject} is recommended ({level.facts['path_label']}: {level.shipped_name}): "
-        f"{saves}{', which is not certain to be anything' if low <= 0 else ''}."
+        f"{level.judged_elsewhere}{', so that it may save nothing' if uncertain else ''}."
     )

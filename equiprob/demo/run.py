@@ -166,8 +166,6 @@ def _verdict(findings: Findings) -> list[str]:
 
 def _of_level(name: str, level: SymmetryLevelResult) -> str:
     """Say whether, and how far, a network should be averaged."""
-    saved = _range(level.draws["risk_saved_cross_fitted"])
-    judged = "judged on other digits than those that chose the range, it saves"
     to_all = level.draws["risk"][:, -1] - level.draws["risk"][:, 0]
     if level.recommended:
         advice = (
@@ -177,8 +175,8 @@ def _of_level(name: str, level: SymmetryLevelResult) -> str:
     else:
         advice = f"No averaging of '{name}' over rotations is recommended"
     return (
-        f"{advice}: {judged} {saved} of a Brier score of {level.facts['risk']:.3g}. Averaging over "
-        f"all rotations would change that by {_range(to_all)}."
+        f"{advice}: {level.judged_elsewhere}. Averaging over all rotations would change that risk, "
+        f"the Brier score, by {_range(to_all)}."
     )
 
 

@@ -23,10 +23,10 @@ N_FOLDS = 5
 _N_PARTITIONS = 6
 """Ways to part the rows into folds, over which savings are averaged.
 
-Simulated over 80 samples of 150 rows, all ranges of angles: a steep classifier that every averaging
-harms was averaged in .26 of them, at a mean cost of .0015, where the least risk on all rows averages
-it in .47, at .0029. Of what averaging saves where it helps, all was kept where it is a sixth of the
-risk, .85 and .77 where it is .05 and .1 of it, no more than one standard deviation of its estimate.
+Simulated over 80 samples of 150 rows, all ranges of angles: a steep classifier that every
+averaging harms was averaged in .26 of them, at a mean cost of .0015, where the least risk on all
+rows averages it in .47, at .0029. Of what averaging saves where it helps, all was kept where that
+is a sixth of the risk; .85 and .77 where it is .05 and .1, about a standard deviation of it.
 """
 
 _TIED = 1e-6

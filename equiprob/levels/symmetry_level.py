@@ -103,15 +103,21 @@ class SymmetryLevelResult(AbstractResult):
         return f"{self._advice} {where}{self.cautions}"
 
     @property
+    def judged_elsewhere(self) -> str:
+        """What averaging saves at positions chosen on other rows than it is judged on, in words."""
+        draws, risk = self.draws["risk_saved_cross_fitted"], f"a risk of {self.facts['risk']:.3g}"
+        if not draws.any():
+            return f"whichever rows choose a position, they choose the model itself, with {risk}"
+        low, high = credible_interval(draws, 0.9)
+        return (
+            f"chosen on other rows than it is judged on, it saves {np.median(draws):.3g} of {risk} "
+            f"(90% credible interval {low:.3g} to {high:.3g})"
+        )
+
+    @property
     def _advice(self) -> str:
         """Say what is recommended, and what it saves."""
-        path, risk = f"the path '{self.facts['path_label']}'", self.facts["risk"]
-        draws = self.draws["risk_saved_cross_fitted"]
-        low, high = credible_interval(draws, 0.9)
-        elsewhere = (
-            f"chosen on other rows than it is judged on, it saves {np.median(draws):.3g} of the "
-            f"risk of {risk:.3g} (90% credible interval {low:.3g} to {high:.3g})"
-        )
+        path, elsewhere = f"the path '{self.facts['path_label']}'", self.judged_elsewhere
         if not self.recommended:
             rope = self.facts["rope"]
             asked = f", and more than {rope:.3g} was asked for" if rope else ""
