@@ -150,4 +150,5 @@ def _rms(statistics: RowStatistics, mass: Rows | None) -> float:
     if not finite.any():
         return np.inf
     weights = None if mass is None else mass[finite]
-    return float(np.sqrt(np.average(statistics.pair_sq[finite], weights=weights)))
+    square = np.average(statistics.pair_sq[finite], weights=weights)
+    return float(np.sqrt(max(square, 0.0)))  # noise that was taken off may leave less than nothing
