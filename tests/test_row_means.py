@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from equiprob.posterior.row_means import RowMeans
-from equiprob.posterior.tails import fit_tail
+from equiprob.posterior.tails import TYPICAL_SHAPES, fit_tail
 from equiprob.posterior.weights import weighted_sums
 
 
@@ -215,3 +215,15 @@ def test_a_tail_is_fitted_as_far_down_as_values_are_known():
     assert part.shape == whole.shape
     # The twin: taken for all of the largest contrasts, they have another tail.
     assert fit_tail(contrast[largest], n=4000).threshold != fit_tail(contrast).threshold
+
+
+def test_a_heavy_tail_is_told_from_a_light_one():
+    """A prior of two kinds of tails follows the sample where one of typical tails holds it back."""
+    one_kind = ((1.0, 0.2, 0.3),)
+    generator = np.random.default_rng(9)
+    heavy_tail = stats.genpareto(0.8).rvs(400, random_state=generator)
+    light_tail = generator.exponential(size=400)
+    told, held = (fit_tail(heavy_tail, shapes).shape for shapes in (TYPICAL_SHAPES, one_kind))
+    assert told > held + 0.05
+    told, held = (fit_tail(light_tail, shapes).shape for shapes in (TYPICAL_SHAPES, one_kind))
+    assert told < held

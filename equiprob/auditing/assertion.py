@@ -133,7 +133,11 @@ def assert_equivariant(
 
     Assumptions:
         Rows (or groups) are independent draws from the inputs that matter. Few rows widen the
-        interval, so that a test with few of them fails rather than passes.
+        interval, so that a test with few of them fails rather than passes. That is a posterior's
+        word, no guarantee: failures rarer than about 3 in n rows (the fact ``invisible_rate``) may
+        not be among them, and where `result.status` says that a few rows carry the error, or that
+        its tail is heavy, models that should fail pass more often than stated. Where the range of
+        outputs is known, ``ep.certify(orbits, bound=...)`` holds for every law of the rows.
 
     Examples:
         >>> import numpy as np

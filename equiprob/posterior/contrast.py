@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from equiprob.posterior.tails import TYPICAL_SHAPES, Array, Tail
+from equiprob.posterior.tails import TYPICAL_SHAPES, Array, Shapes, Tail
 from equiprob.posterior.weights import WeighedUnits
 
 Limits = tuple[float, float]
@@ -97,7 +97,7 @@ class Rule:
         limits: Between which all values lie.
     """
 
-    shapes: tuple[float, float] | None = TYPICAL_SHAPES
+    shapes: Shapes | None = TYPICAL_SHAPES
     signed: bool = False
     limits: Limits | None = None
 

@@ -34,8 +34,10 @@ from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.contrast import Contrast, Limits, Rule, first_equal, spread
 from equiprob.posterior.tails import (
     SHAPES_FROM_ABOVE,
+    SHAPES_OF_INDEX,
     TYPICAL_SHAPES,
     Array,
+    Shapes,
     Tail,
     fit_tail,
 )
@@ -259,7 +261,7 @@ class RowMeans:
 
     def tail_index(self, values: Array) -> float:
         """Return the posterior mean shape of the upper tail of the units' means; NaN for none."""
-        tail, _ = self._tails(self._totals(values), values, TYPICAL_SHAPES)
+        tail, _ = self._tails(self._totals(values), values, SHAPES_OF_INDEX)
         return float("nan") if tail is None else tail.shape
 
     def n_effective(self, values: Array) -> float:
@@ -356,7 +358,7 @@ class RowMeans:
         return self._weighed.sums(np.column_stack(columns), n_draws=self.n_draws, seed=self.seed)
 
     def _contrast(
-        self, totals: Array, values: Array, shapes: tuple[float, float] | None, *, simple: bool
+        self, totals: Array, values: Array, shapes: Shapes | None, *, simple: bool
     ) -> Contrast:
         """Return the contrast with the given totals of units.
 
@@ -374,9 +376,7 @@ class RowMeans:
             tails = self._tail_of_ratio(totals[: self._n_single], values, shapes), None
         return Contrast.of(totals, tails, self._n_single, self._weighed)
 
-    def _tail_of_ratio(
-        self, single: Array, values: Array, shapes: tuple[float, float]
-    ) -> Tail | None:
+    def _tail_of_ratio(self, single: Array, values: Array, shapes: Shapes) -> Tail | None:
         """Fit the upper tail of a ratio's contrast as far down as no pooled row can reach.
 
         Its contrast is less than its numerator: where that nowhere exceeds an error whose largest
@@ -397,7 +397,7 @@ class RowMeans:
         return few or len(self._units[0])
 
     def _tails(
-        self, totals: Array, values: Array, shapes: tuple[float, float]
+        self, totals: Array, values: Array, shapes: Shapes
     ) -> tuple[Tail | None, Tail | None]:
         """Fit the upper and the lower tail, where the extreme units are known."""
         if self.pooled is not None and self._n_single < len(totals):

@@ -22,10 +22,24 @@ _SHAPES = np.linspace(-0.875, 0.975, 38)
 _LOG_SCALES = np.linspace(-2.5, 1.5, 41)
 """Logarithm of the scale over the mean excess."""
 
-TYPICAL_SHAPES = (0.2, 0.3)
-"""Mean and standard deviation of the shape's normal prior, cut off below 1: means are finite."""
+Shapes = tuple[tuple[float, float, float], ...]
+"""A prior of the shape: shares, means and standard deviations of normal laws, cut off below 1."""
 
-SHAPES_FROM_ABOVE = (0.4, 0.4)
+TYPICAL_SHAPES: Shapes = ((0.9, 0.1, 0.2), (0.1, 0.75, 0.15))
+"""Most tails are light; a few are heavy, and a sample tells them apart where one wide law would be
+in between.
+
+Simulated, nominal 0.9, against a single Normal(0.2, 0.3), 200 replications of 300 rows: squares of
+Student t rows with 2.5 degrees of freedom hold at .79 (.71), with 3 at .87 (.86), rows of which 1
+in 100 is 20 times larger at .64 (.54), at 1.2 to 1.6 times the width; widths on normal, bounded,
+exponential, chi-squared and log-normal rows (log-sd 0.8) are .97 to 1.00 times as large, at 64 rows
+.99 to 1.02.
+"""
+
+SHAPES_OF_INDEX: Shapes = ((1.0, 0.2, 0.3),)
+"""The same where the shape itself is told: of two kinds of tails a mean would be of neither."""
+
+SHAPES_FROM_ABOVE: Shapes = ((1.0, 0.4, 0.4),)
 """The same where the mean is stated from above, which fails where the tail is taken for lighter.
 
 Simulated, 200 replications, nominal 0.9 from above: squares of Student t with 3 degrees of freedom
@@ -69,7 +83,7 @@ class Tail:
 
 def fit_tail(
     values: Array,
-    shapes: tuple[float, float] = TYPICAL_SHAPES,
+    shapes: Shapes = TYPICAL_SHAPES,
     n: int | None = None,
     beyond: float = -np.inf,
 ) -> Tail | None:
@@ -77,7 +91,7 @@ def fit_tail(
 
     Args:
         values: The values, or the largest of them, more than a tail holds.
-        shapes: Mean and standard deviation of the prior of the shape.
+        shapes: The prior of the shape.
         n: How many there are in all, where these are the largest.
         beyond: All values above this one are among them; of those below some may be missing.
     """
@@ -103,17 +117,23 @@ def _largest(values: Array, k: int) -> Array:
     return np.sort(np.partition(values, len(values) - k)[len(values) - k :])
 
 
-def _posterior(excess: Array, prior: tuple[float, float]) -> Array:
+def _posterior(excess: Array, prior: Shapes) -> Array:
     """Return the posterior ``(shape, scale)`` on the grid, given excesses of mean 1."""
     shapes, scales = _SHAPES[:, None], np.exp(_LOG_SCALES)
     stretched = 1 + (shapes / scales)[..., None] * excess
     possible = (stretched > 0).all(axis=-1)
     logs = np.log(np.where(stretched > 0, stretched, 1.0)).sum(axis=-1)
     log_likelihood = -len(excess) * _LOG_SCALES - (1 + 1 / shapes) * logs
-    mean, sd = prior
-    log_posterior = np.where(possible, log_likelihood, -np.inf) - ((shapes - mean) / sd) ** 2 / 2
+    log_posterior = np.where(possible, log_likelihood, -np.inf) + _log_prior(prior)[:, None]
     weights = np.exp(log_posterior - log_posterior.max())
     return weights / weights.sum()
+
+
+def _log_prior(prior: Shapes) -> Array:
+    """Return the logarithm of the prior ``(shape,)`` on the grid."""
+    laws = np.array([np.exp(-(((_SHAPES - mean) / sd) ** 2) / 2) for _, mean, sd in prior])
+    shares = np.array([share for share, _, _ in prior])
+    return np.log(shares @ (laws / laws.sum(axis=1, keepdims=True)) + np.finfo(float).tiny)
 
 
 def _distance(excess: Array, weights: Array) -> float:
