@@ -157,7 +157,7 @@ def test_shape_is_an_exponent_a_result_or_a_mapping(orbits, result):
     line = ep.GeneralizationGap(
         bound=ep.bounds.RKHS(
             features=lambda x: x / 10,
-            radii=(1.0, 1.0),
+            radii=(20.0, 20.0),
             loss=ep.bounds.BoundedLoss(range=1, slope=1),
         ),
         n_draws=200,

@@ -42,7 +42,7 @@ def _measure(n: int) -> dict[str, float]:
 def _fit(n: int) -> GeneralizationGapResult:
     flips = ep.transforms.sign_flips(5, acts_on="vectors")
     orbits = ep.evaluate_orbits(
-        lambda b: b[:, 0], ball(n, 5, 1), flips, n_transforms=2, backend="python"
+        lambda b: (b**2).sum(axis=1) / 2, ball(n, 5, 1), flips, n_transforms=2, backend="python"
     )
     bound = ep.bounds.Transport(
         predictors=ep.bounds.PredictorClass(lipschitz=1.0, defect=0.0),

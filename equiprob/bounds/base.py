@@ -46,6 +46,25 @@ class Units:
         return np.array([values[rows].mean() for rows in self.rows])
 
 
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A table that was given, for messages.
+
+    Args:
+        name: Of the argument.
+        table: Its rows with finite outputs.
+        positions: Their numbers among all rows, ``(row,)``.
+    """
+
+    name: str
+    table: OrbitTable
+    positions: NDArray[np.int64]
+
+    def row(self, i: int) -> str:
+        """Name a row by its number in the table that was given."""
+        return f"row {self.positions[i]} of {self.name}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GapProblem:
     """What the gap is to be bounded from.
@@ -57,6 +76,7 @@ class GapProblem:
         n_draws: How many draws.
         weight_seed: Seed of the rows' weights, and of everything else that is random.
         delta: The probability, over samples, with which a bound may fail.
+        tables: What to compare promises with: the tables whose model is one of the class.
     """
 
     orbits: OrbitTable
@@ -65,6 +85,7 @@ class GapProblem:
     n_draws: int
     weight_seed: int
     delta: float
+    tables: Sequence[Given] = ()
 
     @property
     def sample(self) -> OrbitTable:

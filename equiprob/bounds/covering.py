@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 from equiprob.bounds.assumptions import Assumption
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.losses import AbstractLoss, SquaredError
-from equiprob.bounds.predictor_class import PredictorClass, drawn, lipschitz_of, range_of
+from equiprob.bounds.predictor_class import PredictorClass, defect_of, lipschitz_of, range_of
+from equiprob.bounds.promises import constants_of
+from equiprob.bounds.row_metrics import flattened
 
 Array = NDArray[np.float64]
 
@@ -65,10 +67,10 @@ class Covering(AbstractBound):
                 "defect=...), 0 for exactly equivariant architectures"
             )
         table = problem.sample
-        constants = self.loss.constants(table)
-        lipschitz, steepness = lipschitz_of(self.predictors, problem, own_metric=False)
-        defect = drawn(self.predictors.defect, problem, "defect")
-        reach, span = range_of(self.predictors, table)
+        constants = constants_of(problem, self.loss)
+        lipschitz, steepness = lipschitz_of(self.predictors, problem, False, flattened)
+        defect = defect_of(self.predictors, problem)
+        reach, span = range_of(self.predictors, problem)
         k = table.only.base.shape[1]
         factor = 2 * constants.slope * (1.0 if k == 1 else np.sqrt(2) * k)
         raw = _LogCover.of(problem, "log_cover", "dimension")

@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, at_sizes
+from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, Given, at_sizes
 from equiprob.bounds.transport import Transport
 from equiprob.equivariance.table_findings import require_deterministic
 from equiprob.orbits.table import OrbitTable
@@ -260,21 +260,26 @@ class GeneralizationGap(AbstractEstimator):
         Raises:
             ValueError: If the tables or the geometry do not hold what the bound needs.
         """
-        tables = [table.finite for table in (orbits, train) if table is not None]
-        for table in tables:
-            require_deterministic(table, "a bound on the generalization gap")
-        for table in tables[1:]:
-            check_same_transform(orbits.fingerprint, table.fingerprint, named=("orbits", "train"))
+        tables = [
+            Given(name, table.finite, table.positions)
+            for name, table in (("orbits", orbits), ("train", train))
+            if table is not None
+        ]
+        for given in tables:
+            require_deterministic(given.table, "a bound on the generalization gap")
+        if train is not None:
+            check_same_transform(orbits.fingerprint, train.fingerprint, named=("orbits", "train"))
         if (known := getattr(geometry, "facts", {}).get("fingerprint")) is not None:
             named = ("orbits", "geometry")
             check_same_transform(orbits.fingerprint, known, named=named, besides=OF_OUTPUT)
         problem = GapProblem(
-            orbits=tables[0],
-            train=tables[1] if train is not None else None,
+            orbits=tables[0].table,
+            train=None if train is None else tables[1].table,
             geometry=geometry,
             n_draws=self.n_draws,
             weight_seed=self.weight_seed,
             delta=self.delta,
+            tables=tables,
         )
         return self._result(problem, self.bound.evaluate(problem), [orbits, train])
 

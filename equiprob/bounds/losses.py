@@ -153,12 +153,18 @@ class BoundedLoss(AbstractLoss):
         return np.asarray(self.function(prediction, target), dtype=np.float64)
 
 
+_ROUNDED = 1e-3
+"""What probabilities may miss of 0, 1 or their sum in a low precision."""
+
+
 def holds_labels(table: OrbitTable) -> bool:
-    """Whether the targets are class labels, one-hot."""
-    y = table.only.y
+    """Whether the targets are class labels, one-hot, and the outputs their probabilities."""
+    y, base = table.only.y, table.only.base
     if y is None or y.shape[1] < 2:
         return False
-    return bool(np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all())
+    are_labels = np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all()
+    inside = base.min() >= -_ROUNDED and np.abs(base.sum(axis=1) - 1).max() <= _ROUNDED
+    return bool(are_labels and inside)
 
 
 def targets_of(table: OrbitTable) -> Array:

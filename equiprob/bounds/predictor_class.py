@@ -6,6 +6,7 @@ architecture; what is not stated is taken from what a sample shows, and the boun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -16,7 +17,7 @@ from equiprob.arguments.checked import check_fields
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import GapProblem
 from equiprob.bounds.losses import check_positive, holds_labels
-from equiprob.orbits.table import OrbitTable
+from equiprob.bounds.promises import displacements, held, ranges, slopes
 from equiprob.transforms.laws import sampler
 
 Array = NDArray[np.float64]
@@ -80,17 +81,28 @@ def drawn(value: Any, problem: GapProblem, name: str) -> Array:
 
 
 def lipschitz_of(
-    predictors: PredictorClass, problem: GapProblem, own_metric: bool
+    predictors: PredictorClass,
+    problem: GapProblem,
+    own_metric: bool,
+    points: Callable[[Any], Array],
 ) -> tuple[Array, Assumption]:
     """Return draws of the class's Lipschitz constant, and where they come from.
 
+    Args:
+        predictors: The class.
+        problem: The tables.
+        own_metric: Whether distances are not those of the inputs themselves.
+        points: From inputs to ``(row, feature)``, whose Euclidean distances count.
+
     Raises:
-        ValueError: If it is neither stated nor in the geometry, or the geometry's distances are not
-            those of the bound.
+        ValueError: If it is neither stated nor in the geometry, the geometry's distances are not
+            those of the bound, or two rows contradict it.
     """
     stated = predictors.lipschitz
+    inputs = [given.table.x for given in problem.tables]
+    seen_here = slopes(problem, [None if x is None else points(x) for x in inputs])
     if stated is not None:
-        draws = drawn(stated, problem, "lipschitz")
+        draws = held(drawn(stated, problem, "lipschitz"), seen_here, f"lipschitz={stated}")
         return draws, Assumption(f"predictors are {np.median(draws):.3g}-Lipschitz")
     if own_metric:
         raise ValueError(
@@ -98,21 +110,35 @@ def lipschitz_of(
             "predictors=ep.bounds.PredictorClass(lipschitz=...)"
         )
     draws = problem.geometry_draws("lipschitz", "a bound whose lipschitz constant is not stated")
+    draws = np.maximum(draws, max((one.value for one in seen_here), default=0.0))
     return draws, seen(f"predictors are {np.median(draws):.3g}-Lipschitz")
 
 
-def range_of(predictors: PredictorClass, table: OrbitTable) -> tuple[float, Assumption]:
+def defect_of(predictors: PredictorClass, problem: GapProblem) -> Array:
+    """Return draws of the class's defect, which is stated.
+
+    Raises:
+        ValueError: If an output of a table moves by more.
+    """
+    stated = predictors.defect
+    return held(drawn(stated, problem, "defect"), displacements(problem), f"defect={stated}")
+
+
+def range_of(predictors: PredictorClass, problem: GapProblem) -> tuple[float, Assumption]:
     """Return the length of the interval that the class's outputs lie in, and where it comes from.
 
     Raises:
-        ValueError: If it is not stated and outputs do not vary.
+        ValueError: If it is not stated and outputs do not vary, or outputs span more.
     """
+    table = problem.sample
     if predictors.output_range is not None:
         stated = predictors.output_range
+        held(np.array([float(stated)]), ranges(problem), f"output_range={stated}")
         return stated, Assumption(f"outputs span at most {stated:.3g}")
     if holds_labels(table):
         return 1.0, Assumption("outputs lie in [0, 1]", "probabilities")
-    largest = float(np.ptp(table.only.base, axis=0).max())
+    outputs = [each.only.base for each in {id(t): t for t in (table, problem.orbits)}.values()]
+    largest = float(np.ptp(np.concatenate(outputs), axis=0).max())
     if largest <= 0:
         raise ValueError(
             "outputs do not vary, so that their range cannot be seen: pass predictors="

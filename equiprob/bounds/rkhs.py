@@ -37,6 +37,7 @@ from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapCurve, GapEvidence, GapProblem
 from equiprob.bounds.kernel_spaces import FeatureSpace, KernelSpace, Radii, output_matrices
 from equiprob.bounds.losses import AbstractLoss, SquaredError, check_positive, check_whole
+from equiprob.bounds.promises import Seen, constants_of, displacements, held, norms
 from equiprob.orbits.table import OrbitTable
 
 Array = NDArray[np.float64]
@@ -104,11 +105,12 @@ class RKHS(AbstractBound):
     @override
     def evaluate(self, problem: GapProblem) -> GapEvidence:
         table = problem.sample
-        constants = self.loss.constants(table)
+        constants = constants_of(problem, self.loss)
         space = self._space(table)
         traces = space.traces()
         radii, shares = self._radii(space)
-        diagonal, bounded = self._largest_diagonal(traces.whole)
+        diagonal, bounded = self._largest_diagonal(problem, traces.whole)
+        self._compare(problem, radii, traces.whole / table.only.base.shape[1])
         components = table.only.base.shape[1]
         factor = 2 * constants.slope * (1.0 if components == 1 else np.sqrt(2))
         # What averaging leaves of features may be twice as large as they are.
@@ -174,9 +176,23 @@ class RKHS(AbstractBound):
         sym, perp, whole = (6 / (np.pi * place) ** 2 for _, place in rounded)
         return Radii(*(radius for radius, _ in rounded)), (sym * perp, whole)
 
-    def _largest_diagonal(self, whole: Array) -> tuple[float, Assumption]:
+    def _compare(self, problem: GapProblem, radii: Radii, diagonal: Array) -> None:
+        """Raise where the model at hand is larger than its norms allow, or moves without a rest."""
+        if np.isfinite(radii.whole) and problem.tables:
+            stated = f"radii={self.radii}" if self.coefficients is None else "coefficients="
+            promise = f"the norm of the model ({stated})"
+            held(np.array([radii.whole]), norms(problem, radii.whole, diagonal), promise)
+        if radii.perp == 0 and problem.sample.transform.is_haar:
+            held(np.zeros(1), displacements(problem), "the norm of the rest, 0,")
+
+    def _largest_diagonal(self, problem: GapProblem, whole: Array) -> tuple[float, Assumption]:
         """Return the largest diagonal of the kernel times outputs, and where it comes from."""
         stated = self.largest_diagonal
+        if stated is not None and problem.tables:
+            row = int(whole.argmax())
+            words = f"that of row {row} of the sample is {whole[row]:.4g}"
+            here = Seen(float(whole[row]) * (1 - 1e-9), words)
+            held(np.array([float(stated)]), [here], f"largest_diagonal={stated}")
         largest = float(whole.max()) if stated is None else stated
         statement = f"the kernel's diagonal is at most {largest:.3g}"
         if stated is None and np.ptp(whole) <= _CONSTANT * largest:

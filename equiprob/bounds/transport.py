@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
-from equiprob.bounds.all_pairs import PairDistance
+from equiprob.bounds.all_pairs import PairDistance, in_float64
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.cost_surface import CostSurface, Ground, nodes
 from equiprob.bounds.losses import AbstractLoss, LossConstants, SquaredError, check_whole
-from equiprob.bounds.predictor_class import PredictorClass, drawn, lipschitz_of
+from equiprob.bounds.predictor_class import PredictorClass, defect_of, lipschitz_of
+from equiprob.bounds.promises import constants_of
 from equiprob.bounds.transport_forms import (
     Form,
     FormValue,
@@ -109,16 +110,21 @@ class Transport(AbstractBound):
         if problem.n < 4:
             raise ValueError(f"halves need at least 4 independent rows, got {problem.n}")
         table, found = problem.sample, set[Diagnostic]()
-        constants = self.loss.constants(table)
+        constants = constants_of(problem, self.loss)
         distance = PairDistance(
             transform=table.transform,
             embed=self.metric,
             n_elements=self.n_elements,
             n_neighbours=self.n_neighbours,
         )
-        lipschitz, steepness = lipschitz_of(self.predictors, problem, self.metric is not None)
+        lipschitz, steepness = lipschitz_of(
+            self.predictors,
+            problem,
+            self.metric is not None,
+            lambda x: distance.rows(in_float64(x)),
+        )
         defect, symmetry = self._defect(problem, distance, found)
-        forms = forms_of(table, self.loss, constants, self.predictors, self.targets)
+        forms = forms_of(problem, self.loss, constants, self.predictors, self.targets)
         columns = {}
         if defect is None:
             columns["what averaging changes of the loss"] = forms[0].defect_of(problem.orbits)
@@ -160,7 +166,7 @@ class Transport(AbstractBound):
         """Return draws of the class's defect, or None where the model's average stands for it."""
         stated, table = self.predictors.defect, problem.sample
         if stated is not None:
-            draws = drawn(stated, problem, "defect")
+            draws = defect_of(self.predictors, problem)
             size = f"{np.median(draws):.3g}" if draws.any() else "nothing"
             return draws, Assumption(f"outputs move by at most {size} under the transformations")
         averaged = table.only.y is not None and table.design.kind != "crossed"

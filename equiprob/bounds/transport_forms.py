@@ -66,17 +66,18 @@ class Form:
 
 
 def forms_of(
-    table: OrbitTable,
+    problem: GapProblem,
     loss: AbstractLoss,
     constants: LossConstants,
     predictors: PredictorClass,
     asked: TargetForm,
 ) -> Sequence[Form]:
-    """Return the forms in which the targets of a table can enter.
+    """Return the forms in which the targets of the sample can enter.
 
     Raises:
         ValueError: If contraction is asked for and outputs are not scalars that stay as they are.
     """
+    table = problem.sample
     invariant = table.transform.of_output(table.outputs[0]).keeps_output
     stats = table.only
     joint = Form(
@@ -96,7 +97,7 @@ def forms_of(
         )
     if asked == "joint" or not can_contract:
         return [joint]
-    reach, span = range_of(predictors, table)
+    reach, span = range_of(predictors, problem)
     contraction = Form(
         "contraction",
         Targets(),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
-from equiprob.bounds.generalization_gap import GeneralizationGap
+from equiprob.bounds.base import GapProblem, at_sizes
 from equiprob.bounds.transport import Transport
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.levels.ridge_curve import RIDGES, Spectrum, best_ridge
@@ -284,17 +284,27 @@ class _Certificate:
     def sufficient_n(self, level: float, other: float) -> Array:
         """Return draws of the number of rows (see `StructuralLevelResult.sufficient_n`)."""
         predictors = replace(self.bound.predictors, defect=level)
-        gap = GeneralizationGap(
-            bound=replace(self.bound, predictors=predictors),
+        # The class is that of all predictors of this level: the table's own need not be one.
+        problem = GapProblem(
+            orbits=self.table.finite,
+            train=None,
+            geometry=self.geometry,
             n_draws=len(self.squared_error),
             weight_seed=self.weight_seed,
-        ).fit(self.table, geometry=self.geometry)
+            delta=0.05,
+        )
+        curve = replace(self.bound, predictors=predictors).evaluate(problem).curve
+        if curve is None:
+            raise ValueError(
+                "there are too few rows, or rows coincide: how the cost falls with the number of "
+                "rows cannot be seen"
+            )
         reach = np.divide(
             level, self.largest, out=np.ones_like(self.largest), where=self.largest > 0
         )
         approximation = np.maximum(1 - reach, 0.0) ** 2 * self.squared_error / 2
         forced = np.maximum(np.sqrt(self.squared_error) - other, 0.0) ** 2 / 2
         n = np.geomspace(_FEWEST_ROWS, _MOST_ROWS, 400)
-        cost = gap.forecast(n).draws["expected_bound"]
+        cost = at_sizes(curve.draws, curve.n, n)["expected_bound"]
         enough = approximation[:, None] + cost < forced[:, None]
         return np.where(enough.any(axis=1), n[enough.argmax(axis=1)], np.inf)
