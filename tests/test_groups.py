@@ -11,7 +11,7 @@ import equiprob as ep
 from equiprob.bounds.halves import Blocks
 from equiprob.equivariance import invariance_check
 from equiprob.equivariance.methods import symmetrization, trained_pair
-from equiprob.levels import symmetry_level
+from equiprob.levels import optimum
 
 PACKAGE = Path(ep.__file__).parent
 SPLITS = re.compile(r"\.permutation\(|\bfolds(_of)?\(|KFold|train_test_split|array_split")
@@ -21,10 +21,13 @@ WHERE = {
     "equivariance/invariance_check.py": "tested here",
     "equivariance/methods/symmetrization.py": "tested here",
     "equivariance/methods/trained_pair.py": "tested here",
-    "levels/symmetry_level.py": "tested here",
+    "levels/optimum.py": "tested here",
     "levels/curve_split.py": "tested here",
     "bounds/halves.py": "tested here",
     "auditing/run.py": "takes some rows, and leaves the rest unused",
+    "bounds/promises.py": "compares rows within blocks of them, and judges nothing by them",
+    "decisions/shrinkage.py": "shuffles draws",
+    "decisions/winner.py": "halves the units of the table",
     "equivariance/joined.py": "shuffles draws",
     "bounds/clouds.py": "takes some rows, and leaves the rest unused",
     "bounds/nets.py": "ep.Geometry is given rows that are independent",
@@ -103,15 +106,15 @@ def _level(groups):
         (trained_pair, _trained_pair),
         (invariance_check, _law),
         (invariance_check, _audit),
-        (symmetry_level, _level),
+        (optimum, _level),
     ],
 )
 def test_folds_are_of_groups(module, call, monkeypatch):
     seen = []
 
-    def recorded(units, n_folds, folds=module.folds):
+    def recorded(units, *others, folds=module.folds):
         seen.append(len(np.unique(units)))
-        return folds(units, n_folds)
+        return folds(units, *others)
 
     monkeypatch.setattr(module, "folds", recorded)
     call(GROUPS)
