@@ -197,3 +197,43 @@ def test_claims_of_one_candidate_that_is_wrong_wherever_the_other_is_come_true()
     assert np.sum(np.logical_not(sure["ours"])) < 6
     # Power: with ends at the sample's own extremes there are more claims, many of them wrong.
     assert np.sum(np.logical_not(sure["own ends"])) >= 6
+
+
+# ---- other results -------------------------------------------------------------------------------
+
+
+def test_a_saving_of_steps_that_no_row_shows_is_not_known_to_be_nothing():
+    """Averaging changes no label of 40 rows: it may in others."""
+    m = rows(40)
+    assert (m.difference(np.zeros(40)) == 0).all()  # of a loss that is not in steps
+    saved = m.difference(np.zeros(40), reach=1.0)
+    low, high = np.quantile(saved, [0.05, 0.95])
+    # Two half units among 41: E G^2 = .75, so that the standard deviation is 1 / 41.
+    assert saved.std() == pytest.approx(1 / 41, rel=0.1)
+    assert low < -0.02
+    assert high > 0.02
+    one = m.difference(wrong(0, n=40))
+    exact = stats.beta(1.5, 0.5).sf(0.5)
+    assert (one > 0).mean() == pytest.approx(exact, abs=0.02)
+
+
+def test_risks_of_a_classifier_without_errors_and_of_one_without_a_right_label():
+    wanted = stats.beta(0.5, 30.5).ppf(0.95)
+    for loss in (0.0, 1.0):
+        result = ep.ModelEquivarianceError().fit(table(np.full(30, loss)))
+        low, high = np.quantile(result.draws["risk"], [0.05, 0.95]) / 2  # Brier: 2 for an error
+        # 4000 draws: the standard error of the farther quantile is 3 %.
+        assert (high if loss == 0 else 1 - low) == pytest.approx(wanted, rel=0.15)
+        assert 0 <= low < high <= 1
+
+
+def test_offsets_and_heavy_differences_keep_their_width():
+    """The farther end is measured from the middle: what all rows share costs no width."""
+    m = rows(100, n_draws=4000)
+    noise = np.random.default_rng(2).normal(size=100)
+    assert np.ptp(np.quantile(m.difference(noise + 10), [0.05, 0.95])) == pytest.approx(
+        np.ptp(np.quantile(m.difference(noise), [0.05, 0.95])), rel=1e-6
+    )
+    # Normal rows are as wide as without mirrored ends, to 4 % (measured: 1 to 3).
+    ratio = m.difference(noise).std() / m.mean(noise).std()
+    assert 1 <= ratio < 1.04

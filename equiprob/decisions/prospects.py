@@ -223,11 +223,13 @@ class Prospect:
             )
         facts, rows = level.facts, level.rows
         before = level.draws["risk"][:, int(facts["unchanged_index"])]
+        low = 0.0 if (before >= 0).all() else -np.inf  # no loss is negative that was not
         if Diagnostic.STEP_LOSS in level.diagnostics or not level.recommended:
             saved = drawn = level.draws["risk_saved_cross_fitted"]
         else:
             means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
-            saved = means.plain(rows["saved"][:, None])[:, 0]
+            saved = means.differences(rows["saved"][:, None], tails=False)[:, 0]
+            saved += rows["saved"].mean() - saved.mean()
             drawn = level.draws["risk_saved_shipped"]
         expected = np.stack([before, before - saved], axis=1)
         parts = {"rows": Part(expected, facts["n_units"])}
@@ -240,7 +242,7 @@ class Prospect:
             parts["transformations"] = Part(known, facts["n_transforms"])
         return cls(
             candidates=[AS_TRAINED, AVERAGED],
-            risk=np.stack([before, before - drawn], axis=1),
+            risk=np.stack([before, np.maximum(before - drawn, low)], axis=1),
             expected=expected,
             words=facts["loss"],
             where=f"{facts['n_rows']} held-out rows",

@@ -176,7 +176,7 @@ class InvarianceCheck(AbstractEstimator):
         means = RowMeans(units, self.n_draws, self.weight_seed)
 
         def area(chosen: NDArray[np.bool_]) -> Array:
-            draws = means.mean(_placements(scores, fold, chosen))
+            draws = means.mean(_placements(scores, fold, chosen), (0.0, 1.0))
             return np.clip(widened_for_cross_fitting(draws), 0.0, 1.0)
 
         auc = area(np.ones(n, dtype=bool))

@@ -29,6 +29,7 @@ from equiprob.equivariance.table_findings import (
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.paired_means import squared_error_limits
 from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
@@ -203,7 +204,9 @@ class ModelEquivarianceError(AbstractEstimator):
         columns = {"the squared error": stats.pair_sq}
         if stats.y is not None:
             columns["the risk"] = table.squared_residual
-            draws["risk"] = _not_below_zero(table, means.mean(columns["the risk"]))
+            quiet = table.noise_repeats == 1
+            limits = squared_error_limits(stats.y, stats.base) if quiet else None
+            draws["risk"] = _not_below_zero(table, means.mean(columns["the risk"], limits))
         rounding = rounding_limit(table)
         if is_quiet(table) and np.quantile(draws["error"], 0.95) <= rounding:
             found.add(Diagnostic.UP_TO_ROUNDING)

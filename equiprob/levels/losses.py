@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.orbits.table import Rows, describe_rows
+from equiprob.posterior.contrast import Limits
+from equiprob.posterior.paired_means import ANY, squared_error_limits
 
 Loss = Callable[[Rows, Rows], NDArray[np.float64]]
 """``loss(y, prediction) -> (row,)``, with y and prediction ``(row, k)`` and labels one-hot."""
@@ -59,6 +61,15 @@ LOSSES: dict[str, Loss] = {
     "absolute": absolute_loss,
 }
 """The losses that have a name."""
+
+
+def limits_of_loss(name: str, y: Rows, prediction: Rows, values: Rows) -> Limits:
+    """Return between which values a loss lies, as far as its name and its values ``(row,)`` say."""
+    if name == "squared":
+        return squared_error_limits(y, prediction)
+    if name == "zero_one":
+        return 0.0, 1.0
+    return (0.0, np.inf) if (values >= 0).all() else ANY
 
 
 def named_loss(loss: str | Loss) -> tuple[str, Loss]:

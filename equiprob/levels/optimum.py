@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from equiprob.levels.near_ties import drawn_together
 from equiprob.levels.path_risk import AbstractPathRisk, Tabulated
 from equiprob.orbits.table import Rows
+from equiprob.posterior.paired_means import in_steps
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
 
@@ -75,23 +76,26 @@ class Optimum:
             rope: A saving up to which moving is not worth it.
         """
         elsewhere = saved_elsewhere(risk, along, partitions(means))
-        cross_fitted = widened_for_cross_fitting(means.mean(elsewhere))
+        # A step loss that no row of the sample changes may change in others, by as much as it does
+        # between rows.
+        reach = float(np.ptp(risk.loss)) if in_steps(risk.loss) else 0.0
+        cross_fitted = widened_for_cross_fitting(means.difference(elsewhere, reach))
         worth = max(rope, _TIED * abs(float(risk.loss.mean())))
         shipped = least_as_shipped(risk, along)
         recommended = shipped != risk.unchanged and bool(cross_fitted.mean() > worth)
         saved = risk.saved_shipped(shipped)
-        in_steps = shipped != risk.unchanged and bool((saved == 0).mean() > _MOSTLY)
+        changes_in_steps = shipped != risk.unchanged and bool((saved == 0).mean() > _MOSTLY)
         if not recommended:
             shipped, saved = risk.unchanged, elsewhere
             none = np.zeros_like(cross_fitted)
             savings = {"risk_saved": none, "risk_saved_shipped": none}
-        elif in_steps:
+        elif changes_in_steps:
             saved = elsewhere
             savings = {"risk_saved": cross_fitted, "risk_saved_shipped": cross_fitted}
         else:
             savings = {
-                "risk_saved": means.mean(risk.saved(shipped)),
-                "risk_saved_shipped": means.mean(saved),
+                "risk_saved": means.difference(risk.saved(shipped)),
+                "risk_saved_shipped": means.difference(saved),
             }
         unclipped = risk.optimum(means)
         of_draws = along.draws[:, [risk.unchanged]] - along.draws
@@ -108,7 +112,7 @@ class Optimum:
             unclipped=unclipped,
             saved=saved,
             draws=savings | {"risk_saved_cross_fitted": cross_fitted},
-            in_steps=in_steps,
+            in_steps=changes_in_steps,
         )
 
 

@@ -22,7 +22,7 @@ from equiprob.equivariance.table_findings import (
     require_deterministic,
     rounding_limit,
 )
-from equiprob.levels.losses import Loss, named_loss
+from equiprob.levels.losses import Loss, limits_of_loss, named_loss
 from equiprob.levels.optimum import Optimum, partitions
 from equiprob.levels.path_risk import AbstractPathRisk
 from equiprob.levels.paths import AbstractPath, Blend, Shipment
@@ -267,6 +267,7 @@ class SymmetryLevel(AbstractEstimator):
         risk = self.path.risk(table) if name == "squared" else self.path.evaluated(table, loss)
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         along = risk.tabulate(means, partitions(means))
+        limits = limits_of_loss(name, targets(table), table.only.base, risk.loss)
         draws: dict[str, NDArray[np.float64]] = {}
         optimum = None
         if is_quiet(table) and table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
@@ -285,7 +286,7 @@ class SymmetryLevel(AbstractEstimator):
         ship = self.path.shipment if name == "squared" else self.path.shipment_as_evaluated
         grid = risk.positions if risk.names is None else np.array(risk.names)
         return SymmetryLevelResult(
-            draws=draws | {"risk": along.draws},
+            draws=draws | {"risk": np.clip(along.draws, *limits)},
             dims={"risk": ("position_grid",), "is_best": ("position_grid",)},
             coords={"position_grid": grid},
             units=dict.fromkeys(

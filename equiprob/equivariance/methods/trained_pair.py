@@ -140,7 +140,7 @@ class TrainedPair(AbstractMethod):
         self, table: OrbitTable, constrained: Rows, free: Rows, n_draws: int, seed: int
     ) -> Draws:
         if not self.split:
-            return RowMeans(table.unit_ids, n_draws, seed).mean(constrained - free)
+            return RowMeans(table.unit_ids, n_draws, seed).difference(constrained - free)
         half = folds(table.unit_ids, 2)
         if len(np.unique(table.unit_ids)) < _FEWEST:
             raise ValueError(
