@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.calibration.decision_page import write_decision_page
+from benchmarks.calibration.few_page import write_few_page
 from benchmarks.calibration.geometry_page import write_geometry_page
 from benchmarks.calibration.level_page import write_level_page
 from benchmarks.calibration.page import write_page
@@ -33,6 +34,7 @@ PAGES = {
     "task": write_task_page,
     "level": write_level_page,
     "decision": write_decision_page,
+    "few": write_few_page,
     "geometry": write_geometry_page,
 }
 

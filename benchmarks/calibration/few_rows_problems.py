@@ -4,7 +4,9 @@ Classifiers that differ on a few rows, regressors whose rare failures are most o
 small test sets on which one candidate makes no error. How often each candidate fails is drawn anew
 for every test set.
 
-    python -m benchmarks.calibration --suites decision --problems "few rows" --replications 100
+And means of rows in a few groups of unequal sizes.
+
+    python -m benchmarks.calibration --suites few --replications 200
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from benchmarks.calibration.problems import N_DRAWS, Array, Outcome, Problem, Sc
 SURE = 0.99
 
 SIZES = (50, 300, 1000)
+
+GROUPS = (8, 20)
 
 Sample = tuple[Array, Array, bool]
 """Losses ``(row, candidate)``, their expectations ``(candidate,)``, and whether they are labels."""
@@ -55,7 +59,7 @@ def failures(n: int, g: np.random.Generator) -> Sample:
     return usual + size * (g.random((n, 2)) < rate), np.array([0.1, 0.11]) + 50 * rate, False
 
 
-def table(loss: Array, are_labels: bool) -> ep.OrbitTable:
+def table(loss: Array, are_labels: bool, groups: Array | None = None) -> ep.OrbitTable:
     """Return a table with these squared errors; of wrong labels the Brier score is 2."""
     n = len(loss)
     transform = ep.transforms.finite(
@@ -71,6 +75,7 @@ def table(loss: Array, are_labels: bool) -> ep.OrbitTable:
         n_transforms=2,
         backend="python",
         row_ids=np.arange(n),
+        groups=groups,
         keep="rows",
     )
 
@@ -100,17 +105,37 @@ def few_rows(
     yield Score("expected_regret", regret, truth[chosen] - truth[best])
 
 
+def grouped(sd: float, correlation: float, n_groups: int, seed: int) -> Iterator[Outcome]:
+    """Squared normal errors of rows in groups whose sizes have this log-sd."""
+    g = np.random.default_rng([seed, n_groups, 24])
+    sizes = np.ceil(20 * np.exp(sd * g.normal(size=n_groups) - sd**2 / 2)).astype(int)
+    groups = np.repeat(np.arange(n_groups), sizes)
+    shared, own = g.normal(size=n_groups)[groups], g.normal(size=len(groups))
+    error = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+    orbits = table(error**2, False, groups)
+    result = ep.ModelEquivarianceError(n_draws=N_DRAWS, weight_seed=seed).fit(orbits)
+    yield Outcome("risk", result.draws["risk"], 1.0)
+
+
 FEW_ROWS_PROBLEMS: dict[str, tuple[Problem, tuple[int, ...]]] = {
-    "few rows: labels that differ on 2 rows or so": (partial(few_rows, labels), SIZES),
-    "few rows: labels that differ on 8 rows or so": (
+    "labels that differ on 2 rows or so": (partial(few_rows, labels), SIZES),
+    "labels that differ on 8 rows or so": (
         partial(few_rows, partial(labels, n_apart=4.0)),
         SIZES,
     ),
-    "few rows: three classifiers, each wrong where the one before is": (
+    "three classifiers, each wrong where the one before is": (
         partial(few_rows, dominated),
         SIZES,
     ),
-    "few rows: 30 of them, often without an error": (partial(few_rows, error_free), (30,)),
-    "few rows: regressors that fail on 2 %": (partial(few_rows, failures), (100, 300)),
+    "30 rows, often without an error": (partial(few_rows, error_free), (30,)),
+    "regressors that fail on 2 %": (partial(few_rows, failures), (100, 300)),
+    **{
+        f"{words} groups, {share:.0%} of the variance shared": (
+            partial(grouped, sd, share),
+            GROUPS,
+        )
+        for words, sd in (("equal", 0.0), ("unequal", 1.0))
+        for share in (1.0, 0.3)
+    },
 }
 """Problems by name, and the numbers of rows each is simulated at."""

@@ -13,6 +13,7 @@ import numpy as np
 
 import equiprob as ep
 from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
+from benchmarks.calibration.few_rows_problems import FEW_ROWS_PROBLEMS
 from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
@@ -40,6 +41,8 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "task": TASK_PROBLEMS,
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
+    "decision": DECISION_PROBLEMS,
+    "few": FEW_ROWS_PROBLEMS,
     "geometry": {**GEOMETRY_PROBLEMS, **STRUCTURAL_PROBLEMS},
 }
 """What is simulated together and fills one page."""
