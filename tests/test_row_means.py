@@ -227,3 +227,26 @@ def test_a_heavy_tail_is_told_from_a_light_one():
     assert told > held + 0.05
     told, held = (fit_tail(light_tail, shapes).shape for shapes in (TYPICAL_SHAPES, one_kind))
     assert told < held
+
+
+def test_one_large_group_leaves_fewer_than_the_groups_there_are():
+    """Twenty groups, of which one has a third of the rows."""
+
+    class CountedAlike(RowMeans):
+        @property
+        def n_effective_units(self):
+            return float(self.n_units)
+
+    sizes = np.array([190, *[20] * 19])
+    held, runs = {RowMeans: 0, CountedAlike: 0}, 150
+    for seed in range(runs):
+        group = np.repeat(np.arange(20), sizes)
+        values = np.random.default_rng([seed, 12]).normal(size=20)[group]
+        for kind in held:
+            means = kind(ids(20, seed)[group], 500, 0)
+            low, high = np.quantile(means.mean(values), [0.05, 0.95])
+            held[kind] += low <= 0 <= high
+    assert RowMeans(ids(20)[group], 10, 0).n_effective_units == pytest.approx(7.43, abs=0.01)
+    # At a true .9: 121 or fewer with probability 2e-4. Counted as twenty they hold in .83.
+    assert held[RowMeans] > 121
+    assert held[CountedAlike] < held[RowMeans] - 5
