@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.tails import TYPICAL_SHAPES, fit_tail
 from equiprob.posterior.weights import weighted_sums
@@ -250,3 +252,16 @@ def test_one_large_group_leaves_fewer_than_the_groups_there_are():
     # At a true .9: 121 or fewer with probability 2e-4. Counted as twenty they hold in .83.
     assert held[RowMeans] > 121
     assert held[CountedAlike] < held[RowMeans] - 5
+
+
+def test_unequal_groups_are_named_where_they_count_as_few():
+    values = np.random.default_rng(3).random(2000)
+    numbers = np.arange(2000)
+    equal = RowMeans(ids(40)[np.arange(2000) % 40], 10, 0)
+    unequal = RowMeans(ids(40)[np.minimum(np.arange(2000) // 20, 39)], 10, 0)
+    found = {kind: RowFindings.of(kind, {"it": values}, numbers) for kind in (equal, unequal)}
+    assert Diagnostic.UNEQUAL_GROUPS not in found[equal].found
+    assert Diagnostic.UNEQUAL_GROUPS in found[unequal].found
+    # 39 groups of 20 rows and one of 1220.
+    assert found[unequal].facts["n_effective_units"] == pytest.approx(2.66, abs=0.01)
+    assert found[unequal].facts["details"]["UNEQUAL_GROUPS"] == "40 count as 2.66"

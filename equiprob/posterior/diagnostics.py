@@ -159,6 +159,10 @@ class Diagnostic(enum.Enum):
     FEW_ROWS = (
         "fewer than 30 independent rows: where a few of them dominate, intervals are too narrow"
     )
+    UNEQUAL_GROUPS = (
+        "groups of very unequal sizes, which count as fewer than 30 equal ones: the largest decide "
+        "the mean, and where one of them dominates, intervals are too narrow"
+    )
     HEAVY_TAIL = (
         "heavy tail (index above 0.7): a few rows decide the mean, and rows not seen may hold more"
     )

@@ -30,6 +30,9 @@ See `benchmarks.calibration.tails` for how often it is said of which rows.
 
 _OF_ALL = 0.1
 
+_UNEQUAL = 0.8
+"""Share of all groups below which the number of equal ones that they count as is worth saying."""
+
 
 @dataclass(frozen=True, eq=False)
 class RowFindings:
@@ -37,7 +40,8 @@ class RowFindings:
 
     Args:
         found: Diagnostics.
-        facts: ``n_units``; ``invisible_rate``, the rate of failures that may not be among them;
+        facts: ``n_units``; ``n_effective_units``, how many of equal size they count as;
+            ``invisible_rate``, the rate of failures that may not be among them;
             ``n_effective`` and ``tail_index`` of the first column, None where they are not known;
             ``details`` of the diagnostics, by name, in words.
     """
@@ -63,6 +67,10 @@ class RowFindings:
             found = {Diagnostic.RARE_FAILURES}
         if means.n_units < FEW_UNITS:
             found.add(Diagnostic.FEW_ROWS)
+        counted = means.n_effective_units
+        if counted < min(FEW_UNITS, _UNEQUAL * means.n_units):
+            found.add(Diagnostic.UNEQUAL_GROUPS)
+            details[Diagnostic.UNEQUAL_GROUPS.name] = f"{means.n_units} count as {counted:.3g}"
         indices = {name: means.tail_index(values) for name, values in columns.items()}
         heaviest = max(indices, key=lambda name: np.nan_to_num(indices[name]), default="")
         if heaviest and indices[heaviest] > HEAVY_TAIL_INDEX:
@@ -77,6 +85,7 @@ class RowFindings:
             found=frozenset(found),
             facts={
                 "n_units": means.n_units,
+                "n_effective_units": means.n_effective_units,
                 "invisible_rate": min(3 / means.n_units, 1.0),
                 "n_effective": None if name is None else _or_none(means.n_effective(columns[name])),
                 "tail_index": None if name is None else _or_none(indices[name]),
