@@ -290,7 +290,7 @@ def prior_ranks(smooth: bool, n: int, seed: int) -> Iterator[Outcome]:
         yield Outcome("SBC: first slope", draws["slopes"][:, 0], slopes[0])
 
 
-Problem = Callable[[int, int], Iterator[Outcome] | Iterator[Score]]
+Problem = Callable[[int, int], Iterator[Outcome | Score]]
 
 PROBLEMS: dict[str, Problem] = {
     **{law.name: partial(linear, law, "quasi") for law in LAWS},
