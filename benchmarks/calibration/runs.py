@@ -41,7 +41,6 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "task": TASK_PROBLEMS,
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
-    "decision": DECISION_PROBLEMS,
     "few": FEW_ROWS_PROBLEMS,
     "geometry": {**GEOMETRY_PROBLEMS, **STRUCTURAL_PROBLEMS},
 }
