@@ -25,6 +25,7 @@ from benchmarks.calibration.decision_page import write_decision_page
 from benchmarks.calibration.few_page import write_few_page
 from benchmarks.calibration.geometry_page import write_geometry_page
 from benchmarks.calibration.level_page import write_level_page
+from benchmarks.calibration.more_page import write_more_page
 from benchmarks.calibration.page import write_page
 from benchmarks.calibration.runs import RUNS, SUITES, cells, run_cell, sources
 from benchmarks.calibration.task_page import write_task_page
@@ -36,6 +37,7 @@ PAGES = {
     "decision": write_decision_page,
     "few": write_few_page,
     "geometry": write_geometry_page,
+    "more": write_more_page,
 }
 
 

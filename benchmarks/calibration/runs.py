@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 
 import equiprob as ep
+from benchmarks.calibration.calibrated_problems import CALIBRATED_PROBLEMS
 from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
 from benchmarks.calibration.few_rows_problems import FEW_ROWS_PROBLEMS
 from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
+from benchmarks.calibration.input_law_problems import INPUT_LAW_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
+from benchmarks.calibration.many_rows_problems import MANY_ROWS_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
 from benchmarks.calibration.structural_problems import STRUCTURAL_PROBLEMS
@@ -43,6 +46,7 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
     "few": FEW_ROWS_PROBLEMS,
     "geometry": {**GEOMETRY_PROBLEMS, **STRUCTURAL_PROBLEMS},
+    "more": {**MANY_ROWS_PROBLEMS, **INPUT_LAW_PROBLEMS, **CALIBRATED_PROBLEMS},
 }
 """What is simulated together and fills one page."""
 
