@@ -1,11 +1,14 @@
 """Results: intervals as ArviZ makes them, labelled trees, files, and clear configurations."""
 
+from dataclasses import replace
+
 import arviz_base
 import numpy as np
 import pytest
 import xarray as xr
 
 import equiprob as ep
+from equiprob.posterior.chains import one_after_another
 from equiprob.testing import linear_task
 
 
@@ -141,3 +144,53 @@ def test_results_and_configurations_are_frozen(results):
         results["error"].facts = {}
     with pytest.raises(AttributeError):
         ep.SymmetryLevel().n_draws = 1
+
+
+# ---- draws of Markov chains ----------------------------------------------------------------------
+
+RHO, N_CHAINS, LENGTH = 0.9, 4, 1000
+
+
+@pytest.fixture(scope="module")
+def of_chains(results):
+    """Return a result whose draws are of four chains that forget a tenth a step."""
+    generator = np.random.default_rng(0)
+    steps = generator.normal(size=(N_CHAINS, LENGTH)) * np.sqrt(1 - RHO**2)
+    chains = np.empty_like(steps)
+    chains[:, 0] = generator.normal(size=N_CHAINS)
+    for i in range(1, LENGTH):
+        chains[:, i] = RHO * chains[:, i - 1] + steps[:, i]
+    draws, n_chains = one_after_another({"error": 10 + chains}, N_CHAINS * LENGTH)
+    facts = dict(results["error"].facts) | {"n_chains": n_chains}
+    return replace(results["error"], draws=draws, facts=facts)
+
+
+def test_monte_carlo_errors_count_effective_draws(of_chains):
+    found = of_chains.summary().loc["error", "mc_error"]
+    truth = np.sqrt((1 + RHO) / (1 - RHO) / (N_CHAINS * LENGTH))
+    # 210 effective draws: over seeds the estimate's standard deviation is a tenth of it.
+    assert found == pytest.approx(truth, rel=0.4)
+    independent = replace(of_chains, facts=dict(of_chains.facts) | {"n_chains": 1})
+    assert independent.summary().loc["error", "mc_error"] < 0.4 * truth  # the power twin
+
+
+def test_trees_and_files_keep_chains(of_chains, tmp_path):
+    posterior = of_chains.tree["posterior"]
+    assert (posterior.sizes["chain"], posterior.sizes["draw"]) == (N_CHAINS, LENGTH)
+    as_one = of_chains.draws["error"].reshape(N_CHAINS, LENGTH)
+    assert np.array_equal(posterior["error"].values, as_one)
+    of_chains.save(tmp_path / "chains.nc")
+    again = ep.load(tmp_path / "chains.nc")
+    assert np.array_equal(again.draws["error"], of_chains.draws["error"])
+    assert again.n_chains == N_CHAINS
+
+
+def test_draws_are_taken_evenly_from_as_many_chains_as_share_them():
+    chains = {"a": np.arange(40.0).reshape(4, 10)}
+    draws, n_chains = one_after_another(chains, 8)
+    assert n_chains == 4
+    assert draws["a"].tolist() == [0, 5, 10, 15, 20, 25, 30, 35]
+    draws, n_chains = one_after_another(chains, 6)
+    assert n_chains == 3
+    draws, n_chains = one_after_another(chains, 80)
+    assert (n_chains, len(draws["a"])) == (4, 80)

@@ -259,6 +259,7 @@ class ApproximationGap(AbstractEstimator):
                 "shown": bool(shown),
                 "negligible_share": self.negligible_share,
                 "weight_seed": model_error.facts["weight_seed"],
+                "n_chains": model_error.n_chains,
             },
             rows={"row_id": model_error.rows["row_id"]},
         )

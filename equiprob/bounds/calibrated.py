@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, at_sizes
 from equiprob.bounds.gap_model import compiled_gap_chains, gap_data, nodes_of, observed_curve
 from equiprob.bounds.gap_runs import GapRuns, read_gap_runs
-from equiprob.posterior.chains import MOST_R_HAT, convergence, flattened
+from equiprob.posterior.chains import MOST_R_HAT, convergence, one_after_another
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.sampler_settings import check_chains, check_prior
 
@@ -120,7 +120,7 @@ class Calibrated(AbstractBound):
         problem: GapProblem,
         found: set[Diagnostic],
     ) -> tuple[dict[str, Array], dict[str, float]]:
-        """Return draws of the model's parameters, in units of the gaps, and how chains mixed."""
+        """Return draws of the model's parameters, in units of the gaps, and facts on the chains."""
         import jax
 
         shape, data, unit = gap_data(runs, nodes, log_shape, follows_levels)
@@ -133,11 +133,12 @@ class Calibrated(AbstractBound):
         r_hat, n_divergences = max(mixed["r_hat"].values()), int(diverging.sum())
         if n_divergences or r_hat > MOST_R_HAT:
             found.add(Diagnostic.NOT_CONVERGED)
-        draws = flattened(samples, problem.n_draws, problem.weight_seed)
+        draws, n_chains = one_after_another(samples, problem.n_draws)
         draws["gap"] = unit * np.exp(draws["log_gap"])
         draws["noise_of_rows"] = unit * draws["noise_of_rows"]
         ess = min(mixed["ess"].values())
-        return draws, {"r_hat": r_hat, "ess": ess, "n_divergences": n_divergences}
+        facts = {"r_hat": r_hat, "ess": ess, "n_divergences": n_divergences}
+        return draws, facts | {"n_chains": n_chains}
 
     def _asked(self, runs: GapRuns) -> tuple[str, float | None]:
         """Return the name and the level of the candidate whose gap is asked for."""

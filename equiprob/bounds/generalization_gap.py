@@ -48,6 +48,7 @@ _OF_FORECAST = (
     "transform",
     "candidate",
     "observed",
+    "n_chains",
     "details",
 )
 

@@ -164,6 +164,7 @@ def align(
             "p_too_free": float((e_f > upper).mean()),
             "magnitude_label": model_error.facts["magnitude_label"],
             "magnitude_unit": model_error.facts["magnitude_unit"],
+            "n_chains": model_error.n_chains,
         },
         rows={"row_id": model_error.rows["row_id"]},
     )

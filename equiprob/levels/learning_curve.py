@@ -20,7 +20,7 @@ from equiprob.levels.curve_forecast import Forecast
 from equiprob.levels.curve_model import compiled_chains, named_draws
 from equiprob.levels.curve_priors import DEFAULT_PRIORS, CurvePriors
 from equiprob.levels.curve_runs import Runs, read_runs
-from equiprob.posterior.chains import MOST_R_HAT, flattened
+from equiprob.posterior.chains import MOST_R_HAT, one_after_another
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.sampler_settings import check_chains
@@ -339,15 +339,17 @@ class LearningCurve(AbstractEstimator):
         found = runs.diagnostics()
         if n_divergences or max(mixed["r_hat"].values()) > MOST_R_HAT:
             found.add(Diagnostic.NOT_CONVERGED)
+        draws, n_chains = one_after_another(named, self.n_draws)
         facts = {
             **mixed,
+            "n_chains": n_chains,
             "n_divergences": n_divergences,
             "n_rounds": n_rounds,
             "is_prior": evidence == 0,
         }
         if shape.structured:
             facts["unit_of_errors"] = float(data["top_error"])
-        return self._result(runs, flattened(named, self.n_draws, self.seed), found, facts)
+        return self._result(runs, draws, found, facts)
 
     def _elicited(self, runs: Runs, data_error: Any) -> Array | None:
         if data_error is None:

@@ -213,9 +213,19 @@ def convergence(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
     return {"r_hat": r_hat, "ess": ess}
 
 
-def flattened(draws: Mapping[str, Array], n_draws: int, seed: int) -> dict[str, Array]:
-    """Return `n_draws` draws of all chains together, in random order, the same for every name."""
-    first = next(iter(draws.values()))
-    total = first.shape[0] * first.shape[1]
-    order = np.random.default_rng([seed, 3]).permutation(np.resize(np.arange(total), n_draws))
-    return {name: v.reshape(total, *v.shape[2:])[order] for name, v in draws.items()}
+def one_after_another(draws: Mapping[str, Array], n_draws: int) -> tuple[dict[str, Array], int]:
+    """Return `n_draws` draws, evenly spaced, one chain after another, and of how many chains.
+
+    In their order they still tell how much they depend on each other. Chains are as many as
+    `n_draws` can be shared among equally.
+
+    Args:
+        draws: By name, ``(chain, draw, ...)``.
+        n_draws: How many to return, ``(draw, ...)``.
+    """
+    available, length = next(iter(draws.values())).shape[:2]
+    n_chains = max(k for k in range(1, available + 1) if n_draws % k == 0)
+    size = n_draws // n_chains
+    place = np.arange(size) * length // size
+    taken = {name: v[:n_chains, place].reshape(n_draws, *v.shape[2:]) for name, v in draws.items()}
+    return taken, n_chains

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
+from equiprob.posterior.chains import one_after_another
 from equiprob.posterior.sampler_settings import check_chains, check_prior
 
 Array = NDArray[np.float64]
@@ -40,7 +41,8 @@ class TransformEffects:
     Args:
         mean: Of the law of the transformations, ``(draw,)``.
         each: Of the transformations evaluated, ``(draw, transformation)``.
-        facts: ``r_hat`` (the largest), ``ess`` (the smallest), ``n_divergences``.
+        facts: ``r_hat`` (the largest), ``ess`` (the smallest), ``n_divergences``, and ``n_chains``,
+            of which the draws are, one after another.
     """
 
     mean: Array
@@ -147,10 +149,8 @@ class Hierarchical:
         samples, diverging = run(jax.random.key(seed), relative, noise, curves)
         samples = {name: np.asarray(v, np.float64) for name, v in samples.items()}
         facts = _convergence(samples, np.asarray(diverging))
+        draws, facts["n_chains"] = one_after_another(samples, n_draws)
         generator = np.random.default_rng([seed, 3])
-        flat = {k: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for k, v in samples.items()}
-        chosen = generator.permutation(np.resize(np.arange(len(flat["tau"])), n_draws))
-        draws = {name: values[chosen] for name, values in flat.items()}
         expected = draws["mu"][:, None] + draws["slopes"] @ curves.T
         keep = (draws["tau"] ** 2 / (draws["tau"] ** 2 + noise**2))[:, None]
         drawn = expected + keep * (relative - expected)

@@ -127,6 +127,24 @@ def details_of(*results: AbstractResult) -> dict[str, str]:
     return {name: "; ".join(texts) for name, texts in found.items()}
 
 
+def monte_carlo_error(columns: NDArray[np.float64], n_chains: int) -> NDArray[np.float64]:
+    """Return the standard error ``(column,)`` that the number of draws leaves in their means.
+
+    Args:
+        columns: ``(draw, column)``, of Markov chains one after another or independent.
+        n_chains: How many chains they are of; 1 for independent draws.
+    """
+    spread = columns.std(axis=0, ddof=1)
+    if n_chains == 1:
+        return spread / np.sqrt(len(columns))
+    from arviz_stats.base.array import array_stats
+
+    error, moving = np.zeros(len(spread)), spread > 0
+    chains = columns[:, moving].T.reshape(moving.sum(), n_chains, -1)
+    error[moving] = array_stats.mcse(chains)
+    return error
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AbstractResult(abc.ABC):
     """Posterior draws and what a reader needs to know about them.
@@ -169,6 +187,11 @@ class AbstractResult(abc.ABC):
     def n_draws(self) -> int:
         """How many draws."""
         return len(next(iter(self.draws.values())))
+
+    @property
+    def n_chains(self) -> int:
+        """How many Markov chains the draws are of, one after another; 1 for independent draws."""
+        return int(self.facts.get("n_chains", 1))
 
     @property
     def status(self) -> str:
@@ -248,7 +271,8 @@ class AbstractResult(abc.ABC):
 
         Returns:
             A table indexed by quantity: ``estimate`` (posterior median), ``ci_low``, ``ci_high``,
-            ``mc_error`` (Monte Carlo standard error of the posterior mean), ``unit``,
+            ``mc_error`` (Monte Carlo standard error of the posterior mean, from the effective
+            sample size where draws are of Markov chains), ``unit``,
             ``diagnostics`` in words.
 
         Raises:
@@ -257,7 +281,7 @@ class AbstractResult(abc.ABC):
         _, columns, units = self._labelled()
         table = self.interval(ci_prob, ci_kind)
         table.insert(0, "estimate", np.median(columns, axis=0))
-        table["mc_error"] = columns.std(axis=0, ddof=1) / np.sqrt(len(columns))
+        table["mc_error"] = monte_carlo_error(columns, self.n_chains)
         table["unit"] = units
         table["diagnostics"] = self.cautions.removeprefix(" Caution: ") or "no problem found"
         return table

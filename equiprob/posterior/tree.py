@@ -25,14 +25,18 @@ def to_datatree(result: AbstractResult) -> xr.DataTree:
     """Return a result as a DataTree.
 
     Returns:
-        Groups ``posterior`` (chain, draw, ...: one chain), ``rows`` and ``diagnostics``; one JSON
+        Groups ``posterior`` (chain, draw, ...: one chain of independent draws, or the Markov chains
+        that were run), ``rows`` and ``diagnostics``; one JSON
         attribute on the root holds facts, units and the kind of result.
     """
     import xarray as xr
     from arviz_base import from_dict
 
     data: dict[str, dict[str, Any]] = {
-        "posterior": {name: values[None] for name, values in result.draws.items()}
+        "posterior": {
+            name: values.reshape(result.n_chains, -1, *values.shape[1:])
+            for name, values in result.draws.items()
+        }
     }
     tree = from_dict(
         data,
@@ -144,7 +148,9 @@ def _from_datatree(tree: xr.DataTree, source: Path) -> Any:
     posterior = tree["posterior"].to_dataset()
     dims = {name: tuple(d) for name, d in header["dims"].items()}
     return kind(
-        draws={str(name): v.values[0] for name, v in posterior.data_vars.items()},
+        draws={
+            str(name): v.values.reshape(-1, *v.shape[2:]) for name, v in posterior.data_vars.items()
+        },
         dims=dims,
         # Dimensions may be declared of quantities that are withheld.
         coords={d: posterior[d].values for ds in dims.values() for d in ds if d in posterior},
