@@ -32,8 +32,6 @@ WHERE = {
     "bounds/clouds.py": "takes some rows, and leaves the rest unused",
     "bounds/nets.py": "ep.Geometry is given rows that are independent",
     "equivariance/controls.py": "shuffles targets",
-    "posterior/chains.py": "shuffles draws",
-    "posterior/posteriors.py": "shuffles draws",
     "testing/digits.py": "the images are independent",
     "demo/networks.py": "the demo's images are independent",
     "transforms/product.py": "shuffles transformations",

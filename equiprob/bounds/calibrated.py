@@ -137,8 +137,8 @@ class Calibrated(AbstractBound):
         draws["gap"] = unit * np.exp(draws["log_gap"])
         draws["noise_of_rows"] = unit * draws["noise_of_rows"]
         ess = min(mixed["ess"].values())
-        facts = {"r_hat": r_hat, "ess": ess, "n_divergences": n_divergences}
-        return draws, facts | {"n_chains": n_chains}
+        facts = {"r_hat": r_hat, "ess": ess}
+        return draws, {**facts, "n_divergences": n_divergences, "n_chains": n_chains}
 
     def _asked(self, runs: GapRuns) -> tuple[str, float | None]:
         """Return the name and the level of the candidate whose gap is asked for."""

@@ -248,7 +248,7 @@ def decide(
             "horizon": prospect.horizon,
             "has_costs": costs is not None,
             "weight_seed": prospect.weight_seed,
-            "n_chains": result.n_chains,
+            "n_chains": prospect.n_chains,
             "largest_loss": _finite(stakes.scale * prospect.largest_loss),
             "places": order.tolist(),
             "risk": prospect.mean[order].tolist(),

@@ -43,6 +43,11 @@ class Curve(Protocol):
         """What to know of the fit."""
         ...
 
+    @property
+    def n_chains(self) -> int:
+        """Of how many Markov chains the draws are, one after another."""
+        ...
+
     def risk(self, n: float, *, predictive: bool = False, n_seeds: int = 1) -> pd.DataFrame:
         """Return joint draws of the risk at `n`, a column for each candidate.
 
@@ -121,6 +126,7 @@ class Prospect:
         rope: Difference in risk that makes no practical difference.
         found: Diagnostics.
         details: What numbers belong to them, as in the facts of an `AbstractResult`.
+        n_chains: Of how many Markov chains the draws are, as in an `AbstractResult`.
         parts: Parts of the uncertainty by the kind of data that takes them away.
         reasons: Why a kind of data has no part here.
         weight_seed: That of the rows, if the decision rests on a comparison.
@@ -141,6 +147,7 @@ class Prospect:
     rope: float = 0.0
     found: set[Diagnostic]
     details: Mapping[str, str] = field(default_factory=dict)
+    n_chains: int = 1
     parts: Mapping[str, Part | NoisePart] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     weight_seed: int | None = None
@@ -282,4 +289,5 @@ class Prospect:
             reasons=dict.fromkeys(("rows", "seeds", "transformations"), reason),
             curve=curve,
             horizon=float(horizon),
+            n_chains=curve.n_chains,
         )
