@@ -27,8 +27,8 @@ from benchmarks.calibration.problems import (
     simulate,
 )
 
-SIZES = (6000, 20000)
-"""Beyond 4,096 units weights are drawn for blocks of units."""
+SIZES = (300, 6000, 20000)
+"""Beyond 4,096 units weights are drawn for blocks of units; 300 rows are there to compare with."""
 
 _N_TRANSFORMS = 4
 
