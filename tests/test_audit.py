@@ -55,6 +55,16 @@ def test_every_question_is_answered_or_says_why_not(found):
         found["nobody"]
 
 
+def test_the_verdict_says_each_caution_once_and_of_which_models(found):
+    lines = str(found).splitlines()
+    rests_on = [found[name][step] for name in found.models for step in ("model_error", "level")]
+    cautions = {r.in_words(d) for r in rests_on for d in r.diagnostics if d.is_caution}
+    assert cautions, "so few rows are cautioned"
+    for caution in cautions:
+        (line,) = [line for line in lines if line.startswith(f"Caution: {caution}")]
+        assert all(repr(name) in line for name in found.models)
+
+
 def test_the_verdict_comes_first_and_names_every_model(found):
     lines = str(found).splitlines()
     assert lines[0].startswith("Ship")

@@ -16,6 +16,9 @@ from equiprob.posterior.words import of_its_own_variation
 
 Results = Mapping[str, AbstractResult]
 
+_SAID = ("model_error", "level", "approximation_gap")
+"""The steps whose results the lines tell of."""
+
 
 def verdict_lines(
     results: Mapping[str, Results],
@@ -35,7 +38,7 @@ def verdict_lines(
     failed = [f"{m['step']} of '{m['model']}'" for m in missing if m["status"] == "failed"]
     if failed:
         lines.append(f"Failed, see below: {', '.join(failed)}.")
-    return lines
+    return lines + _cautions(results, comparison)
 
 
 def _of_model(subject: str, results: Results) -> list[str]:
@@ -49,6 +52,30 @@ def _of_model(subject: str, results: Results) -> list[str]:
     if isinstance(gap, ApproximationGapResult):
         lines.append(f"Mismatch of {subject} with its task: {gap.verdict}.")
     return lines
+
+
+def _cautions(results: Mapping[str, Results], comparison: Comparison | None) -> list[str]:
+    """Return the cautions of what the lines rest on, each once, with the models it is of."""
+    models: dict[str, list[str]] = {}
+    for name, of_model in results.items():
+        for step in _SAID:
+            for caution in _words(of_model.get(step)):
+                models.setdefault(caution, [])
+                if name not in models[caution]:
+                    models[caution].append(name)
+    for caution in _words(comparison):
+        models.setdefault(caution, [])
+    several = len(results) > 1
+    return [
+        f"Caution: {caution}{f' ({", ".join(map(repr, of))})' if several and of else ''}."
+        for caution, of in models.items()
+    ]
+
+
+def _words(result: AbstractResult | None) -> list[str]:
+    if result is None:
+        return []
+    return [result.in_words(d) for d in result.diagnostics if d.is_caution]
 
 
 def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:
