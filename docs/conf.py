@@ -49,6 +49,10 @@ nitpick_ignore_regex = [("py:.*", r"(?!equiprob\b).*")]
 nitpick_ignore = [
     ("py:class", f"equiprob.{name}")
     for name in (
+        "bounds.base.Given",
+        "decisions.prospects.NoisePart",
+        "decisions.shrinkage.Shrinkage",
+        "decisions.winner.Winner",
         "equivariance.methods.two_part_posterior.PartDraws",
         "equivariance.methods.two_part_posterior.TwoPartPosterior",
         "orbits.blocks.BlockState",

@@ -45,7 +45,6 @@ class Curves:
     candidates = ("known", "unknown")
     n_observed = np.array([100, 300, 1000])
     diagnostics = ()
-    n_chains = 1
 
     def __init__(self, mean=1.0, spread=0.03, seeds=0.05, n_draws=4000):
         generator = np.random.default_rng(0)

@@ -43,11 +43,6 @@ class Curve(Protocol):
         """What to know of the fit."""
         ...
 
-    @property
-    def n_chains(self) -> int:
-        """Of how many Markov chains the draws are, one after another."""
-        ...
-
     def risk(self, n: float, *, predictive: bool = False, n_seeds: int = 1) -> pd.DataFrame:
         """Return joint draws of the risk at `n`, a column for each candidate.
 
@@ -289,5 +284,5 @@ class Prospect:
             reasons=dict.fromkeys(("rows", "seeds", "transformations"), reason),
             curve=curve,
             horizon=float(horizon),
-            n_chains=curve.n_chains,
+            n_chains=int(getattr(curve, "n_chains", 1)),
         )
