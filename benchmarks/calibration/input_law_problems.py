@@ -22,7 +22,7 @@ from equiprob.transforms.rows import move_rows
 T = ep.transforms
 Sampler = Callable[[np.random.Generator, int], Array]
 
-SIZES = (100, 400, 1600)
+SIZES = (100, 400)
 _N_FRESH = 4000
 _N_COLUMNS = 30
 
