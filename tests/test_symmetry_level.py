@@ -138,7 +138,12 @@ def test_range_finds_the_best_angle_and_its_risk_is_unbiased(design):
     result = ep.SymmetryLevel(n_draws=1000, path=ep.paths.Range(positions=grid)).fit(table)
     truth = np.array([direct_risk(predict, x, y, d) for d in [1e-6, *grid]])
     if design == "quasi":
-        assert result.coords["position_grid"][truth.argmin()] == np.median(result.draws["position"])
+        # 15, 30 and 45 degrees save all but a twentieth of each other; 7.5 and 90 half of it, more
+        # than 5 posterior standard deviations away.
+        left = (truth - truth.min()) / (truth[0] - truth.min())
+        found = np.median(result.draws["position"])
+        assert left[result.coords["position_grid"] == found].max() < 0.1
+        assert np.sum(left < 0.1) == 3  # power
     # 5 posterior sds of the change of risk: false failure below 1e-5 over the grid.
     change = result.draws["risk"] - result.draws["risk"][:, [0]]
     error = change.mean(axis=0) - (truth - truth[0])
