@@ -23,6 +23,7 @@ from equiprob.orbits.backend import (
 from equiprob.orbits.devices import RowSharding
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.precision import Array
 from equiprob.orbits.programs import Predict, compiled, fingerprint
 from equiprob.orbits.row_wise import Judged, judged, require_row_wise, require_same_beside
 from equiprob.transforms.base import AbstractTransform, Parameters
@@ -54,9 +55,9 @@ class JaxBackend(AbstractBackend):
         self.output: Any = output
         named_outputs(output, n_rows(x))
         made_of = fingerprint(jaxpr)
-        self.differing = {}
+        self.differing: dict[Any, Array] = {}
         # A callback runs Python, of which a trace shows nothing.
-        self.is_pure = "callback" not in made_of[0]
+        self.is_pure: bool = "callback" not in made_of[0]
         self._computed_in = computed_in or {}
         if not self.is_pure:
             first, second = (predict(Lent.of(x).x) for _ in range(2))

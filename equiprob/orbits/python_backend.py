@@ -26,6 +26,7 @@ from equiprob.orbits.backend import (
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.precision import Array
 from equiprob.orbits.row_wise import judged, require_row_wise, require_same_beside
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rows import LeafActions, move_block, move_rows
@@ -73,7 +74,7 @@ class PythonBackend(AbstractBackend):
         first = jax.tree.map(np.array, written)
         self._first: tuple[Any, Any] | None = None
         lent.require_unchanged()
-        self.differing = {}
+        self.differing: dict[Any, Array] = {}
         if noise is None:
             again = self._outputs(lent.x, ids)
             self.differing = require_equal(first, again, self._computed_in)
