@@ -11,8 +11,9 @@ from equiprob.decisions.compare import Comparison
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.orbits.output import OUTPUT_UNITS
+from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult, credible_interval
-from equiprob.posterior.words import of_its_own_variation
+from equiprob.posterior.words import no_step_seen, of_its_own_variation
 
 Results = Mapping[str, AbstractResult]
 
@@ -81,6 +82,9 @@ def _words(result: AbstractResult | None) -> list[str]:
 def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:
     if error.is_exact:
         text = f"{subject} is equivariant up to rounding over {error.facts['transform']}."
+        return text[0].upper() + text[1:]
+    if Diagnostic.NO_STEP_SEEN in error.diagnostics:
+        text = f"{subject} over {error.facts['transform']}: {no_step_seen(error.facts)}"
         return text[0].upper() + text[1:]
     unit = "" if error.units["error"] == OUTPUT_UNITS else f" {error.units['error']}"
     low, high = credible_interval(error.draws["error"], 0.9)

@@ -20,6 +20,7 @@ from equiprob.equivariance.crossed_errors import (
     worst_squared,
 )
 from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
+from equiprob.equivariance.steps import largest_step
 from equiprob.equivariance.table_findings import (
     design_diagnostics,
     is_quiet,
@@ -34,7 +35,7 @@ from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
-from equiprob.posterior.words import change_of_risk, of_its_own_variation
+from equiprob.posterior.words import change_of_risk, no_step_seen, of_its_own_variation
 
 Draws = NDArray[np.float64]
 
@@ -114,6 +115,8 @@ class ModelEquivarianceErrorResult(AbstractResult):
                 f" {seen[self.facts['floor_method']]} {self.float_floor:.2g}{apart}: the model is "
                 f"exactly equivariant up to rounding."
             )
+        if Diagnostic.NO_STEP_SEEN in self.diagnostics:
+            text += f" {no_step_seen(self.facts)}"
         if "asymmetry_share" in self.draws:
             change = change_of_risk(self.draws["asymmetry_share"])
             text += f" Averaging over the transformations would {change}."
@@ -187,35 +190,49 @@ class ModelEquivarianceError(AbstractEstimator):
         table = orbits.finite
         found = design_diagnostics(orbits)
         means = RowMeans.of(table, self.n_draws, self.weight_seed)
+        step = largest_step(table)
         draws, coords, dims, sampler = (
             self._crossed(table, means)
             if table.design.kind == "crossed"
-            else self._by_row(table, means, found)
+            else self._by_row(table, means, found, step or 0.0)
         )
         stats = table.moments
-        relative = _relative_error(table, means, draws["error"])
+        rounding = rounding_limit(table)
+        unchanged = is_quiet(table) and np.quantile(draws["error"], 0.95) <= rounding
+        if unchanged and step is not None:
+            found.add(Diagnostic.NO_STEP_SEEN)
+            unseen = _root(means.mean(np.zeros_like(stats.pair_sq), (0.0, step)))
+            draws["error"] = unseen
+            if table.design.kind == "crossed":
+                shape = draws["profile"].shape
+                draws |= {"profile": np.broadcast_to(unseen[:, None], shape), "worst_error": unseen}
+        elif unchanged:
+            found.add(Diagnostic.UP_TO_ROUNDING)
+        relative = _relative_error(
+            table, means, draws["error"], seen=Diagnostic.NO_STEP_SEEN not in found
+        )
         if relative is None:
             found.add(Diagnostic.CONSTANT_OUTPUT)
         else:
             draws["relative_error"] = relative
         share = self._asymmetry_share(table, means, found)
-        if share is not None:
+        if share is not None and Diagnostic.NO_STEP_SEEN not in found:
             draws["asymmetry_share"] = share
         columns = {"the squared error": stats.pair_sq}
         if stats.y is not None:
             columns["the risk"] = table.squared_residual
             quiet = table.noise_repeats == 1
             limits = squared_error_limits(stats.y, stats.base) if quiet else None
+            if step and not columns["the risk"].any():
+                limits = 0.0, step
             draws["risk"] = _not_below_zero(table, means.mean(columns["the risk"], limits))
-        rounding = rounding_limit(table)
-        if is_quiet(table) and np.quantile(draws["error"], 0.95) <= rounding:
-            found.add(Diagnostic.UP_TO_ROUNDING)
+        if unchanged:
             del columns["the squared error"]  # which rows round most says nothing
         rows = RowFindings.of(means, columns, orbits.positions)
         if table.transform.parts:
             drawn = stats.part_weight.sum(axis=0) > 0
             squares, weights = stats.part_sq[:, drawn], stats.part_weight[:, drawn]
-            draws["error_by_part"] = _root(means.ratios(squares, weights))
+            draws["error_by_part"] = _root(means.ratios(squares, weights, step or 0.0))
             coords = {**coords, "part": np.array(table.transform.parts)[drawn]}
             dims = {**dims, "error_by_part": ("part",)}
             if not drawn.all():
@@ -257,16 +274,25 @@ class ModelEquivarianceError(AbstractEstimator):
             },
         )
 
-    def _by_row(self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]) -> Any:
-        """Return draws where each row has its own transformations."""
+    def _by_row(
+        self, table: OrbitTable, means: RowMeans, found: set[Diagnostic], step: float
+    ) -> Any:
+        """Return draws where each row has its own transformations.
+
+        Args:
+            table: The table.
+            means: The means over its rows.
+            found: What is said of the result.
+            step: The largest squared change of outputs that take few values, 0 of others.
+        """
         stats = table.moments
         found.add(Diagnostic.WORST_NEEDS_CROSSED)
         seen = stats.bin_weight.sum(axis=0) > 0
-        draws = {
-            "error": _root(means.mean(stats.pair_sq)),
-            "profile": _root(means.ratios(stats.bin_sq.T[seen].T, stats.bin_weight.T[seen].T)),
-        }
-        return draws, {"magnitude": table.bin_magnitude[seen]}, {"profile": ("magnitude",)}, {}
+        magnitude, squares = table.bin_magnitude[seen], stats.bin_sq[:, seen]
+        profile = means.ratios(squares, stats.bin_weight[:, seen], step)
+        profile[:, (magnitude == 0) & ~squares.any(axis=0)] = 0.0  # the identity has no steps
+        draws = {"error": _root(means.mean(stats.pair_sq)), "profile": _root(profile)}
+        return draws, {"magnitude": magnitude}, {"profile": ("magnitude",)}, {}
 
     def _crossed(self, table: OrbitTable, means: RowMeans) -> Any:
         """Return draws where all rows share a list of transformations: both are sampled."""
@@ -332,10 +358,18 @@ def _root(squares: Draws) -> Draws:
     return np.sqrt(np.maximum(squares, 0.0))
 
 
-def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws | None:
+def _relative_error(
+    table: OrbitTable, means: RowMeans, error: Draws, *, seen: bool
+) -> Draws | None:
     """Return draws of the error over the rms distance of the output to its fixed mean.
 
     None where the output does not vary.
+
+    Args:
+        table: The table.
+        means: The means over its rows.
+        error: Draws of the error.
+        seen: Whether rows show an error, so that it has a row contrast.
     """
     stats = table.moments
     base = stats.base
@@ -352,6 +386,7 @@ def _relative_error(table: OrbitTable, means: RowMeans, error: Draws) -> Draws |
     moved = (means.plain((base - centre)[:, :k]) ** 2).sum(axis=1) if invariant else 0.0
     with np.errstate(divide="ignore", over="ignore"):
         kept = np.maximum(1 - moved / size_sq, np.finfo(float).tiny)
-    if table.design.kind == "crossed":  # the error has a random effect that no row contrast has
-        return error / np.sqrt(size_sq * kept)
+    # A crossed design's error has a random effect that no row contrast has.
+    if table.design.kind == "crossed" or not seen:
+        return error / np.sqrt(size_sq) / np.sqrt(kept)
     return _root(means.ratio(stats.pair_sq, spread)) / np.sqrt(kept)

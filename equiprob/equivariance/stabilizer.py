@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.equivariance.crossed_errors import profile_squared
+from equiprob.equivariance.steps import largest_step
 from equiprob.equivariance.table_findings import design_diagnostics, rounding_limit
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import worst_first
@@ -205,6 +206,7 @@ class Stabilizer(AbstractEstimator):
 def _errors(table: OrbitTable, means: RowMeans) -> tuple[Draws, Draws, Draws, str]:
     """Return draws of the error at transformations or magnitude bins, their sizes and weights."""
     stats, design, transform = table.only, table.design, table.transform
+    step = largest_step(table) or 0.0
     if design.kind == "full" and stats.raw is None:
         raise ValueError("displacements were not kept: pass keep='all' to evaluate_orbits")
     if design.kind in ("full", "crossed"):
@@ -214,9 +216,12 @@ def _errors(table: OrbitTable, means: RowMeans) -> tuple[Draws, Draws, Draws, st
             each = (stats.raw**2).sum(axis=2)
         squares = profile_squared(each, means, means.mean(each @ design.weights))
         magnitude = transform.magnitude(table.parameters()[0])
+        still = (magnitude > 0) & ~each.any(axis=0)
+        if step and still.any():
+            squares[:, still] = means.mean(np.zeros(len(each)), (0.0, step))[:, None]
         return np.sqrt(squares), magnitude, design.weights, "transformations"
     seen = stats.bin_weight.sum(axis=0) > 0
-    squares = means.ratios(stats.bin_sq[:, seen], stats.bin_weight[:, seen])
+    squares = means.ratios(stats.bin_sq[:, seen], stats.bin_weight[:, seen], step)
     weights = stats.bin_weight[:, seen].sum(axis=0)
     return (
         np.sqrt(np.maximum(squares, 0.0)),

@@ -15,6 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.equivariance.steps import largest_step
 from equiprob.equivariance.table_findings import (
     design_diagnostics,
     is_quiet,
@@ -33,6 +34,7 @@ from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
+from equiprob.posterior.words import no_step_seen
 
 
 @final
@@ -94,6 +96,9 @@ class SymmetryLevelResult(AbstractResult):
 
     def __str__(self) -> str:
         """Say what was found."""
+        if Diagnostic.NO_STEP_SEEN in self.diagnostics:
+            text = f"{no_step_seen(self.facts)} On these rows averaging changes nothing."
+            return text + self.cautions
         if "risk_saved" not in self.draws:
             return (
                 "The model is equivariant up to rounding: averaging it over the transformations "
@@ -271,7 +276,8 @@ class SymmetryLevel(AbstractEstimator):
         draws: dict[str, NDArray[np.float64]] = {}
         optimum = None
         if is_quiet(table) and table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
-            found.add(Diagnostic.UP_TO_ROUNDING)
+            few = largest_step(table) is not None
+            found.add(Diagnostic.NO_STEP_SEEN if few else Diagnostic.UP_TO_ROUNDING)
         else:
             optimum = Optimum.of(means, risk, along, self.rope)
             draws |= self._draws(table, means, risk, optimum, found) | optimum.draws

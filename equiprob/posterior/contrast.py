@@ -95,16 +95,24 @@ class Rule:
         shapes: The prior of the shape of tails; None for no tails.
         signed: Whether a mean may have either sign, whatever that of its rows.
         limits: Between which all values lie.
+        reach: Between which a row's value may lie where those at hand are all the same one.
     """
 
     shapes: Shapes | None = TYPICAL_SHAPES
     signed: bool = False
     limits: Limits | None = None
+    reach: Limits | None = None
 
-    def ends_of(self, contrast: Contrast, values: Array) -> Contrast:
-        """Return the contrast of row values ``(row,)`` with the ends that it could have."""
-        if self.limits is not None and np.ptp(values) == 0:
-            low, high = self.limits
+    def ends_of(self, contrast: Contrast, values: Array, most: float = 1.0) -> Contrast:
+        """Return the contrast of row values with the ends that it could have.
+
+        Args:
+            contrast: The contrast.
+            values: The values, or the numerators of a ratio, ``(row,)``.
+            most: The largest denominator of a row.
+        """
+        if self.reach is not None and np.ptp(values) == 0:
+            low, high = (most * end for end in self.reach)
             if np.isfinite(high - low):
                 return replace(contrast, ends=(high - values[0], values[0] - low))
         return replace(contrast, mirror=self.signed)

@@ -112,6 +112,11 @@ class Diagnostic(enum.Enum):
         "groups have different numbers of rows: what is certified is the mean over groups, each of "
         "which counts once"
     )
+    NO_STEP_SEEN = (
+        "no output changed on these rows, but outputs take few values (labels, steps): in rows not "
+        "seen about 3 of n may change (see facts['invisible_rate']), and what averaging does there "
+        "is not known"
+    )
     EQUAL_ROWS = "rows that are equal to others, or transformed copies of them, count once"
     INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"

@@ -181,7 +181,8 @@ class RowMeans:
             limits: Between which all values lie, in rows not seen, too: so do the draws. Where the
                 values are all the same one, the half units are at the limits.
         """
-        return self._ratios(values[:, None], np.ones((len(values), 1)), Rule(limits=limits))[:, 0]
+        rule = Rule(limits=limits, reach=limits)
+        return self._ratios(values[:, None], np.ones((len(values), 1)), rule)[:, 0]
 
     def mean_from_above(self, values: Array) -> Array:
         """Return draws ``(draw,)`` of a mean whose upper quantiles are read as bounds.
@@ -214,7 +215,7 @@ class RowMeans:
         rule = Rule(
             shapes=TYPICAL_SHAPES if tails else None,
             signed=True,
-            limits=(-reach, reach) if reach > 0 else None,
+            reach=(-reach, reach) if reach > 0 else None,
         )
         return self._ratios(columns, np.ones((len(columns), 1)), rule)
 
@@ -222,14 +223,16 @@ class RowMeans:
         """Return draws ``(draw,)`` of the ratio of the means of two columns ``(row,)``."""
         return self.ratios(above[:, None], below[:, None])[:, 0]
 
-    def ratios(self, above: Array, below: Array) -> Array:
+    def ratios(self, above: Array, below: Array, reach: float = 0.0) -> Array:
         """Return draws ``(draw, column)`` of ratios of means, each fitted to its row contrast.
 
         Args:
             above: Numerators, ``(row, column)``.
             below: Denominators of positive mean, ``(row, column)`` or ``(row, 1)``.
+            reach: The largest ratio that a row could show, where it is known: it stands in for the
+                most extreme row where all numerators are 0.
         """
-        return self._ratios(above, below, Rule())
+        return self._ratios(above, below, Rule(reach=(0.0, reach) if reach > 0 else None))
 
     def _ratios(self, above: Array, below: Array, rule: Rule) -> Array:
         tops, bottoms = (np.ascontiguousarray(columns.T) for columns in (above, below))
@@ -242,7 +245,8 @@ class RowMeans:
             centres.append(top.sum() / bottom.sum())
             contrast = top - centres[j] * bottom
             model = self._contrast(contrast, values, rule.shapes, simple=simple)
-            models.append(rule.ends_of(model, values))
+            most = float(bottoms[min(j, len(bottoms) - 1)].max())
+            models.append(rule.ends_of(model, values, most))
         parts = [self._weighed.totals(values) for values in [*denominators, self._counts]]
         sums = self._sums(parts + [column for model in models for column in model.columns])
         mass, start = sums[:, len(bottoms)], len(bottoms) + 1

@@ -5,6 +5,9 @@ A share above 2 is a factor; a change that is all rounding is none.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,3 +46,13 @@ def change_of_risk(share_saved: Draws) -> str:
         times = [f"{1 + value:.2g}" for value in (middle, low, high)]
         return f"make its risk {times[0]} times as large ({times[1]} to {times[2]} times)"
     return f"change its risk by {percent[0]} % ({percent[1]} to {percent[2]} %)"
+
+
+def no_step_seen(facts: Mapping[str, Any]) -> str:
+    """Say that no output of few values changed, and in how many of the rows not seen it may."""
+    percent = 100 * float(facts["invisible_rate"])
+    return (
+        f"No output changed on {facts['n_rows']} rows under {facts['n_transforms']} "
+        f"transformations each; outputs take few values, so that it is in at most about "
+        f"{percent:.2g} % of rows that they may."
+    )
