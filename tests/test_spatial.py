@@ -36,7 +36,7 @@ def test_tensors_turn_on_both_sides():
     flips = T.sign_flips(3, acts_on="tensors2")
     d = np.diag([1.0, -1.0, 1.0])
     np.testing.assert_array_equal(flips.apply(np.diag(d), tensors), d @ tensors @ d)
-    with pytest.raises(ValueError, match="must end in two axes of the dimension of the space"):
+    with pytest.raises(ValueError, match="vectors must have length 3 on its last but one axis"):
         transform.apply(g, np.zeros((2, 3)))
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from equiprob.transforms.base import AbstractTransform
 
 _FACTORIES = (
+    "by_element",
     "conjugated",
     "cyclic",
     "dihedral",
@@ -31,7 +32,9 @@ _FACTORIES = (
     "lorentz",
     "mixture",
     "permutations",
+    "pixels",
     "product",
+    "reflected",
     "rotations2d",
     "rotations3d",
     "scalings",

@@ -4,10 +4,12 @@ from equiprob.transforms.actions import Action
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.check_action import ActionCheck, check_action
 from equiprob.transforms.conjugated import conjugated
+from equiprob.transforms.coordinates import pixels
 from equiprob.transforms.euclidean3d import euclidean3d
 from equiprob.transforms.finite import cyclic, dihedral, finite
 from equiprob.transforms.from_functions import from_functions
 from equiprob.transforms.irreps import irreps
+from equiprob.transforms.item_axes import by_element, reflected
 from equiprob.transforms.lorentz import lorentz
 from equiprob.transforms.mixture import mixture
 from equiprob.transforms.permutations import permutations
@@ -22,6 +24,7 @@ __all__ = [
     "AbstractTransform",
     "Action",
     "ActionCheck",
+    "by_element",
     "check_action",
     "conjugated",
     "cyclic",
@@ -33,7 +36,9 @@ __all__ = [
     "lorentz",
     "mixture",
     "permutations",
+    "pixels",
     "product",
+    "reflected",
     "rotations2d",
     "rotations3d",
     "scalings",

@@ -9,7 +9,7 @@ elements there, and cast to the dtype of the leaf they act on.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,22 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.actions import (
-    NAMED_ACTIONS,
-    AbstractLeafAction,
-    Action,
-    Image,
-    Invariant,
-)
+from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.lattices import hammersley, lattice
 from equiprob.transforms.rows import LeafActions, as_given, move_rows
+from equiprob.transforms.words import WORDS, action_of, known_words, moves_with
 
 Parameters = NDArray[np.float64]
 """Transformation parameters, ``(..., n_parameters)``: leading axes are batch axes."""
 
-LeafDeclaration = str | Callable[..., Any] | AbstractLeafAction
-"""How one leaf transforms: a name, a function ``(parameter, row) -> row``, or an action."""
+_KEEPS_SIZE_DRAWS = 8
+"""Elements at which it is seen whether outputs keep their size."""
 
 
 class Enumeration(NamedTuple):
@@ -62,8 +57,8 @@ class AbstractTransform(abc.ABC):
     """A probability distribution over transformations, and how each acts.
 
     Args:
-        acts_on: How the input transforms: ``"image"``, ``"image_channels_first"``, ``"points"``,
-            ``"vectors"``, ``"permuted"``, ``"invariant"``, a function ``(parameter, row) -> row``,
+        acts_on: How the input transforms, in the words of `equiprob.transforms.words`:
+            ``"points"``, ``"image"``, ``"items vectors"``, a function ``(parameter, row) -> row``,
             or a dict of these with the keys of a dict input. Every leaf must be declared.
         output_action: The same for the output of the model; ``"invariant"`` alone speaks of all
             outputs, and a function needs its inverse: ``Action(function, inverse)``.
@@ -131,9 +126,9 @@ class AbstractTransform(abc.ABC):
         return False
 
     @property
-    def is_orthogonal(self) -> bool:
-        """Whether the built-in actions keep distances between outputs."""
-        return True
+    def products(self) -> NDArray[np.int64] | None:
+        """The multiplication table ``(first, second)`` of a finite group, or None."""
+        return None
 
     # ---- the set --------------------------------------------------------------------------------
 
@@ -260,9 +255,12 @@ class AbstractTransform(abc.ABC):
                     f"output_action{name} has no inverse, which comparing outputs needs; pass "
                     f"ep.transforms.Action(function, inverse)"
                 )
-        if any(not isinstance(a, Invariant | Action) for a in matched.actions):
+        built_in = [a for a in matched.actions if not isinstance(a, Invariant | Action)]
+        if built_in:
             self.inverse(self.identity)  # raises where there is none
-            if not self.is_orthogonal:
+            draws = self.sample_many(np.random.default_rng(0), _KEEPS_SIZE_DRAWS)
+            some = self.element(draws)
+            if not all(action.keeps_size(some, self) for action in built_in):
                 raise ValueError(
                     f"{self} holds matrices that are not orthogonal, which change the size of an "
                     f"output error; declare output_action 'invariant' or pass orthogonal matrices"
@@ -270,14 +268,8 @@ class AbstractTransform(abc.ABC):
         return matched
 
     def _match(self, declared: Any, tree: Any, *, argument: str, what: str) -> LeafActions:
-        is_declaration = lambda node: isinstance(node, str | AbstractLeafAction) or callable(node)  # noqa: E731
-        declarations = {
-            jax.tree_util.keystr(path): node
-            for path, node in jax.tree_util.tree_flatten_with_path(
-                declared, is_leaf=is_declaration
-            )[0]
-        }
         names, leaves = leaf_names(tree), jax.tree.leaves(tree)
+        declarations = _by_leaf(declared, tree)
         for name in names:
             if name not in declarations:
                 if isinstance(tree, list) and isinstance(tree[0], Mapping):
@@ -288,7 +280,7 @@ class AbstractTransform(abc.ABC):
                 example = jax.tree.map(lambda _: "...", tree)
                 raise ValueError(
                     f"{argument} does not say how {what}{name} transforms; pass "
-                    f"{argument}={example!r}, with one of {sorted(NAMED_ACTIONS)} or a function "
+                    f"{argument}={example!r}, with one of {sorted(WORDS)} or a function "
                     f"(parameter, row) -> row for each '...'"
                 )
         extra = [name for name in declarations if name not in names]
@@ -297,54 +289,29 @@ class AbstractTransform(abc.ABC):
                 f"{argument} declares {extra}, but {what} has only {list(names)}; "
                 f"declare exactly the leaves that are there"
             )
-        actions = tuple(self._action(declarations[name], argument + name) for name in names)
         probe = self.element(self.identity)
-        for name, action, leaf in zip(names, actions, leaves, strict=True):
-            declared_as = declarations[name]
-            kind = declared_as if isinstance(declared_as, str) else type(action).__name__.lower()
-            if action.needs and not any(all(k in probe for k in need) for need in action.needs):
-                fits = [
-                    label
-                    for label, other in NAMED_ACTIONS.items()
-                    if not other.needs or any(all(k in probe for k in n) for n in other.needs)
-                ]
+        actions: list[AbstractLeafAction] = []
+        for name, leaf in zip(names, leaves, strict=True):
+            shape, where = tuple(leaf.shape[1:]), argument + name
+            action = action_of(
+                declarations[name], len(shape), where=where, fill=self.fill, wrap=self.wrap
+            )
+            if not moves_with(action, probe):
                 raise ValueError(
-                    f"{self} has no action of kind {kind!r} ({argument}{name}); "
-                    f"it knows {fits}, or pass a function (parameter, row) -> row"
+                    f"{self} has no action of kind {str(action)!r} ({where}); it knows "
+                    f"{known_words(probe)}, or pass a function (parameter, row) -> row"
                 )
-            if not isinstance(action, Invariant) and not jnp.issubdtype(leaf.dtype, jnp.inexact):
+            if reason := action.refuses(leaf.dtype):
                 raise ValueError(
-                    f"{what}{name} has dtype {leaf.dtype} and cannot be {kind!r}; declare it "
-                    f"'invariant', or convert it to float (images: x / 255)"
+                    f"{what}{name} has dtype {leaf.dtype} and cannot be {str(action)!r}: {reason}"
                 )
-            if action.needs and (reason := action.misfit(tuple(leaf.shape[1:]), probe)):
+            if action.reads and (reason := action.misfit(shape, probe, self)):
                 raise ValueError(
-                    f"{what}{name} has rows of shape {tuple(leaf.shape[1:])}, declared {kind!r} in "
+                    f"{what}{name} has rows of shape {shape}, declared {str(action)!r} in "
                     f"{argument}: {reason}"
                 )
-        return LeafActions(names, actions)
-
-    def _action(self, declaration: LeafDeclaration, where: str) -> AbstractLeafAction:
-        if isinstance(declaration, AbstractLeafAction):
-            return declaration
-        if isinstance(declaration, str):
-            if declaration not in NAMED_ACTIONS:
-                raise ValueError(
-                    f"{where} is {declaration!r}; expected one of {sorted(NAMED_ACTIONS)}, a "
-                    f"function (parameter, row) -> row, or ep.transforms.Action"
-                )
-            named = NAMED_ACTIONS[declaration]
-            return (
-                replace(named, fill=self.fill, wrap=self.wrap)
-                if isinstance(named, Image)
-                else named
-            )
-        if not callable(declaration):
-            raise ValueError(
-                f"{where} is {declaration!r}; expected one of {sorted(NAMED_ACTIONS)}, a function "
-                f"(parameter, row) -> row, or ep.transforms.Action"
-            )
-        return Action(declaration)
+            actions.append(action)
+        return LeafActions(names, tuple(actions))
 
     def leaf_elements(
         self, actions: LeafActions, parameters: Parameters, dtypes: Sequence[Any]
@@ -356,7 +323,9 @@ class AbstractTransform(abc.ABC):
             element = self.element(parameters)
 
         def cast(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
-            return values.astype(dtype) if np.issubdtype(values.dtype, np.inexact) else values
+            if not np.issubdtype(values.dtype, np.inexact):
+                return values
+            return values.astype(dtype if jnp.issubdtype(dtype, jnp.inexact) else np.float32)
 
         elements: list[dict[str, NDArray[Any]]] = []
         for action, dtype in zip(actions.actions, dtypes, strict=True):
@@ -365,7 +334,7 @@ class AbstractTransform(abc.ABC):
             elif isinstance(action, Action):
                 elements.append({"parameter": cast(parameters, dtype)})
             else:
-                prepared = action.prepare(element)
+                prepared = action.prepare(element, self)
                 elements.append({k: cast(v, dtype) for k, v in prepared.items()})
         return tuple(elements)
 
@@ -435,6 +404,23 @@ _INVERSE_HINT = (
     "an output that is not 'invariant' needs one: pass inverse= (from_functions), or "
     "output_action=ep.transforms.Action(function, inverse)"
 )
+
+
+def _by_leaf(declared: Any, tree: Any) -> dict[str, Any]:
+    """Return the declaration of each leaf by its path, and what else is declared."""
+    try:  # a tuple is a phrase where a leaf is, and declarations of leaves where a tuple is
+        each = jax.tree.structure(tree).flatten_up_to(declared)
+    except (ValueError, TypeError):
+        each = [None]
+    if all(isinstance(one, tuple) or _is_declaration(one) for one in each):
+        return dict(zip(leaf_names(tree), each, strict=True))
+    paths, _ = jax.tree_util.tree_flatten_with_path(declared, is_leaf=_is_declaration)
+    return {jax.tree_util.keystr(path): node for path, node in paths}
+
+
+def _is_declaration(node: Any) -> bool:
+    """Whether this is the declaration of one leaf, and not of several."""
+    return not isinstance(node, Mapping | list | tuple | None) or hasattr(node, "D_from_matrix")
 
 
 def _dtypes(tree: Any) -> list[Any]:

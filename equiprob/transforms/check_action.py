@@ -166,7 +166,7 @@ def _by_model(
     named = zip(leaf_names(fit.base), jax.tree.leaves(fit.base), strict=True)
     for k, (name, leaf) in enumerate(named):
         outputs["predict" + name] = {
-            "action": type(fit.outputs[k].action).__name__.lower(),
+            "action": str(fit.outputs[k].action),
             "row_shape": leaf.shape[1:],
             "dtype": str(leaf.dtype),
             **dict.fromkeys(("identity_error", "round_trip_error", "composition_error"), np.nan),
@@ -229,7 +229,7 @@ def _check_leaf(
         wrong = wrong or _wrong(action, rounding, **errors)
         finding = wrong or _finding(rounding, **errors)
     return {
-        "action": type(action).__name__.lower(),
+        "action": str(action),
         "row_shape": leaf.shape[1:],
         "dtype": str(leaf.dtype),
         **errors,

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.actions import AbstractLeafAction, Action, Element, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.representations import Element
 from equiprob.transforms.rows import LeafActions
 
 
@@ -53,12 +54,21 @@ class _Elsewhere(AbstractLeafAction):
 
     @property
     @override
+    def keeps_integers(self) -> bool:
+        return self.action.keeps_integers
+
+    @property
+    @override
     def is_users(self) -> bool:
         return self.action.is_users
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         return self.coordinates.act(lambda there: self.action.apply(element, there), leaf)
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"{self.action} in other coordinates"
 
 
 @cache
@@ -68,7 +78,9 @@ def _elsewhere(action: AbstractLeafAction, seed: int, scale: float) -> AbstractL
         return action
     # A permuted image meets only pixels. Points need another centre, too: two coordinates in
     # another order turn about the same one.
-    coordinates = _Coordinates(seed, 0.0 if action.interpolates else scale)
+    # Integers keep their own centre: numbers of items mean nothing elsewhere.
+    stays = action.interpolates or action.keeps_integers
+    coordinates = _Coordinates(seed, 0.0 if stays else scale)
     if not isinstance(action, Action):
         return _Elsewhere(action, coordinates)
     function = action.function
@@ -141,13 +153,13 @@ class Conjugated(AbstractTransform):
 
     @property
     @override
-    def is_orthogonal(self) -> bool:
-        return self.inner.is_orthogonal
+    def identity(self) -> Parameters:
+        return self.inner.identity
 
     @property
     @override
-    def identity(self) -> Parameters:
-        return self.inner.identity
+    def products(self) -> NDArray[np.int64] | None:
+        return self.inner.products
 
     @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:

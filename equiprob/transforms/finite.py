@@ -79,15 +79,7 @@ class Finite(AbstractTransform):
     @property
     @override
     def is_haar(self) -> bool:
-        return self._products is not None and bool(np.allclose(self.weights, self.weights[0]))
-
-    @property
-    @override
-    def is_orthogonal(self) -> bool:
-        if self.is_permutations:
-            return True
-        squares = self.elements @ np.swapaxes(self.elements, 1, 2)
-        return bool(np.allclose(squares, np.eye(squares.shape[1]), atol=1e-8))
+        return self.products is not None and bool(np.allclose(self.weights, self.weights[0]))
 
     @property
     @override
@@ -101,24 +93,25 @@ class Finite(AbstractTransform):
 
     @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
-        chosen = self.elements[parameters[..., 0].astype(int)]
+        index = parameters[..., 0].astype(int)
+        chosen = self.elements[index]
         if self.is_permutations:
-            return {"source": np.argsort(chosen, axis=-1).astype(np.int32)}
-        return {"matrix": chosen}
+            return {"source": np.argsort(chosen, axis=-1).astype(np.int32), "index": index}
+        return {"matrix": chosen, "index": index}
 
     @override
     def inverse(self, parameters: Parameters) -> Parameters:
-        if self._products is None:
+        if self.products is None:
             return super().inverse(parameters)
-        inverses = np.argmax(self._products == self._identity_index, axis=1)
+        inverses = np.argmax(self.products == self._identity_index, axis=1)
         return inverses[parameters[..., 0].astype(int)].astype(np.float64)[..., None]
 
     @override
     def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
-        if self._products is None:
+        if self.products is None:
             return None
         i, j = first[..., 0].astype(int), second[..., 0].astype(int)
-        return self._products[i, j].astype(np.float64)[..., None]
+        return self.products[i, j].astype(np.float64)[..., None]
 
     @property
     @override
@@ -172,8 +165,8 @@ class Finite(AbstractTransform):
         return None if index is None else int(index[0])
 
     @cached_property
-    def _products(self) -> NDArray[np.int64] | None:
-        """The multiplication table ``(first, second)``, or None when the set is not a group."""
+    @override
+    def products(self) -> NDArray[np.int64] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         if self._identity_index is None:
             return None
         rows = []

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
 from equiprob.arguments.lending import Lent
-from equiprob.transforms.actions import NAMED_ACTIONS, AbstractLeafAction, Action, Image, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.in_turn import AbstractInTurn
 from equiprob.transforms.rows import LeafActions, as_given, move_rows
+from equiprob.transforms.words import action_of, candidates, moves_with
 
 _MOST_ROWS = 64
 _GAIN = 1.0
@@ -204,16 +205,21 @@ def alternatives(
     transform: AbstractTransform, declared: Choice, leaf: Any, side: str
 ) -> Iterator[Choice]:
     """Yield the other declarations that the shape and dtype of a leaf allow."""
-    if isinstance(transform, AbstractInTurn) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
+    if isinstance(transform, AbstractInTurn):
         return
     probe = transform.element(transform.identity)
-    fixed = side == "outputs" and not transform.is_orthogonal
-    for label, action in NAMED_ACTIONS.items():
-        known = not action.needs or any(all(k in probe for k in need) for need in action.needs)
-        fits = known and not (action.needs and action.misfit(tuple(leaf.shape[1:]), probe))
-        same = action == declared.action or isinstance(action, Image)
-        if fits and not same and not (fixed and action.needs):
-            yield Choice(repr(label), action)
+    some = transform.element(transform.sample_many(np.random.default_rng(0), 8))
+    shape = tuple(leaf.shape[1:])
+    for phrase in candidates(len(shape)):
+        action = action_of(phrase, len(shape), where=phrase, fill=transform.fill)
+        fits = (
+            moves_with(action, probe)
+            and action != declared.action
+            and not action.refuses(leaf.dtype)
+            and not (action.reads and action.misfit(shape, probe, transform))
+        )
+        if fits and (side == "inputs" or action.keeps_size(some, transform)):
+            yield Choice(repr(phrase), action)
     if isinstance(declared.action, Invariant):
         return
     if side == "inputs":

@@ -11,8 +11,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.actions import AbstractLeafAction, Element, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Invariant, within
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.representations import Element
 from equiprob.transforms.rows import LeafActions
 
 Elements = tuple[dict[str, NDArray[Any]], ...]
@@ -36,6 +37,11 @@ class InTurn(AbstractLeafAction):
 
     @property
     @override
+    def keeps_integers(self) -> bool:
+        return all(action.keeps_integers for _, action in self.steps)
+
+    @property
+    @override
     def interpolates(self) -> bool:
         return any(action.interpolates for _, action in self.steps)
 
@@ -47,10 +53,12 @@ class InTurn(AbstractLeafAction):
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
         for place, action in self.steps:
-            own = f"{place}."
-            part = {k.removeprefix(own): v for k, v in element.items() if k.startswith(own)}
-            leaf = action.apply(part, leaf)
+            leaf = action.apply(within(element, f"{place}."), leaf)
         return leaf
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return ", then ".join(str(action) for _, action in self.steps)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,11 +113,6 @@ class AbstractInTurn(AbstractTransform):
     @override
     def grid_symmetry(self) -> int:
         return max(factor.grid_symmetry for factor in self.factors)
-
-    @property
-    @override
-    def is_orthogonal(self) -> bool:
-        return all(factor.is_orthogonal for factor in self.factors)
 
     # ---- acting: what the factors do, in turn -------------------------------------------------
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, final, override
+from typing import Any, final, override
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.actions import AbstractLeafAction, Element, Needs
 from equiprob.transforms.extras import require
+from equiprob.transforms.representations import (
+    AbstractRepresentation,
+    Axis,
+    Element,
+    Law,
+    require_space,
+)
 from equiprob.transforms.rotation_group import in_float64, rotation_vectors
 
 
@@ -40,8 +47,8 @@ def _representation(irreps: str) -> tuple[int, Callable[..., NDArray[np.float64]
 
 @final
 @dataclass(frozen=True)
-class Irreps(AbstractLeafAction):
-    """The last axis holds features of irreducible representations of O(3).
+class Irreps(AbstractRepresentation):
+    """The axis holds features of irreducible representations of O(3).
 
     Args:
         irreps: What they are, as e3nn writes it: ``"2x0e + 1x1o"``. Needs the extra ``e3nn``.
@@ -49,28 +56,32 @@ class Irreps(AbstractLeafAction):
 
     irreps: str
 
-    needs: ClassVar[Needs] = (("matrix",),)
+    reads = ("matrix",)
 
     @override
-    def prepare(self, element: Element) -> Element:
+    def of(self, element: Element, law: Law) -> Axis:
+        _, representation = _representation(self.irreps)
         matrix = element["matrix"]
+        require_space(matrix, self.irreps)
+        if not np.allclose(matrix @ np.swapaxes(matrix, -1, -2), np.eye(3), atol=1e-6):
+            raise ValueError(f"{self.irreps!r} is of rotations: the matrices must be orthogonal")
         sign = np.sign(np.linalg.det(matrix))
         vectors = rotation_vectors(matrix * sign[..., None, None])
-        _, matrices = _representation(self.irreps)
-        return {"representation": matrices(vectors, (1 - sign[..., None]) / 2)}
+        return {"matrix": representation(vectors, (1 - sign[..., None]) / 2)}
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
-        return leaf @ element["representation"].T
-
-    @override
-    def misfit(self, shape: tuple[int, ...], element: Element) -> str | None:
+    def length(self, element: Element, law: Law) -> int:
         dimension, _ = _representation(self.irreps)
-        if not shape or shape[-1] != dimension:
-            return f"features {self.irreps!r} must end in an axis of length {dimension}"
-        if element["matrix"].shape[-1] != 3:
-            return f"features {self.irreps!r} are of space: the matrices must be 3 x 3"
-        return None
+        require_space(element["matrix"], self.irreps)
+        return dimension
+
+    @override
+    def keeps_size(self, element: Element, law: Law) -> bool:
+        return True  # of orthogonal matrices, and none else are taken
+
+    @override
+    def __str__(self) -> str:
+        return self.irreps
 
 
 def irreps(declaration: Any) -> Irreps:
@@ -83,4 +94,4 @@ def irreps(declaration: Any) -> Irreps:
         What ``acts_on`` and ``output_action`` take for such a leaf: the last axis transforms by the
         direct sum, in e3nn's basis (a ``1o`` is a vector ``(x, y, z)``). Needs the extra ``e3nn``.
     """
-    return Irreps(str(declaration))
+    return Irreps(re.sub(r"\s*\+\s*", " + ", str(declaration).strip()))

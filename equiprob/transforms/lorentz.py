@@ -50,11 +50,6 @@ class Lorentz(AbstractTransform):
 
     @property
     @override
-    def is_orthogonal(self) -> bool:
-        return False
-
-    @property
-    @override
     def identity(self) -> Parameters:
         return np.zeros(6)
 

@@ -71,11 +71,6 @@ class Scalings(AbstractTransform):
 
     @property
     @override
-    def is_orthogonal(self) -> bool:
-        return False
-
-    @property
-    @override
     def identity(self) -> Parameters:
         return np.zeros(1)
 
