@@ -52,6 +52,8 @@ def test_angles_have_units(text, same):
         "product(rotations3d(), permutations(4, acts_on='permuted'), commute=True)",
         "mixture([rotations2d(10deg), translations(2, acts_on='image')], weights=(1, 3))",
         "conjugated(rotations2d(acts_on='vectors'), seed=-1 + 2)",
+        "cyclic(2, output_action=by_element([[0, 1], [1, 0]]))",
+        "dihedral(4, output_action=(reflected([0, 2, 1], signs=[1, 1, 1]), pixels(480, 640)))",
         "rotations3d(acts_on=irreps('2x0e + 1x1o'), parity='both')",
         "rotations2d(law=Normal(0, 10deg))",
         "scalings(max_factor=1.5)",
@@ -98,7 +100,7 @@ def test_units_in_strings_stay_words():
         ("from_functions(1, 2)", ["use ep.audit in Python"]),
         ("cyclic(100000000)", ["at most 360"]),
         ("rotations2d(" + "[" * 40 + "]" * 40 + ")", ["nested"]),
-        ("1+" * 2500 + "1", ["at most 4000"]),
+        ("1+" * 12_500 + "1", ["at most 20000"]),
     ],
 )
 def test_what_is_no_transform_is_refused(text, words):

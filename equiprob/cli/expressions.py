@@ -42,11 +42,15 @@ _FACTORIES = (
     "translations",
 )
 
-_LAWS = ("Laplace", "LogNormal", "Normal", "TruncatedNormal", "Uniform", "VonMises")
+_LAWS = (
+    *("Beta", "CategoricalProbs", "Cauchy", "Exponential", "Gamma", "HalfNormal", "Laplace"),
+    *("LogNormal", "Logistic", "MixtureSameFamily", "Normal", "StudentT", "TruncatedNormal"),
+    *("TwoSidedTruncatedDistribution", "Uniform", "VonMises"),
+)
 
 _NUMBERS = {"pi": float(np.pi), "deg": float(np.pi) / 180, "rad": 1.0}
 
-_LONGEST = 4000
+_LONGEST = 20_000
 _DEEPEST = 20
 
 _STRINGS = re.compile(r"""('[^'\\]*'|"[^"\\]*")""")
@@ -162,6 +166,8 @@ def _called(name: str, args: list[ast.expr], keywords: list[ast.keyword], depth:
         if keyword.arg in named:
             raise ValueError(f"{name} got {keyword.arg} twice")
         named[keyword.arg] = _value(keyword.value, depth)
+    if name in _LAWS:
+        named = {k: np.asarray(v) if isinstance(v, list) else v for k, v in named.items()}
     try:
         return make(*values, **named)
     except ImportError:

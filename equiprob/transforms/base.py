@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
+from equiprob.transforms.expression import Call
 from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.lattices import hammersley, lattice
 from equiprob.transforms.rows import LeafActions, as_given, move_rows
@@ -52,7 +53,7 @@ def leaf_names(tree: Any) -> tuple[str, ...]:
     return tuple(jax.tree_util.keystr(path) for path, _ in paths)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AbstractTransform(abc.ABC):
     """A probability distribution over transformations, and how each acts.
 
@@ -160,6 +161,31 @@ class AbstractTransform(abc.ABC):
         Law, drawn numbers, elements and actions, the same in every process (see `fingerprint`).
         """
         return fingerprint_of(self)
+
+    def call(self) -> Call:
+        """Return the call of the public function that makes this transform.
+
+        By default that has the name of its module, and the fields of the law as arguments.
+        """
+        own = {f.name: f for f in fields(self) if f.name not in _DECLARED}
+        given = {
+            name: getattr(self, name)
+            for name, each in own.items()
+            if each.default is MISSING or getattr(self, name) is not each.default
+        }
+        return Call(type(self).__module__.rpartition(".")[2], (), given | self.declared())
+
+    def declared(self) -> dict[str, Any]:
+        """Return the arguments that say how leaves move."""
+        given = {"acts_on": self.acts_on}
+        if not (isinstance(self.output_action, str) and self.output_action == "invariant"):
+            given["output_action"] = self.output_action
+        frame = {"fill": self.fill} if self.fill else {}
+        return given | frame | ({"wrap": True} if self.wrap else {})
+
+    def __repr__(self) -> str:
+        """Write the expression that makes it, in the language of the command line."""
+        return str(self.call())
 
     # ---- for people -----------------------------------------------------------------------------
 
@@ -399,6 +425,8 @@ class AbstractTransform(abc.ABC):
             )
         return np.broadcast_to(parameter, (*rows.pop(), *np.shape(parameter)))
 
+
+_DECLARED = ("acts_on", "output_action", "fill", "wrap")
 
 _INVERSE_HINT = (
     "an output that is not 'invariant' needs one: pass inverse= (from_functions), or "

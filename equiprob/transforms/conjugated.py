@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from equiprob.arguments.checked import checked
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.expression import Call
 from equiprob.transforms.representations import Element
 from equiprob.transforms.rows import LeafActions
 
@@ -88,7 +89,7 @@ def _elsewhere(action: AbstractLeafAction, seed: int, scale: float) -> AbstractL
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Conjugated(AbstractTransform):
     """The law of another transform, acting on inputs in other coordinates.
 
@@ -110,6 +111,10 @@ class Conjugated(AbstractTransform):
     def __str__(self) -> str:
         """Name the transform for people."""
         return f"wrong {self.inner}"
+
+    @override
+    def call(self) -> Call:
+        return Call("conjugated", (self.inner,), {"seed": self.seed, "scale": self.scale})
 
     @property
     @override

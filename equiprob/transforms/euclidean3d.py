@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.expression import Call
 from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Parity, Rotations3D
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Euclidean3D(AbstractTransform):
     """Rotations followed by shifts; made by `euclidean3d`.
 
@@ -45,6 +46,11 @@ class Euclidean3D(AbstractTransform):
         return str(self.rotation).replace(
             "rotations3d(", f"euclidean3d(shifts up to {self.max_shift:g}, rotations "
         )
+
+    @override
+    def call(self) -> Call:
+        turn = {"max_angle": self.rotation.max_angle, "parity": self.rotation.parity}
+        return Call("euclidean3d", (self.max_shift,), turn | self.declared())
 
     @property
     @override

@@ -60,6 +60,11 @@ def fingerprint_of(transform: Any) -> dict[str, str]:
     return found | {_DRAWS: _numbers(np.asarray(drawn))}
 
 
+def in_words(value: Any) -> str:
+    """Return what a user passed in words that do not depend on the process."""
+    return _Reader().words(value)
+
+
 def difference(
     one: Fingerprint,
     other: Fingerprint,

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.arguments.arrays import as_array, as_numbers
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.expression import Call
 from equiprob.transforms.rotations2d import rotation_matrix
 
 _MOST_CONDITION = 1e10
@@ -22,7 +23,7 @@ _MOST_ORDER = 360
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Finite(AbstractTransform):
     """A finite set of transformations; made by `finite`, `cyclic` and `dihedral`.
 
@@ -61,6 +62,16 @@ class Finite(AbstractTransform):
     def is_permutations(self) -> bool:
         """Whether the elements are permutations rather than matrices."""
         return self.elements.ndim == 2 and np.issubdtype(self.elements.dtype, np.integer)
+
+    @override
+    def call(self) -> Call:
+        made = {"cyclic": cyclic, "dihedral": dihedral}.get(self.name)
+        order = len(self.elements) // (2 if self.name == "dihedral" else 1)
+        if made is not None and order and np.array_equal(made(order).elements, self.elements):
+            return Call(self.name, (order,), self.declared())
+        even = np.allclose(self.weights, self.weights[0])
+        weights = {} if even else {"weights": self.weights}
+        return Call("finite", (self.elements,), weights | self.declared())
 
     @property
     @override

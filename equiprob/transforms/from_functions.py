@@ -13,13 +13,14 @@ from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.expression import Call
 from equiprob.transforms.laws import Quantile, Sampler, quantile_function, sampler
 
 _Draw = Callable[[np.random.Generator], Any]
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class FromFunctions(AbstractTransform):
     """Transformations given by functions; made by `from_functions`."""
 
@@ -35,6 +36,11 @@ class FromFunctions(AbstractTransform):
     def __str__(self) -> str:
         """Name the transform for people."""
         return self.name
+
+    @override
+    def call(self) -> Call:
+        given = {"law": self.draw, "act": self.acts_on, "output_action": self.output_action}
+        return Call("from_functions", (), given | {"name": self.name})
 
     @property
     @override

@@ -61,7 +61,7 @@ class InTurn(AbstractLeafAction):
         return ", then ".join(str(action) for _, action in self.steps)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class AbstractInTurn(AbstractTransform):
     """Several transforms that act in turn, the last one first.
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.expression import Call
 from equiprob.transforms.rotation_group import rotation_matrices, rotation_vectors, unit_vectors
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Rotations3D
 
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Lorentz(AbstractTransform):
     """Rotations followed by boosts; made by `lorentz`.
 
@@ -37,6 +38,10 @@ class Lorentz(AbstractTransform):
     def __str__(self) -> str:
         """Name the transform for people."""
         return f"lorentz(rapidity up to {self.max_rapidity:g})"
+
+    @override
+    def call(self) -> Call:
+        return Call("lorentz", (self.max_rapidity,), self.declared())
 
     @property
     @override

@@ -12,11 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.expression import Call
 from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Mixture(AbstractInTurn):
     """A draw of one of several transforms, the others at their identity; made by `mixture`.
 
@@ -24,6 +25,10 @@ class Mixture(AbstractInTurn):
     """
 
     weights: NDArray[np.float64]
+
+    @override
+    def call(self) -> Call:
+        return Call("mixture", (list(self.factors),), {"weights": self.weights})
 
     @property
     @override

@@ -16,7 +16,7 @@ _MOST_ENUMERATED = 6
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Permutations(AbstractTransform):
     """The symmetric group on `items` items; made by `permutations`.
 

@@ -11,17 +11,22 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.expression import Call
 from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
 
 _MOST_ENUMERATED = 1024
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Product(AbstractInTurn):
     """Independent draws of several transforms, the last one acting first; made by `product`."""
 
     commute: bool = False
+
+    @override
+    def call(self) -> Call:
+        return Call("product", self.factors, {"commute": True} if self.commute else {})
 
     @property
     @override

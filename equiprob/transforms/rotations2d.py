@@ -29,7 +29,7 @@ def rotation_matrix(angle: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Rotations2D(AbstractTransform):
     """Counter-clockwise rotations of the plane; made by `rotations2d`."""
 

@@ -26,7 +26,7 @@ SPATIAL_GENERATORS = tuple((f"rotation about {axis}", "rad") for axis in "xyz")
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Rotations3D(AbstractTransform):
     """Rotations of space; made by `rotations3d`.
 

@@ -14,7 +14,7 @@ from equiprob.transforms.laws import quantile_function, sampler
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Scalings(AbstractTransform):
     """Multiplication by a random factor; made by `scalings`.
 

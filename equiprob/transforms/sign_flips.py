@@ -16,7 +16,7 @@ _MOST_ENUMERATED = 10
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SignFlips(AbstractTransform):
     """The group {-1, 1}^dimensions; made by `sign_flips`."""
 

@@ -13,7 +13,7 @@ from equiprob.transforms.base import AbstractTransform, Parameters
 
 
 @final
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Translations(AbstractTransform):
     """Uniform shifts in a box; made by `translations`."""
 
