@@ -19,11 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.expression import Call
 from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.lattices import hammersley, lattice
-from equiprob.transforms.rows import LeafActions, as_given, move_rows
+from equiprob.transforms.rows import LeafActions
 from equiprob.transforms.words import WORDS, action_of, known_words, moves_with
 
 Parameters = NDArray[np.float64]
@@ -383,6 +384,26 @@ class AbstractTransform(abc.ABC):
         chosen = zip(built_in, backwards, forwards, strict=True)
         return inverse, tuple(b if uses_inverse else f for uses_inverse, b, f in chosen)
 
+    def on(self, x: Any = None, output: Any = None) -> Acting:
+        """Bind the transform to the leaves of rows, of outputs, or of both.
+
+        Args:
+            x: A pytree of arrays (or of their shapes and dtypes), rows first; None to leave it out.
+            output: The same of a model's output.
+
+        Returns:
+            What turns parameters into moves of such rows and outputs.
+
+        Raises:
+            ValueError: If what is declared does not fit (see `input_actions`, `output_actions`).
+        """
+        acting = Acting(self)
+        if x is not None:
+            acting = replace(acting, inward=self.input_actions(x), x_dtypes=_dtypes(x))
+        if output is not None:
+            acting = replace(acting, outward=self.output_actions(output), y_dtypes=_dtypes(output))
+        return acting
+
     def apply(self, parameter: Parameters, x: Any) -> Any:
         """Transform every row of `x` by the same transformation.
 
@@ -393,22 +414,16 @@ class AbstractTransform(abc.ABC):
         Returns:
             The transformed `x`, NumPy or JAX arrays as given, in the dtypes of its leaves.
         """
-        actions = self.input_actions(x)
-        elements = self.leaf_elements(actions, self._for_rows(parameter, x), _dtypes(x))
-        return as_given(x, move_rows(actions, elements, x))
+        return self.on(x).at(self._for_rows(parameter, x)).move(x)
 
     def apply_to_output(self, parameter: Parameters, output: Any) -> Any:
         """Transform every row of an output (rows first) by the output action of one parameter."""
-        actions = self.output_actions(output)
-        elements = self.leaf_elements(actions, self._for_rows(parameter, output), _dtypes(output))
-        return as_given(output, move_rows(actions, elements, output))
+        acting = self.on(output=output)
+        return acting.at(self._for_rows(parameter, output), outputs="forth").forth(output)
 
     def undo_on_output(self, parameter: Parameters, output: Any) -> Any:
         """Transform every row of an output by the inverse of the output action."""
-        undo, elements = self.inverse_elements(
-            self.output_actions(output), self._for_rows(parameter, output), _dtypes(output)
-        )
-        return as_given(output, move_rows(undo, elements, output))
+        return self.on(output=output).at(self._for_rows(parameter, output)).back(output)
 
     def _for_rows(self, parameter: Parameters, tree: Any) -> Parameters:
         """Return one parameter repeated for each row, ``(row, n_parameters)``."""
@@ -451,5 +466,5 @@ def _is_declaration(node: Any) -> bool:
     return not isinstance(node, Mapping | list | tuple | None) or hasattr(node, "D_from_matrix")
 
 
-def _dtypes(tree: Any) -> list[Any]:
-    return [leaf.dtype for leaf in jax.tree.leaves(tree)]
+def _dtypes(tree: Any) -> tuple[Any, ...]:
+    return tuple(leaf.dtype for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,266 @@
+"""How do transformations act on the rows of a batch, and on what a model makes of them?
+
+The one place that acts. `Acting` is a transform bound to the leaves of some rows and outputs: what
+is declared is checked once. `Moves` are some of its transformations, ready to act: a pytree of
+arrays whose static part is how they act, so that they are an argument of compiled functions, of
+scans and of derivatives, and the same program serves all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, Protocol, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from numpy.typing import NDArray
+
+from equiprob.transforms.actions import Invariant
+from equiprob.transforms.rows import (
+    LeafActions,
+    act_on_row,
+    as_given,
+    move_block,
+    move_rows,
+)
+
+Array = NDArray[np.float64]
+
+Elements = tuple[dict[str, NDArray[Any]], ...]
+"""The arrays of each leaf."""
+
+_NOTHING = LeafActions((), ())
+
+
+class Actor(Protocol):
+    """What acting needs to know of a transform."""
+
+    def parameters(self, uniforms: Array, /) -> Array:
+        """Map uniforms to parameters."""
+        ...
+
+    def leaf_elements(
+        self, actions: LeafActions, parameters: Array, dtypes: Sequence[Any], /
+    ) -> Elements:
+        """Return the arrays of each leaf."""
+        ...
+
+    def inverse_elements(
+        self, actions: LeafActions, parameters: Array, dtypes: Sequence[Any], /
+    ) -> tuple[LeafActions, Elements]:
+        """Return the actions that undo others, and their arrays."""
+        ...
+
+
+@final
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """Transformations ready to act: a pytree of arrays; how they act is its static part.
+
+    Args:
+        there: The arrays that move each leaf of the rows.
+        home: Those that take each leaf of the outputs back (or forth).
+        inward: How the leaves of the rows move.
+        outward: How those of the outputs move.
+        shared: Whether all rows move by the same transformation; arrays then have no axis of rows.
+    """
+
+    there: Elements
+    home: Elements
+    inward: LeafActions = field(metadata={"static": True})
+    outward: LeafActions = field(metadata={"static": True})
+    shared: bool = field(metadata={"static": True})
+
+    def move(self, x: Any) -> Any:
+        """Return ``g x``: rows, a pytree of arrays with rows first, each by its transformation.
+
+        Within a compiled function it is a part of that, otherwise it is compiled by itself, with
+        rows in NumPy where a user's function takes nothing else.
+        """
+        return self._acted(self.inward, self.there, x)
+
+    def back(self, output: Any) -> Any:
+        """Return ``rho(g)^-1 y``: outputs at moved rows, taken back (see `move`)."""
+        return self._acted(self.outward, self.home, output)
+
+    def forth(self, output: Any) -> Any:
+        """Return ``rho(g) y``, for moves made by ``at(..., outputs="forth")``."""
+        return self._acted(self.outward, self.home, output)
+
+    def around(self, predict: Callable[[Any], Any], x: Any) -> Any:
+        """Return ``rho(g)^-1 f(g x)``: what a model answers at moved rows, taken back."""
+        return self.back(predict(self.move(x)))
+
+    def _acted(self, actions: LeafActions, elements: Elements, tree: Any) -> Any:
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((elements, tree))):
+            act = partial(act_on_row, actions)
+            if self.shared:
+                return jax.vmap(partial(act, elements))(tree)
+            return jax.vmap(act)(elements, tree)
+        if self.shared:
+            n = len(jax.tree.leaves(tree)[0])
+            elements = jax.tree.map(lambda v: np.broadcast_to(v, (n, *v.shape)), elements)
+        return as_given(tree, move_rows(actions, elements, tree))
+
+    # ---- several transformations, on the first axis of the arrays (see `Acting.at`) -------------
+
+    def one(self, place: int) -> Moves:
+        """Return one of the transformations."""
+        return jax.tree.map(lambda values: values[place], self)
+
+    def block(self, part: slice, size: int | None = None) -> Moves:
+        """Return some of the transformations, filled up to `size` by the last of them."""
+
+        def leaf(values: Any) -> Any:
+            some = values[part]
+            short = (size or len(some)) - len(some)
+            return np.concatenate([some, np.repeat(some[-1:], short, axis=0)]) if short else some
+
+        return jax.tree.map(leaf, self)
+
+    def each(self, x: Any, n: int) -> Iterator[Any]:
+        """Yield rows moved by one of `n` transformations after another, all made in one call."""
+        return move_block(self.inward, self.there, x, n)
+
+    def each_back(self, outputs: Any, repeats: int = 1) -> Any:
+        """Take outputs ``(transformation and call, row, ...)`` back, all in one call.
+
+        Args:
+            outputs: Outputs, or a dict of them; the calls of one transformation are neighbours.
+            repeats: How many calls of the model there are for each transformation.
+        """
+
+        def flat(values: Any) -> Any:
+            return values.reshape(-1, *values.shape[2:])
+
+        home = jax.tree.map(lambda v: flat(np.repeat(v, repeats, axis=0)), self.home)
+        returned = move_rows(self.outward, home, jax.tree.map(flat, outputs))
+        return jax.tree.map(
+            lambda leaf, given: np.asarray(leaf).reshape(given.shape), returned, outputs
+        )
+
+
+def displacement(predict: Callable[[Any], Any], moves: Moves, x: Any) -> tuple[Any, Any]:
+    """Return ``rho(g)^-1 f(g x) - f(x)``, and ``f(x)``: what all errors of equivariance are of."""
+    base = predict(x)
+    return jax.tree.map(lambda a, b: a - b, moves.around(predict, x), base), base
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Acting:
+    """A transform on the leaves of some rows and of some outputs.
+
+    Args:
+        transform: The transform.
+        inward: How the leaves of the rows move.
+        outward: How those of the outputs move.
+        x_dtypes: Of the leaves of the rows.
+        y_dtypes: Of the leaves of the outputs.
+    """
+
+    transform: Actor
+    inward: LeafActions = _NOTHING
+    outward: LeafActions = _NOTHING
+    x_dtypes: tuple[Any, ...] = ()
+    y_dtypes: tuple[Any, ...] = ()
+
+    @property
+    def moving(self) -> tuple[bool, ...]:
+        """Of each leaf of the rows, whether a transformation moves it."""
+        return tuple(not isinstance(action, Invariant) for action in self.inward.actions)
+
+    @property
+    def keeps_output(self) -> bool:
+        """Whether all outputs stay as they are."""
+        return all(isinstance(action, Invariant) for action in self.outward.actions)
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether some leaf of the rows or outputs is read between the points of a grid."""
+        return any(a.interpolates for a in (*self.inward.actions, *self.outward.actions))
+
+    def at(
+        self,
+        parameters: Array,
+        *,
+        by: Literal["row", "transformation"] = "row",
+        outputs: Literal["back", "forth"] = "back",
+    ) -> Moves:
+        """Return transformations ready to act, in the precision of the leaves they act on.
+
+        Args:
+            parameters: ``(row, n_parameters)``, or ``(n_parameters,)`` for all rows alike. By
+                transformation: ``(row, transformation, n_parameters)``, or ``(transformation,
+                n_parameters)`` for all rows alike.
+            by: What the first axis of the arrays of the moves is.
+            outputs: Whether outputs are taken back, or forth as rows are.
+        """
+        parameters = np.asarray(parameters)
+        shared = parameters.ndim == (1 if by == "row" else 2)
+        there = self.transform.leaf_elements(self.inward, parameters, self.x_dtypes)
+        if outputs == "back":
+            outward, home = self.transform.inverse_elements(self.outward, parameters, self.y_dtypes)
+        else:
+            outward = self.outward
+            home = self.transform.leaf_elements(outward, parameters, self.y_dtypes)
+        if by == "transformation" and not shared:
+            there, home = jax.tree.map(lambda v: np.moveaxis(v, 1, 0), (there, home))
+        return Moves(there, home, self.inward, outward, shared)
+
+    def rates(self, parameters: Array, direction: Array, step: float) -> Moves:
+        """Return the derivative of `at`: a tangent of it, to be moved along by ``jax.jvp``.
+
+        Args:
+            parameters: As for `at`, by row.
+            direction: ``(n_parameters,)``, along which the parameters change.
+            step: Of the central difference, which is taken in float64.
+        """
+        wide = self._in_float64()
+        ahead = wide.at(parameters + step * direction)
+        behind = wide.at(parameters - step * direction)
+        at = self.at(parameters)
+        return jax.tree.map(lambda v, a, b: _tangent(v, (a - b) / (2 * step)), at, ahead, behind)
+
+    def slopes(self, gradient: Moves, uniforms: Array, step: float) -> Array:
+        """Return the derivative of a number of each row in its uniforms, ``(row, n_uniforms)``.
+
+        Args:
+            gradient: The derivative in the arrays of the moves, of ``jax.grad``.
+            uniforms: Those of the parameters, ``(row, n_uniforms)``.
+            step: Of the central difference of the arrays.
+        """
+        wide, columns = self._in_float64(), []
+        for axis in np.eye(uniforms.shape[1]) * step:
+            ahead = wide.at(self.transform.parameters(uniforms + axis))
+            behind = wide.at(self.transform.parameters(uniforms - axis))
+            columns.append(sum(map(_product, *map(jax.tree.leaves, (gradient, ahead, behind)))))
+        return np.stack(columns, axis=1) / (2 * step)
+
+    def _in_float64(self) -> Acting:
+        wide = np.dtype(np.float64)
+        return replace(
+            self,
+            x_dtypes=(wide,) * len(self.x_dtypes),
+            y_dtypes=(wide,) * len(self.y_dtypes),
+        )
+
+
+def _tangent(values: NDArray[Any], rate: Array) -> NDArray[Any]:
+    """Return a rate of change as JAX takes it; whole numbers have none."""
+    if jnp.issubdtype(values.dtype, jnp.inexact):
+        return rate.astype(values.dtype)
+    return np.zeros(values.shape, dtype=jax.dtypes.float0)
+
+
+def _product(slope: Any, ahead: Any, behind: Any) -> Any:
+    """Return a row's derivative along a difference of its arrays; whole numbers have none."""
+    if not np.issubdtype(ahead.dtype, np.inexact):
+        return 0.0
+    change = np.asarray(slope, np.float64) * (ahead - behind)
+    return change.reshape(len(change), -1).sum(axis=1)
