@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -62,19 +62,6 @@ class AbstractBackend(abc.ABC):
             x: As many rows as a chunk has.
             parameters: Those of the chunk: a compiled program is made for so many.
         """
-
-
-def by_transformation(
-    elements: Sequence[dict[str, Any]], block: slice, size: int | None = None
-) -> Any:
-    """Return elements ``(transformation, row, ...)`` of a block, padded to `size` by its last."""
-
-    def leaf(values: Any) -> Any:
-        part = np.moveaxis(values[:, block], 1, 0)
-        short = (size or len(part)) - len(part)
-        return np.concatenate([part, np.repeat(part[-1:], short, axis=0)]) if short else part
-
-    return tuple({name: leaf(v) for name, v in element.items()} for element in elements)
 
 
 def n_rows(x: Any) -> int:

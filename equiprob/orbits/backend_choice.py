@@ -16,7 +16,6 @@ from equiprob.orbits.noise import Noise
 from equiprob.orbits.programs import trace
 from equiprob.orbits.python_backend import PythonBackend
 from equiprob.transforms.base import AbstractTransform
-from equiprob.transforms.rows import map_rows
 
 
 def choose_backend(
@@ -64,13 +63,10 @@ def choose_backend(
     )
     if backend == "python" or noise is not None:
         return python(noise=noise)
-    actions = transform.input_actions(x)
-    dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
-    n = n_rows(x)
-    identity = np.broadcast_to(transform.identity, (n, *transform.identity.shape))
-    elements = transform.leaf_elements(actions, identity, dtypes)
+    identity = np.broadcast_to(transform.identity, (n_rows(x), *transform.identity.shape))
+    moves = transform.on(x).at(identity)
     try:
-        jax.eval_shape(partial(map_rows, actions), elements, x)
+        jax.eval_shape(lambda moves, rows: moves.move(rows), moves, x)
         traced = trace(predict, x)
     except Exception as error:
         if backend == "jax":

@@ -219,12 +219,11 @@ class OrbitPass:
         roundings = expected.roundings(raw)
         floors = [0.0] * len(roundings)
         if probe and self.noise is None:
-            actions = self.transform.input_actions(x)
             with naming_rows(chunk.start, chunk.stop):
                 moved, rows = probed(
                     lambda batch: engine.outputs_at(batch, parameters),
                     x,
-                    actions,
+                    self.transform.on(x).moving,
                     max(roundings),
                     n,
                 )

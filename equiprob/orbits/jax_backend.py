@@ -16,7 +16,6 @@ from equiprob.arguments.lending import Lent
 from equiprob.orbits.backend import (
     MOST_AT_ONCE,
     AbstractBackend,
-    by_transformation,
     n_rows,
     require_equal,
 )
@@ -64,22 +63,16 @@ class JaxBackend(AbstractBackend):
             self.differing = require_equal(first, second, self._computed_in)
         self._predict, self._transform = predict, transform
         self._is_row_wise = batch_dependent  # then there is nothing to look at
-        self._inward = transform.input_actions(x)
-        self._outward = transform.output_actions(self.output)
-        self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(self.output)]
-        back, _ = transform.inverse_elements(
-            self._outward, transform.identity[None, None], self._dtypes
-        )
-        self._back = back
+        self._acting = transform.on(x, output)
         self._sharding = RowSharding.of(n_rows(x), made_of[1])
-        self._run = compiled(predict, x, made_of, self._inward, back)
+        self._run = compiled(predict, x, made_of)
 
     @override
     def evaluate(
         self, x: Any, parameters: Parameters, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         n, m = parameters.shape[:2]
-        rows, run = x, self._blocks_of(x, parameters)
+        rows, run = x, self._blocks_of(parameters)
         x = self._sharding.spread(x, axis=0)
         starts = list(range(0, m, _block_size(m)))
         raw, outputs = run(x, 0, (True, True))
@@ -106,35 +99,31 @@ class JaxBackend(AbstractBackend):
                 lambda batch: self.outputs_at(batch, parameters),
                 x,
                 outputs,
-                self._inward,
+                self._acting,
                 may_shorten=False,
             )
             return
         call = lambda two: jax.tree.leaves(self._predict(two))  # noqa: E731
-        require_same_beside(call, x, outputs, self._transform, self._inward)
+        require_same_beside(call, x, outputs, self._transform, self._acting)
 
     @override
     def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:
-        run = self._blocks_of(x, parameters)
+        run = self._blocks_of(parameters)
         raw, _ = run(self._sharding.spread(x, axis=0), 0, (True, False))
         return [leaf[: len(parameters)] for leaf in jax.device_get(jax.tree.leaves(raw))]
 
     def _blocks_of(
-        self, x: Any, parameters: Parameters
+        self, parameters: Parameters
     ) -> Callable[[Any, int, tuple[bool, bool]], tuple[Any, Any]]:
         """Return how rows like `x` are called on the block of transformations that one begins."""
-        forward = self._elements(x, parameters)
-        _, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
+        moves = self._acting.at(parameters, by="transformation")
         size = _block_size(parameters.shape[1])
 
         def run(x: Any, start: int, asked: tuple[bool, bool]) -> tuple[Any, Any]:
-            block = slice(start, start + size)
-            there, home = (
-                self._sharding.spread(by_transformation(elements, block, size), axis=1)
-                for elements in (forward, backward)
-            )
+            block = moves.block(slice(start, start + size), size)
+            block = self._sharding.spread(block, axis=1)
             try:
-                return self._run(x, asked, there, home)
+                return self._run(x, asked, block, size)
             except Exception as error:
                 if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                     raise
@@ -142,10 +131,6 @@ class JaxBackend(AbstractBackend):
                 raise jax.errors.JaxRuntimeError(str(error)) from error
 
         return run
-
-    def _elements(self, x: Any, parameters: Parameters) -> Any:
-        dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
-        return self._transform.leaf_elements(self._inward, parameters, dtypes)
 
 
 def _block_size(m: int) -> int:

@@ -9,7 +9,7 @@ roundings are the same on both sides of every displacement.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.precision import Array, root_mean_square, rounding_of
 from equiprob.orbits.statistics import is_usable
-from equiprob.transforms.actions import Invariant
-from equiprob.transforms.rows import LeafActions, precision_of
+from equiprob.transforms.rows import precision_of
 
 SIZES = (1, 2, 4)
 """Roundings by which inputs are changed."""
@@ -34,14 +33,14 @@ _FEW = 4.0
 
 
 def probed(
-    outputs_at: Callable[[Any], list[Any]], x: Any, inward: LeafActions, rounding: float, n: int
+    outputs_at: Callable[[Any], list[Any]], x: Any, moving: Sequence[bool], rounding: float, n: int
 ) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
     """Evaluate rows changed by 1, 2 and 4 roundings, in batches as long as the one given.
 
     Args:
         outputs_at: The model, on a batch of as many rows as `x` has.
         x: A batch.
-        inward: How the transformation acts on its leaves.
+        moving: Of each of its leaves, whether the transformation moves it.
         rounding: One rounding of the outputs, where that is more than one of the inputs.
         n: How many of the rows are no padding.
 
@@ -55,7 +54,7 @@ def probed(
     for start in range(0, len(which), length):
         part = np.resize(which[start : start + length], length)
         batch = perturbed(
-            x, inward, part, np.resize(sizes[start : start + length], length), rounding
+            x, moving, part, np.resize(sizes[start : start + length], length), rounding
         )
         batches.append([np.array(leaf) for leaf in outputs_at(batch)])
     joined = [np.concatenate(leaves)[: len(which)] for leaves in zip(*batches, strict=True)]
@@ -63,22 +62,22 @@ def probed(
 
 
 def perturbed(
-    x: Any, inward: LeafActions, rows: NDArray[Any], sizes: NDArray[Any], rounding: float
+    x: Any, moving: Sequence[bool], rows: NDArray[Any], sizes: NDArray[Any], rounding: float
 ) -> Any:
     """Return rows of a batch, each changed by so many roundings up or down.
 
     Args:
         x: A batch, a pytree of arrays with rows first.
-        inward: How the transformation acts on its leaves.
+        moving: Of each of its leaves, whether the transformation moves it.
         rows: The rows.
         sizes: By how many roundings each is changed.
         rounding: One rounding, where that is more than one of the leaf.
     """
     leaves, treedef = jax.tree.flatten(x)
     changed = []
-    for i, (action, leaf) in enumerate(zip(inward.actions, leaves, strict=True)):
+    for i, (moves, leaf) in enumerate(zip(moving, leaves, strict=True)):
         values = np.asarray(leaf)[rows]
-        if not isinstance(action, Invariant) and jnp.issubdtype(values.dtype, jnp.floating):
+        if moves and jnp.issubdtype(values.dtype, jnp.floating):
             # One row has the same signs at every size: what it answers is then in proportion.
             signs = np.random.default_rng(i).integers(0, 2, (rows.max() + 1, *values.shape[1:]))
             step = sizes * max(rounding, rounding_of(values.dtype))

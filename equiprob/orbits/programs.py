@@ -1,9 +1,9 @@
 """When is a compiled pass still that of the model it was compiled from?
 
-Compiled programs are kept for each (model, actions, shapes), so that a second call compiles
-nothing. A closure over arrays that have since been replaced, or a NumPy array overwritten in place,
-would make that a silent error: so every call traces the model afresh, which is cheap, and compares
-the trace.
+Compiled programs are kept for each model (and each way of acting, and shapes), so that a second
+call compiles nothing. A closure over arrays that have since been replaced, or a NumPy array
+overwritten in place, would make that a silent error: so every call traces the model afresh, which
+is cheap, and compares the trace.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jax.extend.core import (
     Jaxpr,  # pyright: ignore[reportPrivateImportUsage]
 )
 
-from equiprob.transforms.rows import LeafActions, act_on_row
+from equiprob.transforms.acting import Moves
 
 Predict = Callable[[Any], Any]
 
@@ -106,9 +106,7 @@ def _identity(predict: Predict) -> Any:
     return id(predict)
 
 
-def compiled(
-    predict: Predict, x: Any, made_of: tuple[str, list[Any]], inward: LeafActions, back: LeafActions
-) -> Any:
+def compiled(predict: Predict, x: Any, made_of: tuple[str, list[Any]]) -> Callable[..., Any]:
     """Return the compiled pass of a model, made once for each (model, actions, shapes).
 
     A model that captures arrays which have since been replaced or overwritten (more training, the
@@ -117,7 +115,7 @@ def compiled(
     Raises:
         ValueError: If two traces of the model differ: it depends on hidden state.
     """
-    key = (_identity(predict), inward, back)
+    key = _identity(predict)
     text, constants = made_of
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(x))
     shapes = (jax.tree.structure(x), shapes)
@@ -133,7 +131,7 @@ def compiled(
             "dropout and sampling off, or predict(batch, keys) with noise_repeats=4"
         )
     if program is None:
-        program = Program(predict, _build(predict, inward, back))
+        program = Program(predict, _build(predict))
     program.traces[shapes] = text, _snapshot(constants)
     _programs[key] = program
     while len(_programs) > _CACHED_PROGRAMS:
@@ -141,16 +139,13 @@ def compiled(
     return program.run
 
 
-def _build(predict: Predict, inward: LeafActions, back: LeafActions) -> Callable[..., Any]:
-    @jax.jit
-    def run(x: Any, asked: tuple[Any, Any], forward: Any, backward: Any) -> tuple[Any, Any]:
+def _build(predict: Predict) -> Callable[..., Any]:
+    @partial(jax.jit, static_argnames="n")
+    def run(x: Any, asked: tuple[Any, Any], moves: Moves, n: int) -> tuple[Any, Any]:
         shape = jax.eval_shape(predict, x)
-        n = jax.tree.leaves(forward)[0].shape[0]
 
-        def step(_: None, elements: Any) -> tuple[None, Any]:
-            there, home = elements
-            moved = jax.vmap(partial(act_on_row, inward))(there, x)
-            return None, jax.vmap(partial(act_on_row, back))(home, predict(moved))
+        def step(_: None, one: Moves) -> tuple[None, Any]:
+            return None, one.around(predict, x)
 
         # What is asked for is an argument, so that one program serves a first block of
         # transformations, those that follow, and rows as they are.
@@ -159,7 +154,7 @@ def _build(predict: Predict, inward: LeafActions, back: LeafActions) -> Callable
         raw, x = jax.lax.optimization_barrier((raw, x))
         moved = jax.lax.cond(
             asked[1],
-            lambda: jax.lax.scan(step, None, (forward, backward))[1],
+            lambda: jax.lax.scan(step, None, moves, length=n)[1],
             lambda: _zeros(shape, n),
         )
         return raw, moved

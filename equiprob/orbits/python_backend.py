@@ -19,7 +19,6 @@ from equiprob.arguments.lending import Lent
 from equiprob.orbits.backend import (
     MOST_AT_ONCE,
     AbstractBackend,
-    by_transformation,
     n_rows,
     require_equal,
 )
@@ -29,7 +28,6 @@ from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.row_wise import judged, require_row_wise, require_same_beside
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.rows import LeafActions, move_block, move_rows
 
 _MOST_BYTES = 2**23
 """Bytes of transformed inputs that are made ahead of the model."""
@@ -82,9 +80,7 @@ class PythonBackend(AbstractBackend):
             if _share_memory(written, again) and not _share_memory(written, lent.x):
                 self._alone = threading.Lock()
         self.output = first
-        self._inward = transform.input_actions(x)
-        self._outward = transform.output_actions(first)
-        self._dtypes = [leaf.dtype for leaf in jax.tree.leaves(first)]
+        self._acting = transform.on(x, first)
         if noise is None and not batch_dependent:
             self._require_row_wise(x, first)
 
@@ -93,9 +89,7 @@ class PythonBackend(AbstractBackend):
         self, x: Any, parameters: Parameters, ids: Ids
     ) -> tuple[list[Any], Iterator[list[Any]]]:
         repeats = range(1 if self._noise is None else self._noise.repeats)
-        dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
-        forward = self._transform.leaf_elements(self._inward, parameters, dtypes)
-        back, backward = self._transform.inverse_elements(self._outward, parameters, self._dtypes)
+        moves = self._acting.at(parameters, by="transformation")
         m = parameters.shape[1]
         size = _block_size(x, m)
         first, self._first = self._first, None
@@ -103,9 +97,8 @@ class PythonBackend(AbstractBackend):
         lent = Lent.of(x)
 
         def outputs_of(block: slice) -> Iterator[Any]:
-            there = by_transformation(forward, block)
             n = len(range(*block.indices(m)))
-            for j, moved in enumerate(move_block(self._inward, there, lent.x, n)):
+            for j, moved in enumerate(moves.block(block).each(lent.x, n)):
                 for repeat in repeats:
                     yield self._outputs(moved, ids, block.start + j + 1, repeat)
 
@@ -113,8 +106,7 @@ class PythonBackend(AbstractBackend):
             for start in range(0, m, size):
                 block = slice(start, start + size)
                 stacked = _stacked(outputs_of(block), len(range(*block.indices(m))) * len(repeats))
-                home = by_transformation(backward, block)
-                yield jax.tree.leaves(_moved_back(back, home, stacked, len(repeats)))
+                yield jax.tree.leaves(moves.block(block).each_back(stacked, len(repeats)))
             lent.require_unchanged()
 
         passes = _stacked(self._raw(lent.x, known, ids), len(repeats))
@@ -133,9 +125,9 @@ class PythonBackend(AbstractBackend):
         """Raise where rows have other outputs in other batches."""
         call, outputs = self._outputs_alone, judged(first, n_rows(x), self._computed_in)
         if n_rows(x) > 1:
-            require_row_wise(call, x, outputs, self._inward, may_shorten=True)
+            require_row_wise(call, x, outputs, self._acting, may_shorten=True)
             return
-        require_same_beside(call, x, outputs, self._transform, self._inward)
+        require_same_beside(call, x, outputs, self._transform, self._acting)
 
     def _raw(self, x: Any, known: Any, ids: Ids) -> Iterator[Any]:
         """Yield the outputs at the rows themselves, where known those."""
@@ -208,22 +200,6 @@ def _block_size(x: Any, m: int) -> int:
     n_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(x))
     most = min(MOST_AT_ONCE, max(_MOST_BYTES // max(n_bytes, 1), 1))
     return -(-m // -(-m // most))  # blocks of about one size
-
-
-def _moved_back(back: LeafActions, home: Any, outputs: Any, repeats: int) -> Any:
-    """Take outputs ``(transformation and call, row, ...)`` back, all in one compiled call."""
-
-    def flat(values: Any) -> Any:
-        return values.reshape(-1, *values.shape[2:])
-
-    element = tuple(
-        {key: flat(np.repeat(values, repeats, axis=0)) for key, values in own.items()}
-        for own in home
-    )
-    returned = move_rows(back, element, jax.tree.map(flat, outputs))
-    return jax.tree.map(
-        lambda leaf, given: np.asarray(leaf).reshape(given.shape), returned, outputs
-    )
 
 
 def _stacked(outputs: Iterator[Any], n: int) -> Any:

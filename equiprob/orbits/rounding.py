@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from equiprob.orbits.output import Measure
 from equiprob.orbits.precision import root_mean_square, rounding_of
 from equiprob.orbits.programs import equations, trace
+from equiprob.transforms.acting import displacement
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.rows import act_on_row
 
 PROBED_ROWS = 32
 PROBED_TRANSFORMS = 4
@@ -110,20 +110,8 @@ def _displacements(
     """Return each output's displacements ``(row and transformation, ...)``, and its outputs."""
     n, m = parameters.shape[:2]
     rows = jax.tree.map(lambda leaf: np.repeat(leaf, m, axis=0), x)
-    each = parameters.reshape(n * m, -1)
-    inward = transform.input_actions(x)
-    there = transform.leaf_elements(inward, each, [leaf.dtype for leaf in jax.tree.leaves(x)])
     output = jax.eval_shape(lambda batch: predict(batch), rows)
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(output)]
-    back, home = transform.inverse_elements(transform.output_actions(output), each, dtypes)
-
-    @jax.jit
-    def run(rows: Any, there: Any, home: Any) -> Any:
-        moved = jax.vmap(partial(act_on_row, inward))(there, rows)
-        returned = jax.vmap(partial(act_on_row, back))(home, predict(moved))
-        outputs = predict(rows)
-        return jax.tree.map(lambda a, b: a - b, returned, outputs), outputs
-
-    moved, outputs = run(rows, there, home)
+    moves = transform.on(x, output).at(parameters.reshape(n * m, -1))
+    apart, outputs = jax.jit(partial(displacement, predict))(moves, rows)
     each = [np.asarray(leaf)[::m] for leaf in jax.tree.leaves(outputs)]
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(moved)], each
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(apart)], each

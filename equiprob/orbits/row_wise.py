@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import rounding_of_output
 from equiprob.orbits.probe import perturbed
+from equiprob.transforms.acting import Acting
 from equiprob.transforms.base import AbstractTransform
-from equiprob.transforms.rows import LeafActions, move_rows
 
 Leaves = list[NDArray[Any]]
 
@@ -89,7 +89,7 @@ def require_row_wise(
     outputs_of: Callable[[Any], Leaves],
     x: Any,
     outputs: list[Judged],
-    inward: LeafActions,
+    acting: Acting,
     *,
     may_shorten: bool,
 ) -> None:
@@ -99,7 +99,7 @@ def require_row_wise(
         outputs_of: The model: output leaves ``(row, ...)`` of a batch.
         x: A batch of at least two rows, a pytree of arrays with rows first.
         outputs: What the model returned for it.
-        inward: How the transformation acts on the leaves of `x`.
+        acting: The transform on the leaves of `x`.
         may_shorten: Whether a batch may have fewer rows. If the model refuses such a batch, one of
             the same size takes its place.
 
@@ -126,7 +126,7 @@ def require_row_wise(
             "averages); pass a function of its input alone"
         )
     rounding = max(output.rounding for output in outputs)
-    moved = perturbed(x, inward, everything, np.ones(n), rounding)
+    moved = perturbed(x, acting.moving, everything, np.ones(n), rounding)
     response = _difference(outputs_of(moved), outputs, everything)
     if worst.by <= RESPONSES * response.by and response.share < _OTHER_KERNEL:
         return
@@ -138,7 +138,7 @@ def require_same_beside(
     x: Any,
     outputs: list[Judged],
     transform: AbstractTransform,
-    inward: LeafActions,
+    acting: Acting,
 ) -> None:
     """Raise where the output of a single row changes beside a transformation of it.
 
@@ -147,15 +147,14 @@ def require_same_beside(
         x: The row, a batch of one.
         outputs: What the model returned for it.
         transform: The transform.
-        inward: How it acts on the leaves of `x`.
+        acting: The transform on its leaves.
 
     Raises:
         ValueError: If it does.
     """
     draws = transform.sample_many(np.random.default_rng(0), _DRAWS)
-    dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
     copies = _take(x, np.zeros(_DRAWS, dtype=np.int64))
-    moved = move_rows(inward, transform.leaf_elements(inward, draws, dtypes), copies)
+    moved = acting.at(draws).move(copies)
     apart = [np.abs(m - c).reshape(_DRAWS, -1).sum(axis=1) for m, c in _pairs(moved, copies)]
     other = _take(moved, np.argmax(np.sum(apart, axis=0), keepdims=True))
     for place, pair in enumerate([(x, other), (other, x)]):
