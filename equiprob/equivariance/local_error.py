@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, final
 
 import jax
@@ -32,9 +31,8 @@ from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.actions import Invariant
+from equiprob.transforms.acting import Acting, Moves
 from equiprob.transforms.base import AbstractTransform
-from equiprob.transforms.rows import LeafActions, act_on_row
 
 Array = NDArray[np.float64]
 
@@ -230,24 +228,23 @@ def _squares(
 
 
 def _check_motion(
-    transform: AbstractTransform, actions: LeafActions, name: str, x: Any, moved: list[Any]
+    transform: AbstractTransform, acting: Acting, name: str, x: Any, moved: list[Any]
 ) -> None:
     """Refuse an identity that moves rows and a generator that moves none.
 
     Args:
         transform: The transform.
-        actions: Its actions on the leaves of `x`.
+        acting: The transform on the leaves of `x`.
         name: The name of the generator.
         x: Some rows.
         moved: For each point beside the identity, the moved rows and their rates of change.
     """
-    moving = [not isinstance(a, Invariant) for a in actions.actions]
-    if not any(moving):
+    if not any(acting.moving):
         return  # the outputs alone move
     change = rate = size = 0.0
     for place, speed in moved:
         leaves = map(jax.tree.leaves, (x, place, speed))
-        for moves, before, after, velocity in zip(moving, *leaves, strict=True):
+        for moves, before, after, velocity in zip(acting.moving, *leaves, strict=True):
             if moves:
                 old, new = np.asarray(before, np.float64), np.asarray(after, np.float64)
                 speeds = np.asarray(velocity, np.float64)
@@ -274,57 +271,27 @@ def _derivative(
     JAX differentiates the model and the actions in the transformation's matrices, along the
     derivative of these in the parameter, a central difference in float64.
     """
-    inward, outward = transform.input_actions(x), transform.output_actions(output)
-    x_dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
-    y_dtypes = [leaf.dtype for leaf in jax.tree.leaves(output)]
-    rows = len(jax.tree.leaves(x)[0])
-    back, _ = transform.inverse_elements(outward, transform.identity[None], y_dtypes)
-
-    def elements(parameter: Array) -> Any:
-        each = np.broadcast_to(parameter, (rows, len(parameter)))
-        _, home = transform.inverse_elements(outward, each, [np.dtype(np.float64)] * len(y_dtypes))
-        return transform.leaf_elements(inward, each, [np.dtype(np.float64)] * len(x_dtypes)), home
-
-    def cast(pair: Any) -> Any:
-        there, home = pair
-        as_dtype = lambda e, d: {k: np.asarray(v, d) for k, v in e.items()}  # noqa: E731
-        return (
-            tuple(map(as_dtype, there, x_dtypes)),
-            tuple(map(as_dtype, home, y_dtypes)),
-        )
+    acting, rows = transform.on(x, output), len(jax.tree.leaves(x)[0])
 
     @jax.jit
-    def along(chunk: Any, at: Any, direction: Any) -> list[Any]:
-        def moved_and_back(pair: Any) -> Any:
-            there, home = pair
-            moved = jax.vmap(partial(act_on_row, inward))(there, chunk)
-            return jax.vmap(partial(act_on_row, back))(home, predict(moved))
-
-        outputs, slopes = jax.jvp(moved_and_back, (at,), (direction,))
+    def along(chunk: Any, at: Moves, rate: Moves) -> list[Any]:
+        outputs, slopes = jax.jvp(lambda moves: moves.around(predict, chunk), (at,), (rate,))
         # A row whose output is not finite is left out even where its derivative is.
         pairs = zip(jax.tree.leaves(outputs), jax.tree.leaves(slopes), strict=True)
         return [jnp.where(jnp.isfinite(value), slope, jnp.nan) for value, slope in pairs]
 
     @jax.jit
-    def motion(chunk: Any, at: Any, direction: Any) -> Any:
-        def moved(there: Any) -> Any:
-            return jax.vmap(partial(act_on_row, inward))(there, chunk)
+    def motion(chunk: Any, at: Moves, rate: Moves) -> Any:
+        return jax.jvp(lambda moves: moves.move(chunk), (at,), (rate,))
 
-        return jax.jvp(moved, (at[0],), (direction[0],))
-
-    has_image = any(a.interpolates for a in (*inward.actions, *outward.actions))
-    points = (-_ASIDE, _ASIDE) if has_image else (0.0,)
+    points = (-_ASIDE, _ASIDE) if acting.interpolates else (0.0,)
     tangents = []
     for axis in np.eye(len(transform.generators), transform.identity.size):
-        at_points = []
-        for point in points:
-            here = transform.identity + point * axis
-            ahead, behind = elements(here + _DIFFERENCE * axis), elements(here - _DIFFERENCE * axis)
-            slope = jax.tree.map(lambda a, b: (a - b) / (2 * _DIFFERENCE), ahead, behind)
-            at_points.append((cast(elements(here)), cast(slope)))
-        tangents.append(at_points)
+        places = (transform.identity + point * axis for point in points)
+        each = [np.broadcast_to(place, (rows, len(place))) for place in places]
+        tangents.append([(acting.at(p), acting.rates(p, axis, _DIFFERENCE)) for p in each])
     for (name, _), at_points in zip(transform.generators, tangents, strict=True):
-        _check_motion(transform, inward, name, x, [motion(x, *pair) for pair in at_points])
+        _check_motion(transform, acting, name, x, [motion(x, *pair) for pair in at_points])
     try:
         along.lower(x, *tangents[0][0])  # before the pass: JAX says it only here
     except TypeError as error:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,9 +30,9 @@ from equiprob.orbits.inputs import (
 from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
 from equiprob.orbits.programs import Predict
+from equiprob.transforms.acting import Moves, displacement
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.lattices import hammersley
-from equiprob.transforms.rows import act_on_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -284,9 +283,8 @@ class _Search:
     def _climb(self, x: Any, ids: Ids, u: Array, squared: Array) -> tuple[Array, Array]:
         """Take steps that are kept where they lead up; lengths adapt row by row."""
         step = np.full(len(u), 0.5 / self.n_starts)
-        ascent = self._ascent(x) if isinstance(self.engine, JaxBackend) else None
         for _ in range(self.n_steps):
-            proposals = self._proposals(u, step, ascent)
+            proposals = self._proposals(x, u, step)
             values = self._squared(x, self.transform.parameters(proposals), ids)
             best = np.where(np.isfinite(values), values, -1.0).argmax(axis=1)
             rows = np.arange(len(u))
@@ -296,59 +294,33 @@ class _Search:
             step = step * np.where(better, _GROWTH, _SHRINKAGE)
         return u, squared
 
-    def _proposals(self, u: Array, step: Array, ascent: Callable[[Array], Array] | None) -> Array:
+    def _proposals(self, x: Any, u: Array, step: Array) -> Array:
         """Return points to try, ``(row, point, d)``: up the gradient, or along every axis."""
-        if ascent is None:
+        if not isinstance(self.engine, JaxBackend):
             axes = np.concatenate([np.eye(u.shape[1]), -np.eye(u.shape[1])])
             return self._inside(u[:, None] + step[:, None, None] * axes)
-        gradient = ascent(u)
+        gradient = self._ascent(x, u)
         length = np.linalg.norm(gradient, axis=1, keepdims=True)
         flat = ~np.isfinite(length) | (length == 0)
         direction = np.where(flat, 0.0, gradient / np.where(flat, 1.0, length))
         return self._inside(u + step[:, None] * direction)[:, None]
 
-    def _ascent(self, x: Any) -> Callable[[Array], Array]:
-        """Return the gradient of the squared error in the uniforms, as a function of them.
+    @cached_property
+    def _gradient(self) -> Callable[[Any, Moves], Moves]:
+        """The gradient of rows' squared errors in the arrays of their moves: one program."""
 
-        JAX differentiates the model and the actions in the transformation's matrices; these are
-        NumPy functions of the uniforms, differentiated by central differences in float64.
+        def total(moves: Moves, x: Any) -> Any:
+            apart, _ = displacement(self.predict, moves, x)
+            return (apart**2).sum()
+
+        return jax.jit(jax.grad(total, allow_int=True))
+
+    def _ascent(self, x: Any, u: Array) -> Array:
+        """Return the gradient of the squared errors in the uniforms.
+
+        JAX differentiates the model and the actions in the transformations' arrays; these are NumPy
+        functions of the uniforms, differentiated by central differences.
         """
-        transform = self.transform
-        inward, outward = transform.input_actions(x), transform.output_actions(self.engine.output)
-        x_dtypes = [jax.dtypes.canonicalize_dtype(leaf.dtype) for leaf in jax.tree.leaves(x)]
-        y_dtypes = [leaf.dtype for leaf in jax.tree.leaves(self.engine.output)]
-        back, _ = transform.inverse_elements(outward, transform.identity[None], y_dtypes)
-
-        def elements(u: Array) -> Any:
-            parameters = transform.parameters(u)
-            _, home = transform.inverse_elements(outward, parameters, y_dtypes)
-            return transform.leaf_elements(inward, parameters, x_dtypes), home
-
-        @jax.jit
-        def slopes(pair: Any) -> Any:
-            def total(pair: Any) -> Any:
-                there, home = pair
-                moved = jax.vmap(partial(act_on_row, inward))(there, x)
-                output = jax.vmap(partial(act_on_row, back))(home, self.predict(moved))
-                return ((output - base) ** 2).sum()
-
-            base = self.predict(x)
-            return jax.grad(total, allow_int=True)(pair)
-
-        def gradient(u: Array) -> Array:
-            g = slopes(elements(u))
-            columns = []
-            for axis in np.eye(u.shape[1]) * _DIFFERENCE:
-                ahead, behind = elements(u + axis), elements(u - axis)
-                columns.append(sum(map(_product, *map(jax.tree.leaves, (g, ahead, behind)))))
-            return np.stack(columns, axis=1) / (2 * _DIFFERENCE)
-
-        return gradient
-
-
-def _product(slope: Any, ahead: Any, behind: Any) -> Array:
-    """Return a row's derivative along a difference of its elements; integers have none."""
-    if not jnp.issubdtype(jnp.asarray(ahead).dtype, jnp.inexact):
-        return np.zeros(len(ahead))
-    difference = np.asarray(ahead, np.float64) - np.asarray(behind, np.float64)
-    return (np.asarray(slope, np.float64) * difference).reshape(len(difference), -1).sum(axis=1)
+        acting = self.transform.on(x, self.engine.output)
+        moves = acting.at(self.transform.parameters(u))
+        return acting.slopes(self._gradient(moves, x), u, _DIFFERENCE)
