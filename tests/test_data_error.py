@@ -272,19 +272,16 @@ def test_labels_are_judged_by_the_brier_score():
 
 
 def test_digits_turned_right_round_cost_something_and_shifted_by_a_pixel_nothing():
-    from equiprob.transforms.rows import move_rows
-
     upright = digits_task()
     x, y = upright.x, upright.y
 
     def trained(transform, copies):
         def train(rows, labels):
             generator = np.random.default_rng(0)
-            actions, seen = transform.input_actions(rows), [rows]
+            seen = [rows]
             for _ in range(copies):
                 by = transform.sample_many(generator, len(rows))
-                elements = transform.leaf_elements(actions, by, [rows.dtype])
-                seen.append(np.asarray(move_rows(actions, elements, rows)))
+                seen.append(transform.on(rows).at(by).move(rows))
             model = KNeighborsClassifier(5, weights="distance")
             model.fit(np.concatenate(seen).reshape(-1, 64), np.tile(labels, copies + 1))
             return lambda batch: model.predict_proba(np.asarray(batch).reshape(-1, 64))

@@ -14,7 +14,6 @@ import equiprob as ep
 from equiprob.orbits import python_backend
 from equiprob.orbits.row_wise import judged, require_row_wise
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.transforms.rows import LeafActions
 
 rng = np.random.default_rng(0)
 N = 300
@@ -193,7 +192,7 @@ def test_a_model_made_for_one_number_of_rows_is_given_no_other(tmp_path):
 
 def test_what_rounding_makes_of_a_batch_is_told_from_what_the_batch_makes():
     """Outputs in another batch may differ as they do under a rounding of the input, not by more."""
-    inward = LeafActions(("",), (FLAT.input_actions(X).actions[0],))
+    acting = FLAT.on(X)
     steep = lambda x: [np.sin(1e3 * x[:, :1].astype(np.float64)).astype(np.float32)]  # noqa: E731
 
     def shifted(by):
@@ -203,9 +202,9 @@ def test_what_rounding_makes_of_a_batch_is_told_from_what_the_batch_makes():
 
         return outputs_of
 
-    require_row_wise(shifted(2e-7), X, judged(steep(X)[0], N, {}), inward, may_shorten=True)
+    require_row_wise(shifted(2e-7), X, judged(steep(X)[0], N, {}), acting, may_shorten=True)
     with refuses("depends on the batch"):
-        require_row_wise(shifted(1e-3), X, judged(steep(X)[0], N, {}), inward, may_shorten=True)
+        require_row_wise(shifted(1e-3), X, judged(steep(X)[0], N, {}), acting, may_shorten=True)
 
 
 # ---- the calls before -----------------------------------------------------------------------

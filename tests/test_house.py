@@ -115,6 +115,29 @@ def test_there_are_no_import_cycles():
     assert cycles(import_graph(MODULES)) == []
 
 
+ACTS = {"leaf_elements", "inverse_elements", "act_on_row", "move_rows", "map_rows", "move_block"}
+"""What moves rows and takes outputs back: a transform's own affair."""
+
+
+def acts(source):
+    """Return the names of `ACTS` that a module uses."""
+    nodes = list(ast.walk(ast.parse(source)))
+    used = {n.attr for n in nodes if isinstance(n, ast.Attribute)}
+    used |= {a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names}
+    return sorted(ACTS & used)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if stage(name) != "transforms"])
+def test_only_transforms_act(name):
+    """The others bind a transform to their rows and outputs: ``transform.on(x, output)``."""
+    assert acts(MODULES[name]) == []
+
+
+def test_the_test_of_acting_has_power():
+    assert acts("from equiprob.transforms.rows import move_rows") == ["move_rows"]
+    assert acts("transform.leaf_elements(a, p, d)") == ["leaf_elements"]
+
+
 def test_there_is_no_drawer_for_odds_and_ends():
     drawers = {"utils", "util", "_utils", "helpers", "_misc", "misc", "common"}
     assert not {name.split(".")[-1] for name in MODULES} & drawers

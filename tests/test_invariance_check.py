@@ -8,7 +8,6 @@ from sklearn.linear_model import LogisticRegression
 
 import equiprob as ep
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.transforms.rows import move_rows
 
 TURNS = ep.transforms.rotations2d(acts_on="vectors")
 FAST = ep.InvarianceCheck(n_draws=500)
@@ -51,10 +50,8 @@ def test_too_few_rows_establish_nothing():
 def test_interpolation_alone_is_not_taken_for_a_difference():
     digits = (load_digits().images / 16).astype(np.float32)
     turns = ep.transforms.rotations2d()
-    actions = turns.input_actions(digits)
     angle = np.random.default_rng(0).uniform(-np.pi, np.pi, (len(digits), 1))
-    elements = turns.leaf_elements(actions, angle, [digits.dtype])
-    turned = np.asarray(move_rows(actions, elements, digits))
+    turned = turns.on(digits).at(angle).move(digits)
     low, high = FAST.fit(turned, turns).interval(0.9).loc["auc"]
     assert low > 0.45
     assert high < 0.55

@@ -84,7 +84,7 @@ def test_several_outputs_have_a_floor_each():
 
 def changed(transform, x, sizes, rounding=0.0):
     rows = np.arange(len(sizes)) % len(next(iter(x.values())))
-    return perturbed(x, transform.input_actions(x), rows, np.array(sizes), rounding)
+    return perturbed(x, transform.on(x).moving, rows, np.array(sizes), rounding)
 
 
 @pytest.mark.parametrize("leaf", ["a", "b"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import jax
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import roc_auc_score
@@ -17,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 import equiprob as ep
 from benchmarks.calibration.problems import N_DRAWS, Array, Outcome, Problem, Score
 from equiprob.testing.digits import digits_task
-from equiprob.transforms.rows import move_rows
 
 T = ep.transforms
 Sampler = Callable[[np.random.Generator, int], Array]
@@ -36,9 +34,7 @@ def columns(shift: float, g: np.random.Generator, n: int) -> Array:
 
 def moved(x: Array, transform: T.AbstractTransform, g: np.random.Generator) -> Array:
     """Return a transformed copy of each row."""
-    actions = transform.input_actions(x)
-    elements = transform.leaf_elements(actions, transform.sample_many(g, len(x)), [x.dtype])
-    return np.asarray(jax.tree.leaves(move_rows(actions, elements, x))[0])
+    return transform.on(x).at(transform.sample_many(g, len(x))).move(x)
 
 
 def digits(turned: bool, g: np.random.Generator, n: int) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,7 +15,6 @@ import equiprob as ep
 from benchmarks.performance import torch_models
 from benchmarks.performance.models import Timed
 from equiprob.orbits.backend_choice import choose_backend
-from equiprob.transforms.rows import act_on_row
 
 Work = Callable[[], Any]
 
@@ -86,22 +84,9 @@ def shared_step(model: Timed) -> Callable[..., Any]:
         there, home = model.moved
         return lambda chunk, angle: home(model.predict(there(chunk, angle)), angle)
     transform, batch = model.transform, model.x[: model.batch]
-    inward = transform.input_actions(batch)
-    output = jax.eval_shape(model.predict, batch)
-    outward = transform.output_actions(output)
-    back, _ = transform.inverse_elements(outward, transform.identity[None], [np.float32])
-
-    @jax.jit
-    def run(there: Any, home: Any, chunk: Any) -> Any:
-        moved = jax.vmap(partial(act_on_row, inward, there))(chunk)
-        return jax.vmap(partial(act_on_row, back, home))(model.predict(moved))
-
-    def step(chunk: Any, parameter: Any) -> Any:
-        there = transform.leaf_elements(inward, parameter, [np.float32])
-        _, home = transform.inverse_elements(outward, parameter, [np.float32])
-        return run(there, home, chunk)
-
-    return step
+    acting = transform.on(batch, jax.eval_shape(model.predict, batch))
+    run = jax.jit(lambda moves, chunk: moves.around(model.predict, chunk))
+    return lambda chunk, parameter: run(acting.at(parameter), chunk)
 
 
 def loop(model: Timed, m: int, *, cached: bool) -> Work:

@@ -21,7 +21,6 @@ from equiprob.arguments.calls import calling
 from equiprob.bounds.row_metrics import flattened, squared_distances
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.lattices import hammersley
-from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]
 
@@ -207,11 +206,7 @@ class PairDistance:
 
     def _lengths(self, u: Array, x: Any, points: Array) -> Array:
         """Return the distance of each row, moved by its own transformation, to a point."""
-        parameters = self.transform.parameters(u)
-        actions = self.transform.input_actions(x)
-        dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
-        elements = self.transform.leaf_elements(actions, parameters, dtypes)
-        moved = jax.tree.map(np.asarray, move_rows(actions, elements, x))
+        moved = self.transform.on(x).at(self.transform.parameters(u)).move(x)
         return np.linalg.norm(self.rows(moved) - points, axis=1)
 
 

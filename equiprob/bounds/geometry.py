@@ -136,7 +136,7 @@ class Geometry(AbstractEstimator):
             )
         n = check_inputs(x)
         eps = _rounding(x)
-        transform.input_actions(x)
+        transform.on(x)  # raises where what is declared does not fit
         ids = ids_of_rows(None, x, None, n)
         generator = np.random.default_rng([self.weight_seed, 13])
         found = {Diagnostic.LARGEST_SEEN}

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.lattices import hammersley
-from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -242,10 +241,7 @@ class OrbitMetric(AbstractMetric):
     def moved(self, rows: Index, parameters: Parameters) -> Array:
         """Return rows as vectors ``(row, entry)``, each moved by its own transformation."""
         x = jax.tree.map(lambda leaf: leaf[rows], self.x)
-        actions = self.transform.input_actions(x)
-        dtypes = [leaf.dtype for leaf in jax.tree.leaves(x)]
-        elements = self.transform.leaf_elements(actions, parameters, dtypes)
-        return flattened(move_rows(actions, elements, x))
+        return flattened(self.transform.on(x).at(parameters).move(x))
 
     def _images(self, queries: Index) -> tuple[Array, Array]:
         """Return images over the design ``(query, element, entry)`` and their slopes.

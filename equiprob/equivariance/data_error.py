@@ -26,9 +26,7 @@ from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.actions import Invariant
 from equiprob.transforms.fingerprint import OF_OUTPUT, check_same_transform
-from equiprob.transforms.rows import move_rows
 
 _DISTORTION = 1e-3
 """Relative change of an output's size above which an output action is not orthogonal."""
@@ -264,12 +262,11 @@ def _check_orthogonal(orbits: OrbitTable) -> None:
     n = min(len(table), 32)
     generator = np.random.default_rng(0)
     values = generator.normal(size=(n, *stats.output_shape))
-    actions = transform.output_actions(values)
-    if all(isinstance(action, Invariant) for action in actions.actions):
+    acting = transform.on(output=values)
+    if acting.keeps_output:
         return
-    parameters = transform.sample_many(generator, n)
-    elements = transform.leaf_elements(actions, parameters, [values.dtype])
-    moved = np.asarray(move_rows(actions, elements, values)).reshape(n, -1)
+    moves = acting.at(transform.sample_many(generator, n), outputs="forth")
+    moved = moves.forth(values).reshape(n, -1)
     size = np.linalg.norm(values.reshape(n, -1), axis=1)
     distortion = np.abs(np.linalg.norm(moved, axis=1) / size - 1).max()
     if distortion > _DISTORTION:

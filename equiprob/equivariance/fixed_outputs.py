@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
-from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]
 
@@ -29,15 +28,14 @@ def fixed_part(transform: AbstractTransform, output: Array) -> Array:
     else:
         generator = np.random.default_rng(0)
         parameters = np.stack([transform.sample(generator) for _ in range(_MOST_AVERAGED)])
-    actions = transform.output_actions(output[None])
-    (element,) = transform.leaf_elements(actions, parameters, [output.dtype])
+    acting = transform.on(output=output[None])
 
     def averaged(vectors: Array) -> Array:
         """Apply the averaged action to vectors ``(vector, ...)``."""
         n, m = len(vectors), len(parameters)
-        each = {name: np.repeat(values, n, axis=0) for name, values in element.items()}
-        moved = move_rows(actions, [each], np.concatenate([vectors] * m))
-        return np.asarray(moved).reshape(m, *vectors.shape).mean(axis=0)
+        moves = acting.at(np.repeat(parameters, n, axis=0), outputs="forth")
+        moved = moves.forth(np.concatenate([vectors] * m))
+        return moved.reshape(m, *vectors.shape).mean(axis=0)
 
     if output.size > _MOST_AVERAGED:
         fixed = output[None]

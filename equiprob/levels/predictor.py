@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, final
 
 import jax
@@ -13,8 +12,8 @@ from jax.core import Tracer
 from numpy.typing import NDArray
 
 from equiprob.arguments.lending import read_only
+from equiprob.transforms.acting import Moves
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.rows import LeafActions, act_on_row, as_given, move_rows
 
 
 @final
@@ -45,18 +44,14 @@ class AveragedPredictor:
         """Return predictions for a batch, rows first, as the original does (traceable)."""
         if not len(self.weights) and self.keep == 1:
             return self.predict(x)
-        inward = self.transform.input_actions(x)
-        there = self.transform.leaf_elements(inward, self.parameters, _dtypes(x))
         shares = (1 - self.keep) * self.weights
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(x)):
-            return self._traced(x, inward, there, shares)
+            return self._traced(x, shares)
         x = jax.tree.map(lambda v: read_only(v) if isinstance(v, np.ndarray) else v, x)
-        total = self._kept(x)
-        for j, share in enumerate(shares):
-            moved = move_rows(inward, _for_rows(there, j, x), x)
-            output = self.predict(as_given(x, moved))
-            back, home = self._home(output, self.parameters[j : j + 1])
-            returned = as_given(output, move_rows(back, _for_rows(home, 0, output), output))
+        total, acting = self._kept(x), self.transform.on(x)
+        for parameter, share in zip(self.parameters, shares, strict=True):
+            output = self.predict(acting.at(parameter).move(x))
+            returned = self.transform.on(output=output).at(parameter).back(output)
             part = jax.tree.map(lambda leaf, s=share: leaf * leaf.dtype.type(s), returned)
             total = part if total is None else jax.tree.map(lambda a, b: a + b, total, part)
         return total
@@ -66,34 +61,16 @@ class AveragedPredictor:
             return None
         return jax.tree.map(lambda leaf: leaf * leaf.dtype.type(self.keep), self.predict(x))
 
-    def _home(self, output: Any, parameters: Parameters) -> Any:
-        outward = self.transform.output_actions(output)
-        return self.transform.inverse_elements(outward, parameters, _dtypes(output))
-
-    def _traced(self, x: Any, inward: LeafActions, there: Any, shares: Any) -> Any:
+    def _traced(self, x: Any, shares: NDArray[np.float64]) -> Any:
         shape = jax.eval_shape(self.predict, x)
-        back, home = self._home(shape, self.parameters)
+        moves = self.transform.on(x, shape).at(self.parameters, by="transformation")
         start = self._kept(x)
         if start is None:
             start = jax.tree.map(lambda s: jax.numpy.zeros(s.shape, s.dtype), shape)
 
-        def step(total: Any, each: Any) -> tuple[Any, None]:
-            element, element_home, share = each
-            moved = jax.vmap(partial(act_on_row, inward, element))(x)
-            returned = jax.vmap(partial(act_on_row, back, element_home))(self.predict(moved))
+        def step(total: Any, each: tuple[Moves, jax.Array]) -> tuple[Any, None]:
+            one, share = each
+            returned = one.around(self.predict, x)
             return jax.tree.map(lambda t, r: t + r * share.astype(r.dtype), total, returned), None
 
-        return jax.lax.scan(step, start, (there, home, shares))[0]
-
-
-def _dtypes(tree: Any) -> list[Any]:
-    return [leaf.dtype for leaf in jax.tree.leaves(tree)]
-
-
-def _for_rows(elements: Any, j: int, x: Any) -> Any:
-    """Repeat the element of one transformation for every row of `x`."""
-    n = len(jax.tree.leaves(x)[0])
-    return tuple(
-        {name: np.broadcast_to(v[j], (n, *v.shape[1:])) for name, v in element.items()}
-        for element in elements
-    )
+        return jax.lax.scan(step, start, (moves, jax.numpy.asarray(shares)))[0]

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.arguments.checked import checked
+from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters, leaf_names
 from equiprob.transforms.fitting import ModelFit, suggestions
-from equiprob.transforms.rows import LeafActions, move_rows
+from equiprob.transforms.rows import LeafActions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,17 +248,15 @@ class _Moves:
     leaf: NDArray[Any]
 
     def there(self, parameter: Parameters, values: Any) -> Any:
-        elements = self.transform.leaf_elements(self.actions, self._each(parameter), self._dtypes)
-        return np.asarray(move_rows(self.actions, elements, values))
+        acting = Acting(self.transform, inward=self.actions, x_dtypes=(self.leaf.dtype,))
+        return acting.at(parameter).move(values)
 
     def back(self, parameter: Parameters, values: Any) -> Any:
         (action,) = self.actions.actions
         if isinstance(action, Action) and action.inverse is None:
             return self.there(self.transform.inverse(parameter), values)
-        actions, elements = self.transform.inverse_elements(
-            self.actions, self._each(parameter), self._dtypes
-        )
-        return np.asarray(move_rows(actions, elements, values))
+        acting = Acting(self.transform, outward=self.actions, y_dtypes=(self.leaf.dtype,))
+        return acting.at(parameter).back(values)
 
     def misfit(self, parameters: Parameters) -> str:
         """Say how the action changes shape or dtype, if it does."""
@@ -287,13 +286,6 @@ class _Moves:
             "round_trip_error": round_trip,
             "composition_error": composition,
         }
-
-    @property
-    def _dtypes(self) -> list[Any]:
-        return [self.leaf.dtype]
-
-    def _each(self, parameter: Parameters) -> Parameters:
-        return np.broadcast_to(parameter, (len(self.leaf), *parameter.shape))
 
     def _relative(self, pairs: Iterable[tuple[Any, Any]]) -> float:
         """Return the rms difference of pairs over the spread of the leaf; NaN without pairs."""

@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
 from equiprob.arguments.lending import Lent
+from equiprob.transforms.acting import Acting, Moves
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.in_turn import AbstractInTurn
-from equiprob.transforms.rows import LeafActions, as_given, move_rows
+from equiprob.transforms.rows import LeafActions
 from equiprob.transforms.words import action_of, candidates, moves_with
 
 _MOST_ROWS = 64
@@ -35,8 +36,6 @@ _EVEN = 0.3
 
 _FOLLOWED = 2
 """Leaves whose changes are followed at each step."""
-
-Elements = tuple[dict[str, NDArray[Any]], ...]
 
 
 @dataclass(frozen=True)
@@ -129,28 +128,21 @@ class ModelFit:
     @cached_property
     def moved_outputs(self) -> list[Any]:
         """The outputs at the transformed rows, for each transformation."""
+        return [_arrays(self.predict(self._moves(g).move(self.x))) for g in self.parameters]
+
+    def _moves(self, g: Parameters) -> Moves:
+        """Return one transformation of the rows, its inverse on leaves for which that is asked."""
         names = tuple(str(i) for i in range(len(self.inputs)))
         actions = LeafActions(names, tuple(c.action for c in self.inputs))
-        moved = []
-        for g in self.parameters:
-            elements = self._elements(self.inputs, actions, g, self.x)
-            there = as_given(self.x, move_rows(actions, elements, self.x))
-            moved.append(_arrays(self.predict(there)))
-        return moved
-
-    def _elements(
-        self, choices: tuple[Choice, ...], actions: LeafActions, g: Parameters, tree: Any
-    ) -> Elements:
-        """Return the element of each leaf, that of the inverse where it is asked for."""
-        leaves = jax.tree.leaves(tree)
-        each = np.broadcast_to(g, (len(leaves[0]), *g.shape))
-        dtypes = [leaf.dtype for leaf in leaves]
-        forwards = self.transform.leaf_elements(actions, each, dtypes)
-        if not any(c.inverted for c in choices):
+        dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(self.x))
+        acting = Acting(self.transform, inward=actions, x_dtypes=dtypes)
+        forwards = acting.at(g)
+        if not any(c.inverted for c in self.inputs):
             return forwards
-        backwards = self.transform.leaf_elements(actions, self.transform.inverse(each), dtypes)
-        pairs = zip(choices, forwards, backwards, strict=True)
-        return tuple(b if c.inverted else f for c, f, b in pairs)
+        pairs = zip(
+            self.inputs, forwards.there, acting.at(self.transform.inverse(g)).there, strict=True
+        )
+        return replace(forwards, there=tuple(b if c.inverted else f for c, f, b in pairs))
 
     @cached_property
     def errors(self) -> NDArray[np.float64]:
@@ -158,12 +150,11 @@ class ModelFit:
         names = tuple(str(i) for i in range(len(self.outputs)))
         actions = LeafActions(names, tuple(c.action for c in self.outputs))
         base = jax.tree.leaves(self.base)
-        dtypes = [leaf.dtype for leaf in base]
+        dtypes = tuple(leaf.dtype for leaf in base)
+        acting = Acting(self.transform, outward=actions, y_dtypes=dtypes)
         squares = np.zeros((len(self.parameters), len(base)))
         for j, (g, output) in enumerate(zip(self.parameters, self.moved_outputs, strict=True)):
-            each = np.broadcast_to(g, (len(base[0]), *g.shape))
-            back, elements = self.transform.inverse_elements(actions, each, dtypes)
-            returned = jax.tree.leaves(move_rows(back, elements, output))
+            returned = jax.tree.leaves(acting.at(g).back(output))
             for k, (one, other) in enumerate(zip(returned, base, strict=True)):
                 difference = np.asarray(one, np.float64) - np.asarray(other, np.float64)
                 finite = np.isfinite(difference)  # padding need not be

@@ -13,7 +13,6 @@ from equiprob.equivariance.methods.symmetrization import check_noise
 from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.rows import move_rows
 
 
 @final
@@ -68,9 +67,8 @@ class MeasuredPairs(AbstractMethod):
                 f"; drop these rows, here and in the table"
             )
         shaped = stats.y.reshape(n, *stats.output_shape)
-        actions = transform.output_actions(shaped)
-        elements = transform.leaf_elements(actions, parameters, [shaped.dtype])
-        expected = np.asarray(move_rows(actions, elements, shaped)).reshape(n, -1)
+        moves = transform.on(output=shaped).at(parameters, outputs="forth")
+        expected = moves.forth(shaped).reshape(n, -1)
         squares = ((moved - expected) ** 2).sum(axis=1)
         keep = orbits.valid
         noise = 2 * (self.noise_variance or 0.0)

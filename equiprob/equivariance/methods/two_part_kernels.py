@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
-from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]
 
@@ -57,12 +56,10 @@ class TwoPartKernels:
         x = np.asarray(jax.tree.leaves(table.x)[0], dtype=np.float64)
         flat, shape = x.reshape(len(x), -1), table.only.output_shape
         k = int(np.prod(shape))
-        actions = transform.input_actions(x)
+        acting = transform.on(x)
         squared, outputs = [], []
         for parameter in _elements(transform):
-            each = np.broadcast_to(parameter, (len(x), len(parameter)))
-            elements = transform.leaf_elements(actions, each, [x.dtype])
-            moved = np.asarray(move_rows(actions, elements, x)).reshape(len(x), -1)
+            moved = acting.at(parameter).move(x).reshape(len(x), -1)
             sizes = (flat**2).sum(axis=1)[:, None] + (moved**2).sum(axis=1)
             squared.append(np.maximum(sizes - 2 * flat @ moved.T, 0.0))
             basis = np.eye(k).reshape(k, *shape)
