@@ -1,6 +1,8 @@
 """Programs are compiled once for each model and shape, and never outlive the model's arrays."""
 
+import gc
 import logging
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import equiprob as ep
+from equiprob.orbits import programs
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 2)).astype(np.float32)
@@ -184,6 +187,42 @@ def test_models_made_in_a_loop_do_not_meet_in_the_cache():
     for scale in range(1, 5):
         table = evaluate(lambda x, s=float(scale): s * x + 1.0)
         np.testing.assert_allclose(table.only.base, scale * X + 1, rtol=1e-6)
+
+
+def held_by_programs():
+    """Return how many bytes of arrays the cache holds, beside what is compiled."""
+    held = [p.traces for p in programs._programs.values()]
+    found = 0
+    for traces in held:
+        for _, captured in traces.values():
+            found += sum(len(one.digest) for one in captured)
+            found += sum(getattr(one, "nbytes", 0) for one in captured)
+    return found
+
+
+@pytest.mark.parametrize("as_array", [np.asarray, jnp.asarray])
+def test_a_model_and_its_weights_go_when_nobody_holds_them(as_array):
+    model = Linear(as_array(rng.normal(size=(2, 50_000)).astype(np.float32)))
+    predict = lambda x: model.predict(x).sum(axis=1)  # noqa: E731
+    scalar = ep.transforms.rotations2d(acts_on="vectors")
+    for size in (24, 8):
+        for called in (predict, Linear(model.weights[:, :1]).predict):
+            evaluate(called, transform=scalar, batch_size=size)
+    assert held_by_programs() < 10_000, "digests in place of 400,000 bytes for each size"
+    gone, n = weakref.ref(model), len(programs._programs)
+    del model, predict, called
+    gc.collect()
+    assert gone() is None
+    assert len(programs._programs) < n
+
+
+def test_a_random_key_that_a_model_captured_is_recognized():
+    key = jax.random.key(0)
+    predict = lambda x: x * jax.random.uniform(key)  # noqa: E731
+    first = evaluate(predict).only.base
+    np.testing.assert_array_equal(evaluate(predict).only.base, first)
+    key = jax.random.key(1)
+    assert not np.array_equal(evaluate(predict).only.base, first)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ is cheap, and compares the trace.
 
 from __future__ import annotations
 
+import hashlib
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -32,11 +34,49 @@ _CACHED_PROGRAMS = 16
 
 @dataclass
 class Program:
-    """A compiled pass, and fingerprints of the traces of the model it was compiled from."""
+    """A compiled pass, and fingerprints of the traces of the model it was compiled from.
 
-    predict: Predict
+    Args:
+        run: The pass.
+        model: Returns the model; None once nobody else holds it.
+        traces: The text of a trace and what it captured, by the shapes of the inputs.
+    """
+
     run: Callable[..., Any]
-    traces: dict[Any, Any] = field(default_factory=dict)
+    model: Callable[[], Predict | None]
+    traces: dict[Any, tuple[str, list[Captured]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What is kept of an array that a model captured: nothing of its size.
+
+    Args:
+        digest: A hash of its content.
+        array: Returns the array itself where it cannot be overwritten, as long as it lives.
+    """
+
+    digest: bytes
+    array: Callable[[], Any]
+
+    @classmethod
+    def of(cls, value: Any) -> Captured:
+        """Return what is kept of an array."""
+        fixed = isinstance(value, jax.Array)
+        return cls(_digest(value), weakref.ref(value) if fixed else lambda: None)
+
+    def is_of(self, value: Any) -> bool:
+        """Whether an array holds the same numbers."""
+        return self.array() is value or self.digest == _digest(value)
+
+
+def _digest(value: Any) -> bytes:
+    if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        value = jax.random.key_data(value)
+    array = np.ascontiguousarray(value)
+    found = hashlib.blake2b(f"{array.dtype.name} {array.shape}".encode(), digest_size=16)
+    found.update(array.reshape(-1).view(np.uint8))
+    return found.digest()
 
 
 _programs: OrderedDict[Any, Program] = OrderedDict()
@@ -94,9 +134,13 @@ def same_trace(one: tuple[str, list[Any]], other: tuple[str, list[Any]]) -> bool
     )
 
 
-def _snapshot(constants: list[Any]) -> list[Any]:
-    """Copy the NumPy arrays a model captured: their owner may overwrite them in place."""
-    return [c.copy() if isinstance(c, np.ndarray) else c for c in constants]
+def _is_known(known: tuple[str, list[Captured]], made_of: tuple[str, list[Any]]) -> bool:
+    """Whether a trace is the one that was kept."""
+    return (
+        known[0] == made_of[0]
+        and len(known[1]) == len(made_of[1])
+        and all(one.is_of(value) for one, value in zip(known[1], made_of[1], strict=True))
+    )
 
 
 def _identity(predict: Predict) -> Any:
@@ -121,7 +165,7 @@ def compiled(predict: Predict, x: Any, made_of: tuple[str, list[Any]]) -> Callab
     shapes = (jax.tree.structure(x), shapes)
     program = _programs.pop(key, None)
     known = None if program is None else program.traces.get(shapes)
-    if known is not None and not same_trace(known, made_of):
+    if known is not None and not _is_known(known, made_of):
         program = known = None
     # A trace equal to that of an earlier call has been found repeatable then.
     if known is None and not same_trace(made_of, fingerprint(trace(predict, x)[0])):
@@ -131,17 +175,35 @@ def compiled(predict: Predict, x: Any, made_of: tuple[str, list[Any]]) -> Callab
             "dropout and sampling off, or predict(batch, keys) with noise_repeats=4"
         )
     if program is None:
-        program = Program(predict, _build(predict))
-    program.traces[shapes] = text, _snapshot(constants)
+        model = _weak(predict, lambda: _programs.pop(key, None))
+        program = Program(_build(model), model)
+    if known is None:
+        program.traces[shapes] = text, [Captured.of(value) for value in constants]
     _programs[key] = program
     while len(_programs) > _CACHED_PROGRAMS:
         _programs.popitem(last=False)
     return program.run
 
 
-def _build(predict: Predict) -> Callable[..., Any]:
+def _weak(predict: Predict, gone: Callable[[], Any]) -> Callable[[], Predict | None]:
+    """Return a function that returns the model as long as others hold it.
+
+    Args:
+        predict: The model.
+        gone: Called once they do not: its program, and the weights in it, are for nobody then.
+    """
+    try:
+        if isinstance(predict, MethodType):  # the object that it is of
+            return weakref.WeakMethod(predict, lambda _: gone())
+        return weakref.ref(predict, lambda _: gone())
+    except TypeError:  # what has no weak references stays until other programs take its place
+        return lambda: predict
+
+
+def _build(model: Callable[[], Predict | None]) -> Callable[..., Any]:
     @partial(jax.jit, static_argnames="n")
     def run(x: Any, asked: tuple[Any, Any], moves: Moves, n: int) -> tuple[Any, Any]:
+        predict = cast("Predict", model())  # it runs for who holds it
         shape = jax.eval_shape(predict, x)
 
         def step(_: None, one: Moves) -> tuple[None, Any]:
