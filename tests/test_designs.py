@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refuses
 from scipy import stats
 from transform_variants import VARIANTS
 
@@ -301,3 +302,12 @@ def test_magnitude_bins_hold_probability_and_keep_atoms_apart():
     np.testing.assert_array_equal(few.magnitude, [0, 90, 180])
     even = MagnitudeBins.of(*TURN.magnitude_law())
     np.testing.assert_allclose(even.magnitude, 180 * (np.arange(12) + 0.5) / 12, rtol=5e-3)
+
+
+def test_more_numbers_than_memory_holds_are_refused_before_they_are_drawn():
+    design = make_design(ep.transforms.sign_flips(2**20), "random", 16, 0)
+    with refuses("128 rows x 16 transformations", "GiB", "smaller batch_size"):
+        design.parameters(ep.transforms.sign_flips(2**20), np.arange(128, dtype=np.uint64))
+    flips = ep.transforms.sign_flips(2**20)
+    assert flips.typical()[0].shape == (16, 2**20)
+    assert len(ep.transforms.sign_flips(12).typical()[0]) == 4096

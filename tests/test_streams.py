@@ -121,6 +121,36 @@ def test_stored_rows_give_the_table_of_rows_in_memory(stored, tmp_path, whole):
     assert len(table) == N
 
 
+class Counted:
+    """An array that is not in memory, and counts the rows that are read."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype, self.n_read = values, values.shape, values.dtype, 0
+
+    def __getitem__(self, rows):
+        found = self.values[rows]
+        self.n_read += len(found)
+        return found
+
+
+@pytest.mark.parametrize("stored", [memmap, zarrs, hdf5], ids=lambda stored: stored.__name__)
+def test_rows_left_out_do_not_read_the_others(stored, tmp_path):
+    """One row without a finite output: the table of the others had read the whole array."""
+    counted = Counted(X)
+    for x in (counted, next(iter(stored(tmp_path)))):
+        bad = lambda rows: np.where((rows == X[7]).all(axis=1), np.nan, rows[:, 0])  # noqa: E731
+        turn = ep.transforms.rotations2d(acts_on="vectors")
+        table = ep.evaluate_orbits(bad, x, turn, n_transforms=2, keep="rows", backend="python")
+        n_read = counted.n_read
+        finite = table.finite
+        assert (finite.x.shape, finite.x.ndim, len(finite.x)) == ((N - 1, 2), 2, N - 1)
+        assert counted.n_read == n_read
+        again = finite.rows(finite.row_ids[[5, 30, 3]])
+        np.testing.assert_array_equal(again.x[1:], X[[31, 3]])
+        np.testing.assert_array_equal(finite.x[5:9, 1], X[[5, 6, 8, 9], 1])
+        np.testing.assert_array_equal(np.asarray(finite.x), np.delete(X, 7, axis=0))
+
+
 def test_a_dataset_is_a_dict_of_its_variables(tmp_path, whole):
     x, y = datasets(tmp_path)
     turn = ep.transforms.rotations2d(acts_on={"place": "vectors"}, output_action="vectors")

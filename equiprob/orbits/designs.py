@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.counts import require_room
 
 Kind = Literal["quasi", "random", "crossed", "full"]
 
@@ -83,6 +84,7 @@ class Design:
         if self.kind == "full":
             finite = transform.enumeration()
             assert finite is not None, "a full design is only made for a finite set"
+            require_room(len(row_ids), *finite.parameters.shape)
             return np.broadcast_to(
                 finite.parameters, (len(row_ids), *finite.parameters.shape)
             ).copy()
@@ -93,6 +95,7 @@ class Design:
 
     def _draw(self, transform: AbstractTransform, ids: Ids) -> Parameters:
         m, dimensions = self.n_transforms, transform.n_uniforms
+        require_room(len(ids), m, max(dimensions, len(transform.identity)))
         if not dimensions:
             generators = keyed_generators(self.seed, ids)
             return np.stack([transform.sample_many(g, m) for g in generators])

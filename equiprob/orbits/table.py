@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.allocation import Allocation, VarianceParts, allocate, variance_parts
 from equiprob.orbits.blocks import BlockState
+from equiprob.orbits.chosen_rows import choose_rows
 from equiprob.orbits.designs import Design
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
@@ -205,7 +205,7 @@ class OrbitTable:
             row_ids=self.row_ids[rows],
             unit_ids=self.unit_ids[rows],
             count=self.count[rows],
-            x=jax.tree.map(lambda leaf: np.asarray(leaf)[rows], self.x),
+            x=choose_rows(self.x, rows),
         )
 
     @property

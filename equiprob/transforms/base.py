@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
 from equiprob.transforms.expression import Call
+from equiprob.transforms.counts import n_typical
 from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.lattices import hammersley, lattice
 from equiprob.transforms.rows import LeafActions
@@ -227,12 +228,12 @@ class AbstractTransform(abc.ABC):
         """Return parameters ``(parameter, n_parameters)`` and weights that represent the law.
 
         Exact for finite sets; otherwise 4096 quasi-random (or, without a quantile function,
-        random) parameters of equal weight.
+        random) parameters of equal weight; fewer where each is made of thousands of numbers.
         """
         finite = self.enumeration()
         if finite is not None:
             return finite.parameters, finite.weights
-        n = 4096
+        n = n_typical(self.n_uniforms)
         if self.n_uniforms:
             parameters = self.parameters(hammersley(n, self.n_uniforms, centred=True))
         else:

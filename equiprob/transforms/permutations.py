@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.counts import require_count
 
 _MOST_ENUMERATED = 6
 
@@ -29,8 +30,7 @@ class Permutations(AbstractTransform):
 
     def __post_init__(self) -> None:
         """Check the number of items."""
-        if not isinstance(self.items, int | np.integer) or self.items < 2:
-            raise ValueError(f"items must be an integer of at least 2, got {self.items!r}")
+        require_count("items", self.items, 2)
 
     def __str__(self) -> str:
         """Name the transform for people."""
@@ -93,7 +93,7 @@ def permutations(
         output_action: How the output transforms, in the same words.
 
     Raises:
-        ValueError: If `items` is not an integer of at least 2.
+        ValueError: If `items` is not an integer from 2 to 1,048,576.
 
     Examples:
         >>> import equiprob as ep

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.counts import require_count
 
 _MOST_ENUMERATED = 10
 
@@ -26,8 +27,7 @@ class SignFlips(AbstractTransform):
 
     def __post_init__(self) -> None:
         """Check the dimension."""
-        if not isinstance(self.dimensions, int | np.integer) or self.dimensions < 1:
-            raise ValueError(f"dimensions must be a positive integer, got {self.dimensions!r}")
+        require_count("dimensions", self.dimensions, 1)
 
     def __str__(self) -> str:
         """Name the transform for people."""
@@ -89,6 +89,6 @@ def sign_flips(
         output_action: How the output transforms, in the same words.
 
     Raises:
-        ValueError: If `dimensions` is not a positive integer.
+        ValueError: If `dimensions` is not an integer from 1 to 1,048,576.
     """
     return SignFlips(dimensions=dimensions, acts_on=acts_on, output_action=output_action)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.counts import require_count
 
 
 @final
@@ -28,8 +29,7 @@ class Translations(AbstractTransform):
         """Check the range and the dimension."""
         if not (np.isfinite(self.max_shift) and self.max_shift > 0):
             raise ValueError(f"max_shift must be positive, got {self.max_shift}")
-        if not isinstance(self.dimensions, int | np.integer) or self.dimensions < 1:
-            raise ValueError(f"dimensions must be a positive integer, got {self.dimensions!r}")
+        require_count("dimensions", self.dimensions, 1)
         if self.whole and self.max_shift != int(self.max_shift):
             raise ValueError(f"with whole=True max_shift must be an integer, got {self.max_shift}")
 
