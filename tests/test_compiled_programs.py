@@ -203,7 +203,7 @@ def held_by_programs():
 @pytest.mark.parametrize("as_array", [np.asarray, jnp.asarray])
 def test_a_model_and_its_weights_go_when_nobody_holds_them(as_array):
     model = Linear(as_array(rng.normal(size=(2, 50_000)).astype(np.float32)))
-    predict = lambda x: model.predict(x).sum(axis=1)  # noqa: E731
+    predict = lambda x, model=model: model.predict(x).sum(axis=1)  # noqa: E731
     scalar = ep.transforms.rotations2d(acts_on="vectors")
     for size in (24, 8):
         for called in (predict, Linear(model.weights[:, :1]).predict):

@@ -305,7 +305,8 @@ def test_magnitude_bins_hold_probability_and_keep_atoms_apart():
 
 
 def test_more_numbers_than_memory_holds_are_refused_before_they_are_drawn():
-    design = make_design(ep.transforms.sign_flips(2**20), "random", 16, 0)
+    design = make_design(ep.transforms.sign_flips(2**20), "quasi", 16, 0)
+    assert (design.kind, design.asked) == ("random", "quasi")
     with refuses("128 rows x 16 transformations", "GiB", "smaller batch_size"):
         design.parameters(ep.transforms.sign_flips(2**20), np.arange(128, dtype=np.uint64))
     flips = ep.transforms.sign_flips(2**20)

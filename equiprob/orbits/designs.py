@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.counts import require_room
+from equiprob.transforms.counts import MOST_QUASI, require_room
 
 Kind = Literal["quasi", "random", "crossed", "full"]
 
@@ -131,7 +131,8 @@ def make_design(transform: AbstractTransform, kind: str, n_transforms: int, seed
     """Return the design of an orbit pass.
 
     "quasi" over a finite set with no more elements than `n_transforms` is the full orbit, and over
-    a law without quantile function it is random; the design records both.
+    a law without quantile function, or of more than 1024 numbers each, it is random; the design
+    records both.
 
     Raises:
         ValueError: If `kind` is not known, `n_transforms` is not positive, or "full" is asked for a
@@ -157,7 +158,7 @@ def make_design(transform: AbstractTransform, kind: str, n_transforms: int, seed
     ):
         assert finite is not None
         return Design("full", asked, (len(finite.weights),), finite.weights, seed)
-    if kind == "quasi" and not transform.n_uniforms:
+    if kind == "quasi" and not 0 < transform.n_uniforms <= MOST_QUASI:
         kind = "random"
     m = int(n_transforms)
     if kind == "quasi":

@@ -71,7 +71,7 @@ class Captured:
 
 
 def _digest(value: Any) -> bytes:
-    if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         value = jax.random.key_data(value)
     array = np.ascontiguousarray(value)
     found = hashlib.blake2b(f"{array.dtype.name} {array.shape}".encode(), digest_size=16)

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
+from equiprob.transforms.counts import MOST_QUASI, n_typical
 from equiprob.transforms.expression import Call
-from equiprob.transforms.counts import n_typical
 from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.lattices import hammersley, lattice
 from equiprob.transforms.rows import LeafActions
@@ -234,7 +234,10 @@ class AbstractTransform(abc.ABC):
         if finite is not None:
             return finite.parameters, finite.weights
         n = n_typical(self.n_uniforms)
-        if self.n_uniforms:
+        if self.n_uniforms > MOST_QUASI:
+            uniforms = np.random.default_rng(0).random((n, self.n_uniforms))
+            parameters = self.parameters(uniforms)
+        elif self.n_uniforms:
             parameters = self.parameters(hammersley(n, self.n_uniforms, centred=True))
         else:
             parameters = self.sample_many(np.random.default_rng(0), n)

@@ -7,6 +7,9 @@ import numpy as np
 MOST_NUMBERS = 2**20
 """Numbers of one transformation: sixteen transformations of a row then take 128 MiB."""
 
+MOST_QUASI = 1024
+"""Numbers of one transformation up to which quasi-random points are more even than random ones."""
+
 _MOST_AT_ONCE = 2**28
 """Numbers that are drawn at once, for all rows of a batch (2 GiB)."""
 
