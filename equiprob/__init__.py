@@ -18,7 +18,7 @@ _WHERE = {
     "Certificate": "equiprob.equivariance.certificate",
     "Comparison": "equiprob.decisions.compare",
     "Controls": "equiprob.equivariance.controls",
-    "CurvePriors": "equiprob.levels.curve_priors",
+    "CurvePriors": "equiprob.curves.priors",
     "Costs": "equiprob.decisions.costs",
     "DataEquivarianceError": "equiprob.equivariance.data_error",
     "Decision": "equiprob.decisions.decide",
@@ -28,7 +28,7 @@ _WHERE = {
     "Geometry": "equiprob.bounds.geometry",
     "InvarianceCheck": "equiprob.equivariance.invariance_check",
     "InvariantLaw": "equiprob.equivariance.invariance_check",
-    "LearningCurve": "equiprob.levels.learning_curve",
+    "LearningCurve": "equiprob.curves.learning_curve",
     "LocalEquivarianceError": "equiprob.equivariance.local_error",
     "ModelEquivarianceError": "equiprob.equivariance.model_error",
     "OrbitTable": "equiprob.orbits.table",
@@ -50,7 +50,7 @@ _WHERE = {
     "load": "equiprob.posterior.tree",
     "merge": "equiprob.orbits.merge",
     "padded": "equiprob.orbits.padding",
-    "run_learning_curve": "equiprob.levels.run_learning_curve",
+    "run_learning_curve": "equiprob.curves.run_learning_curve",
     "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {

@@ -10,6 +10,9 @@ from equiprob.bounds.approximation_gap import ApproximationGap as ApproximationG
 from equiprob.bounds.generalization_gap import GapForecast as GapForecast
 from equiprob.bounds.generalization_gap import GeneralizationGap as GeneralizationGap
 from equiprob.bounds.geometry import Geometry as Geometry
+from equiprob.curves.learning_curve import LearningCurve as LearningCurve
+from equiprob.curves.priors import CurvePriors as CurvePriors
+from equiprob.curves.run_learning_curve import run_learning_curve as run_learning_curve
 from equiprob.decisions import information as information
 from equiprob.decisions.compare import Comparison as Comparison
 from equiprob.decisions.compare import compare as compare
@@ -33,10 +36,7 @@ from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEqu
 from equiprob.equivariance.stabilizer import Stabilizer as Stabilizer
 from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
-from equiprob.levels.curve_priors import CurvePriors as CurvePriors
-from equiprob.levels.learning_curve import LearningCurve as LearningCurve
 from equiprob.levels.paths import AbstractPath as AbstractPath
-from equiprob.levels.run_learning_curve import run_learning_curve as run_learning_curve
 from equiprob.levels.structural_level import StructuralLevel as StructuralLevel
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits

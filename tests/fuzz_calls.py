@@ -10,7 +10,6 @@ import pandas as pd
 
 import equiprob as ep
 from equiprob.bounds import calibrated
-from equiprob.levels import learning_curve
 from equiprob.testing import linear_task
 
 task = linear_task(24, optimum=0.4, seed=0)
@@ -255,13 +254,9 @@ class _Sampled(Exception):
 
 
 def curve(**named):
-    """Fit learning curves, up to the sampling."""
+    """Fit learning curves."""
     data = {k: named.pop(k) for k in ("runs", "data_error")}
-    with mock.patch.object(learning_curve, "compiled_chains", side_effect=_Sampled):
-        try:
-            return ep.LearningCurve(**named).fit(**data)
-        except _Sampled:
-            return None
+    return ep.LearningCurve(**named).fit(**data)
 
 
 def calibrated_gap(**named):
@@ -304,7 +299,7 @@ CALLS |= {
     "LearningCurve": (
         curve,
         DRAWS
-        | {"case": "H", "seed": 0, "num_warmup": 10, "num_samples": 10, "num_chains": 1}
+        | {"case": "H", "seed": 0, "risk_max": 1.0, "test_rows": "same"}
         | {"runs": RUNS, "data_error": None},
     ),
     "runs": (lambda **columns: curve(runs=columns, data_error=None), CURVE),

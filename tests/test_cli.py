@@ -233,7 +233,7 @@ def test_check_speaks_of_actions_and_of_the_law(folder):
 
 
 def test_learning_curves_from_a_csv_file(tmp_path, monkeypatch):
-    from equiprob.levels import learning_curve
+    from equiprob.curves import learning_curve
     from equiprob.testing import ridge_task
 
     ridge_task(2).runs([100, 1000]).to_csv(tmp_path / "runs.csv", index=False)
@@ -253,7 +253,7 @@ def test_learning_curves_from_a_csv_file(tmp_path, monkeypatch):
     import pandas as pd
 
     learning_curve_series = pd.Series({"a": 0.25, "b": 0.75})
-    fit = lambda self, runs: Result(f"{len(runs)} runs")  # noqa: E731 - NUTS has its own tests
+    fit = lambda self, runs: Result(f"{len(runs)} runs")  # noqa: E731 - fits have their own tests
     monkeypatch.setattr(learning_curve.LearningCurve, "fit", fit)
     done = run("curve", tmp_path / "runs.csv", "--at", 5000)
     assert done.exit_code == 0, done.output

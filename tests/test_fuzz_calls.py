@@ -55,7 +55,7 @@ FOUND = [
     ("Calibrated", "departure", "odd"),
     ("Calibrated", "num_samples", "0"),
     ("Hierarchical", "num_chains", "-1"),
-    ("LearningCurve", "num_warmup", "-1"),
+    ("LearningCurve", "risk_max", "-1"),
     ("from_onnx on rows", "outputs", "a row"),
     ("from_sklearn on rows", "x", "dict of None"),
 ]

@@ -12,7 +12,7 @@ import equiprob
 ROOT = Path(equiprob.__file__).parent
 STAGES = [
     *("arguments", "transforms", "orbits", "posterior"),
-    *("equivariance", "bounds", "levels", "decisions"),
+    *("equivariance", "curves", "bounds", "levels", "decisions"),
 ]
 # Plots and pages consume results; a result finds its own when it is asked to show itself.
 CONSUMERS = ["plots", "report"]

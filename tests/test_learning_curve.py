@@ -16,8 +16,8 @@ from refusals import refuses
 
 import equiprob as ep
 from equiprob.cli import main
-from equiprob.levels.curve_forecast import Forecast
-from equiprob.levels.curve_runs import read_runs
+from equiprob.curves.grid import SLOPES
+from equiprob.curves.runs import read_runs
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.report.curve_page import curve_page
 from equiprob.testing import ridge_task
@@ -85,20 +85,21 @@ def test_the_command_line_fits_what_python_does(tmp_path):
     np.testing.assert_array_equal(saved.risk(5000), fitted().risk(5000))
 
 
-def test_intervals_widen_beyond_the_data_and_risks_never_rise_there():
+def test_intervals_widen_beyond_the_data_and_risks_seldom_rise_there():
     result = fitted()
     sizes = (1000, 2000, 5000, 20000, 10**6)
     logs = np.stack([np.log(result.risk(n)["flat"]) for n in sizes])
     assert (np.diff(logs.std(axis=1)) > 0).all()
-    assert (np.diff(logs, axis=0) <= 1e-12).all()
+    # Real curves rise in some percent of steps; here .02 of draws do by a tenth, of 4000.
+    assert (logs[-1] > logs[0] + 0.1).mean() < 0.05
 
 
-def test_what_is_drawn_beyond_the_data_does_not_depend_on_what_was_asked_before():
+def test_draws_do_not_depend_on_what_was_asked_before_and_fits_repeat_bit_by_bit():
     result = fitted()
-    forecast = Forecast(result.draws, result.coords["n"], 0)
-    assert np.array_equal(forecast.risk(40_000), result.risk(40_000).to_numpy())
+    first = result.risk(40_000)
     result.crossover("flat", "steep")
-    assert np.array_equal(forecast.risk(1500), result.risk(1500).to_numpy())
+    assert np.array_equal(first, result.risk(40_000))
+    assert np.array_equal(first, ep.LearningCurve().fit(power_laws()).risk(40_000))
 
 
 def test_runs_scatter_more_than_expectations_and_the_mean_of_many_seeds_less_than_one():
@@ -127,7 +128,8 @@ def test_the_crossover_and_the_exchange_rate_are_those_of_the_curves():
 def test_probabilities_of_being_best_follow_the_curves():
     result = fitted()
     assert result.p_best(100)["flat"] > 0.95
-    assert result.p_best(30_000)["steep"] > 0.6
+    # .56, of 4000 draws: known to .008.
+    assert result.p_best(30_000)["steep"] > 0.5
     assert result.p_best(500).sum() == pytest.approx(1.0)
 
 
@@ -151,7 +153,8 @@ def test_the_optimal_level_weighs_costs_as_the_curves_show_them():
     """
     _, curve = ridge()
     n = curve.n_observed[-1]
-    costs = curve.draws["risk"][:, :, -1] - curve.draws["floor"]
+    at = list(curve.coords["n"]).index(n)
+    costs = curve.draws["risk"][:, :, at] - curve.draws["floor"]
     squares = curve.draws["model_error"] ** 2
     slopes = (costs[:, -1] - costs[:, 0]) / (squares[:, -1] - squares[:, 0])
     truth, level = curve.draws["data_error"], curve.optimal_level(n)
@@ -185,25 +188,29 @@ def test_a_stated_data_error_takes_the_place_of_its_prior():
     assert inside(narrowed.optimal_level(1000), task.optimal_level(1000), 0.998)
 
 
-def test_priors_can_be_seen(monkeypatch):
-    monkeypatch.setattr("equiprob.posterior.chains._MOST_ROUNDS", 4)  # they need not agree to 1 %
+def test_priors_can_be_seen():
     prior = ep.LearningCurve().prior(power_laws())
     assert "Prior" in str(prior)
-    # Where the runs are no evidence, exponents are as the prior says: sd 0.4 of logarithms. Their
-    # squares have half as many effective draws (1467), and five standard errors are 5 / sqrt(ess):
-    # false failures once in a million. Seen: .387, and of the posterior, the twin, .226.
-    within = 5 / np.sqrt(prior.facts["ess"]["common_exponent"])
-    logs = np.log(prior.draws["common_exponent"])
-    assert logs.std() == pytest.approx(0.4, rel=within)
+    # Where the runs are no evidence, typical slopes are as the prior says: of 4000 independent
+    # draws the standard deviation of logarithms is known to 1.2 %, and 6 % is five of that. The
+    # grid cuts the log-normal law off, which takes 6 % of it; so the law is taken from the grid.
+    logs, weight = np.log(SLOPES), np.exp(ep.CurvePriors().on_grid().typical)
+    spread = np.sqrt(weight @ (logs - weight @ logs) ** 2)
+    drawn = np.log(prior.draws["common_exponent"])
+    assert drawn.std() == pytest.approx(spread, rel=0.06)
     posterior = np.log(fitted().draws["common_exponent"])
-    assert posterior.std() != pytest.approx(0.4, rel=within)
+    assert posterior.std() != pytest.approx(spread, rel=0.06)
 
 
 def test_priors_are_the_users_to_change():
-    given = dist.Gamma(2.0, 1.0)
-    priors = ep.CurvePriors(exponent=given)
-    assert priors.of("exponent") is given
-    assert isinstance(priors.of("floor"), dist.Normal)
+    steep = ep.CurvePriors(exponent=dist.LogNormal(0.0, 0.1))
+    drawn = ep.LearningCurve(priors=steep).prior(power_laws()).draws["common_exponent"]
+    assert 0.9 < np.median(drawn) < 1.2  # the grid point next to 1 is 1.0 or 1.1, whatever the draw
+    flat = ep.LearningCurve(priors=ep.CurvePriors.flat_theory()).fit(power_laws())
+    width = np.log(flat.risk(10_000)).quantile([0.05, 0.95]).diff().iloc[1]
+    # Power laws that hardly bend are known better than real curves are: 2.1 and 1.2 against 2.7
+    # and 1.9, each known to 3 %.
+    assert (width < 0.9 * np.log(fitted().risk(10_000)).quantile([0.05, 0.95]).diff().iloc[1]).all()
 
 
 def test_results_can_be_saved_and_loaded(tmp_path):
@@ -212,7 +219,6 @@ def test_results_can_be_saved_and_loaded(tmp_path):
     loaded = ep.load(tmp_path / "curve.nc")
     assert np.allclose(loaded.risk(5000), result.risk(5000))
     assert str(loaded) == str(result)
-    assert {"r_hat", "ess"} <= set(loaded.summary().columns)
 
 
 def test_the_page_answers_at_the_sizes_asked_for():
@@ -230,16 +236,15 @@ def test_the_page_answers_at_the_sizes_asked_for():
     ]
 
 
-def test_status_says_what_the_runs_cannot_tell(monkeypatch):
+def test_status_says_what_the_runs_cannot_tell():
     found = fitted().diagnostics
     assert Diagnostic.NO_ERRORS in found
     assert Diagnostic.TWO_SIZES not in found
-    runs = power_laws()  # and one more: what is left has a shape that is compiled already
+    runs = power_laws()
     one_more = runs.tail(1).assign(seed=3, risk=np.nan)
     crashed = pd.concat([runs, one_more], ignore_index=True)
-    monkeypatch.setattr("equiprob.levels.learning_curve.MOST_R_HAT", 0.5)
     result = ep.LearningCurve().fit(crashed)
-    assert {Diagnostic.RUNS_LEFT_OUT, Diagnostic.NOT_CONVERGED} <= set(result.diagnostics)
+    assert Diagnostic.RUNS_LEFT_OUT in result.diagnostics
     assert result.facts["left_out"] == ["18"]
     assert Diagnostic.FEW_SEEDS in read_runs(runs[1:]).diagnostics()
     few = read_runs(power_laws(sizes=(100, 1000))[:6])
@@ -292,6 +297,12 @@ def test_questions_that_cannot_be_answered_are_refused():
         ep.LearningCurve(case="X")
     with refuses("exponent", "Distribution", error=TypeError):
         ep.CurvePriors(exponent=0.5)
+    with refuses("turns must be 4 weights"):
+        ep.CurvePriors(turns=(1.0, 0.0))
+    with refuses("rise must lie between 0 and 1"):
+        ep.CurvePriors(rise=1.5)
+    with refuses("risk_max=0.1", "percentages"):
+        ep.LearningCurve(risk_max=0.1).fit(power_laws())
 
 
 @pytest.mark.skipif(not INERTIA.exists(), reason="the public table is not there")

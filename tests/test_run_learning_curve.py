@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsRegressor
 
 import equiprob as ep
-from equiprob.levels.curve_runs import read_runs
+from equiprob.curves.runs import read_runs
 from equiprob.testing import disc_task
 
 TASK = disc_task(300, amplitude=0.5, noise=0.2)

@@ -297,12 +297,13 @@ Example:
     "--seed", type=_SEED, default=0, show_default=True, help="Of all that is drawn at random."
 )
 @click.option(
-    "--samples",
+    "--draws",
     type=click.IntRange(50, 100_000),
-    default=250,
+    default=4000,
     show_default=True,
-    help="Draws of each chain in each round.",
+    help="Draws of the posterior.",
 )
+@click.option("--risk-max", type=float, help="The largest possible risk: 1 for rates of errors.")
 @click.option("--report", type=_FILE, help="Write a page with figures here (HTML).")
 @click.option("--save", type=_FILE, help="Write the result here (netCDF).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of words.")
@@ -310,7 +311,8 @@ def curve(
     runs: Path,
     at: tuple[float, ...],
     seed: int,
-    samples: int,
+    draws: int,
+    risk_max: float | None,
     report: Path | None,
     save: Path | None,
     as_json: bool,
@@ -327,7 +329,8 @@ def curve(
 
     for path in (report, save):
         writable(path)
-    result = ep.LearningCurve(seed=seed, num_samples=samples).fit(read_runs_table(runs))
+    estimator = ep.LearningCurve(seed=seed, n_draws=draws, risk_max=risk_max)
+    result = estimator.fit(read_runs_table(runs))
     if save is not None:
         result.save(save)
         say(f"Result: {save}")
@@ -364,7 +367,7 @@ def report(saved: Path, output: Path | None) -> None:
     """
     import equiprob as ep
     from equiprob.auditing.findings import Audit
-    from equiprob.levels.learning_curve import LearningCurveResult
+    from equiprob.curves.result import LearningCurveResult
     from equiprob.report.audit_page import result_page
     from equiprob.report.curve_page import curve_page
 

@@ -10,7 +10,7 @@ from equiprob.plots.style import BAND_NOTE, BLUE, GREY, INK, ORANGE, legend_belo
 from equiprob.posterior.results import credible_interval
 
 if TYPE_CHECKING:
-    from equiprob.levels.learning_curve import LearningCurveResult
+    from equiprob.curves.result import LearningCurveResult
 
 _COLORS = (BLUE, ORANGE, "#2f855a", "#7c3aed", "#b7791f", "#0e7490", "#be185d", GREY)
 _POINTS = 60

@@ -160,6 +160,14 @@ class Diagnostic(enum.Enum):
         "the chains did not converge (R-hat above 1.01, or divergent steps): give more warm-up and "
         "samples, or other priors"
     )
+    UNEVEN_WEIGHTS = (
+        "the draws stand for the posterior by uneven weights (Pareto k above 0.7): the ends of "
+        "intervals are rough; give more runs, or narrower priors"
+    )
+    THEORY_DOUBTED = (
+        "errors, floors and costs of these runs do not go together as the theory has it: risks are "
+        "forecast without it, and the optimal level is what it would be if the theory held"
+    )
     ROWS_LEFT_OUT = "rows that not all candidates share were left out"
     FEW_ROWS = (
         "fewer than 30 independent rows: where a few of them dominate, intervals are too narrow"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from equiprob.levels.learning_curve import LearningCurveResult
+from equiprob.curves.result import LearningCurveResult
 from equiprob.posterior.results import credible_interval
 from equiprob.report.audit_page import result_page
 from equiprob.report.page import Page, Section

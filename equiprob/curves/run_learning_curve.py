@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.arguments.refusals import is_refusal
+from equiprob.curves.split import RunData, shuffled, split_rows
 from equiprob.equivariance.cross_fit import trainer
-from equiprob.levels.curve_split import RunData, shuffled, split_rows
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.inputs import check_seed, take_rows
 from equiprob.orbits.keys import Ids

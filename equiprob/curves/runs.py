@@ -60,6 +60,8 @@ class Runs:
     error_se: Array
     left_out: tuple[str, ...]
     has_relative_error: bool
+    failures: Array | None = None
+    trials: Array | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
