@@ -97,6 +97,7 @@ EVERY = {
         ep.methods.TrainedPair(symmetric=d.pair["other"])
     ),
     "task's error, an oracle": lambda d: d.data_error(ep.methods.Oracle(f_star=d.other)),
+    "task's error, neighbours": lambda d: d.data_error(ep.methods.Neighbours()),
     "mismatch": lambda d: ep.ApproximationGap(n_draws=d.n_draws).fit(
         d.model_error(), d.data_error(ep.methods.Symmetrization())
     ),

@@ -12,7 +12,7 @@ import equiprob as ep
 from equiprob.bounds.dimension import NEIGHBOURS, fit_dimension
 from equiprob.bounds.extremes import end_point
 from equiprob.bounds.nets import farthest_point_net, log_cover
-from equiprob.bounds.row_metrics import OrbitMetric, RawMetric
+from equiprob.equivariance.row_metrics import OrbitMetric, RawMetric
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import disc_task
 

@@ -18,7 +18,7 @@ from equiprob.bounds.clouds import Cloud, diameters
 from equiprob.bounds.dimension import NEIGHBOURS, fit_dimension
 from equiprob.bounds.extremes import end_point
 from equiprob.bounds.nets import centres_within_budget, farthest_point_net
-from equiprob.bounds.row_metrics import OrbitMetric, RawMetric
+from equiprob.equivariance.row_metrics import OrbitMetric, RawMetric
 from equiprob.testing import disc_task
 
 EPS = float(np.finfo(np.float64).eps)

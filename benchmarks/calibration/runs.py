@@ -19,6 +19,7 @@ from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
 from benchmarks.calibration.input_law_problems import INPUT_LAW_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.many_rows_problems import MANY_ROWS_PROBLEMS
+from benchmarks.calibration.neighbour_problems import NEIGHBOUR_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
 from benchmarks.calibration.structural_problems import STRUCTURAL_PROBLEMS
@@ -41,7 +42,7 @@ class Cell:
 
 SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "model": {name: (problem, SIZES) for name, problem in PROBLEMS.items()},
-    "task": TASK_PROBLEMS,
+    "task": {**TASK_PROBLEMS, **NEIGHBOUR_PROBLEMS},
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
     "few": FEW_ROWS_PROBLEMS,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from equiprob.auditing.verdict import verdict_lines
 from equiprob.decisions.compare import Comparison
+from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.equivariance.invariance_check import InvarianceCheckResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.bundle import AbstractBundle
@@ -25,7 +26,8 @@ STEPS = (
     "level",
     "generalization_gap",
 )
-"""What is asked of each model, in order; ``law`` and ``comparison`` are of all together."""
+"""What is asked of each model, in order; ``law``, ``symmetry_cost`` and ``comparison`` are of all
+together."""
 
 
 @final
@@ -60,6 +62,16 @@ class Audit(AbstractBundle):
         """What a classifier found of the law of the inputs; None where it did not look."""
         found = self.parts.get("law")
         return found if isinstance(found, InvarianceCheckResult) else None
+
+    @property
+    def symmetry_cost(self) -> DataEquivarianceErrorResult | None:
+        """What exact symmetry costs any model, from neighbours in the data.
+
+        None where the law of the inputs is invariant, where a method was chosen, or where it is in
+        `missing`.
+        """
+        found = self.parts.get("symmetry_cost")
+        return found if isinstance(found, DataEquivarianceErrorResult) else None
 
     @property
     def comparison(self) -> Comparison | None:

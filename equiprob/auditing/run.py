@@ -31,7 +31,7 @@ from equiprob.equivariance.invariance_check import (
     InvarianceCheckResult,
     InvariantLaw,
 )
-from equiprob.equivariance.methods import AbstractMethod, Symmetrization
+from equiprob.equivariance.methods import AbstractMethod, Neighbours, Symmetrization
 from equiprob.equivariance.model_error import ModelEquivarianceError
 from equiprob.equivariance.stabilizer import Stabilizer, StabilizerResult
 from equiprob.levels.paths import AbstractPath, Blend, Range
@@ -45,6 +45,9 @@ from equiprob.transforms.base import AbstractTransform
 
 _CHECKED_ROWS = 2000
 """Rows on which the law of the inputs is checked at most: its classifier is what takes time."""
+
+_COST_ROWS = 500
+"""Rows among which neighbours are sought at most: images take milliseconds a row."""
 
 _TOLERATED = 0.1
 """Share of the output's own variation that the stabilizer tolerates where no tolerance is given."""
@@ -108,7 +111,9 @@ def audit(
 
     For each model: its equivariance error, that of the task, what the mismatch costs, which
     transformations it respects, how far averaging pays, and its generalization gap where training
-    rows are given. For all together: a check of the law of the inputs, and a comparison.
+    rows are given. For all together: a check of the law of the inputs, a comparison, and, where
+    that law is not known to be invariant, what exact symmetry would cost any model, from the data
+    alone.
 
     Args:
         models: One ``predict``, or several by name.
@@ -205,9 +210,12 @@ def audit(
         if name in tables:
             make = None if train is None else partial(trained, predict, train)
             questions.ask(k, name, tables[name], make)
+    first = next(iter(tables.values()))
+    if y is not None and method is None and not _is_invariant(look):
+        cost = DataEquivarianceError(method=Neighbours(most_rows=_COST_ROWS), **shared)
+        record.take("symmetry_cost", "", lambda: cost.fit(first))
     if y is not None and len(tables) > 1:
         record.take("comparison", "", lambda: compare(tables, rope=rope, **shared))
-    first = next(iter(tables.values()))
     return Audit(
         parts=record.parts,
         facts={
@@ -324,6 +332,10 @@ def _law(
     of_rows = None if groups is None else np.asarray(groups)[chosen]
     check = InvarianceCheck(seed=seed, **shared)
     return record.take("law", "", lambda: check.fit(rows, transform, groups=of_rows))
+
+
+def _is_invariant(law: InvariantLaw | InvarianceCheckResult | None) -> bool:
+    return isinstance(law, InvariantLaw) or (law is not None and law.is_invariant)
 
 
 def _subset(n: int, seed: int) -> Any:

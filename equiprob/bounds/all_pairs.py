@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
-from equiprob.bounds.row_metrics import flattened, squared_distances
+from equiprob.equivariance.row_metrics import flattened, squared_distances
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.lattices import hammersley
 

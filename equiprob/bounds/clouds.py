@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from equiprob.bounds.dimension import FEWEST_ROWS, Dimension, fit_dimension
 from equiprob.bounds.extremes import N_LARGEST
 from equiprob.bounds.nets import log_cover
-from equiprob.bounds.row_metrics import AbstractMetric, RawMetric, squared_distances
+from equiprob.equivariance.row_metrics import AbstractMetric, RawMetric, squared_distances
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

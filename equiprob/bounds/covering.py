@@ -23,7 +23,7 @@ from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.losses import AbstractLoss, SquaredError
 from equiprob.bounds.predictor_class import PredictorClass, defect_of, lipschitz_of, range_of
 from equiprob.bounds.promises import constants_of
-from equiprob.bounds.row_metrics import flattened
+from equiprob.equivariance.row_metrics import flattened
 
 Array = NDArray[np.float64]
 

@@ -18,8 +18,8 @@ from equiprob.arguments.arrays import as_numbers
 from equiprob.bounds.clouds import Cloud, diameters, radii_between
 from equiprob.bounds.dimension import NEIGHBOURS, Dimension
 from equiprob.bounds.extremes import end_point
-from equiprob.bounds.row_metrics import OrbitMetric, RawMetric, flattened
 from equiprob.bounds.slopes import row_slopes
+from equiprob.equivariance.row_metrics import OrbitMetric, RawMetric, flattened
 from equiprob.orbits.inputs import check_inputs, ids_of_rows
 from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.bounds.row_metrics import AbstractMetric
+from equiprob.equivariance.row_metrics import AbstractMetric
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from equiprob.bounds.base import GapProblem, Given
 from equiprob.bounds.losses import AbstractLoss, BoundedLoss, LossConstants
-from equiprob.bounds.row_metrics import squared_distances
+from equiprob.equivariance.row_metrics import squared_distances
 from equiprob.equivariance.table_findings import rounding_limit
 from equiprob.orbits.table import OrbitTable
 

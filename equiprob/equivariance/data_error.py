@@ -33,6 +33,11 @@ _DISTORTION = 1e-3
 
 _ERRORS: tuple[str, ...] = ("error", "error_if_asymmetric", "lower", "upper", "profile")
 _COSTS: tuple[str, ...] = ("symmetry_cost", "symmetry_cost_lower", "symmetry_cost_upper")
+_BRACKETS: tuple[str, ...] = (
+    *("invariant_error_lower", "invariant_error_upper"),
+    *("free_error_lower", "free_error_upper"),
+)
+"""Bounds on the share of wrong labels of the best classifiers, exactly invariant and any."""
 
 _WORTH_SAYING = 0.005
 """Probability of exact symmetry from which the error without it is another than the error."""
@@ -113,6 +118,16 @@ class DataEquivarianceErrorResult(AbstractResult):
                 f" Exact symmetry costs at most {high:.3g} in risk (with probability 95%); "
                 f"methods.TrainedPair estimates it."
             )
+        if "invariant_error_lower" in self.draws:
+            least, most, free = (
+                np.median(self.draws[name])
+                for name in ("invariant_error_lower", "invariant_error_upper", "free_error_upper")
+            )
+            text += (
+                f" The best exactly invariant classifier is wrong on a share of {least:.2g} to "
+                f"{most:.2g} of rows, the best of any kind on at most {free:.2g} (bounds by the "
+                f"nearest neighbour, as the number of rows grows)."
+            )
         if self.p_symmetric is not None:
             text += f" Probability of exact symmetry: {self.p_symmetric:.2f}"
             if "error_if_asymmetric" in self.draws and self.p_symmetric >= _WORTH_SAYING:
@@ -142,8 +157,9 @@ class DataEquivarianceError(AbstractEstimator):
     """Estimate how far the task is from equivariant, with a posterior.
 
     Args:
-        method: How: `methods.Symmetrization` (bounds from any predictor), `methods.TrainedPair`,
-            `methods.GaussianProcess`, `methods.Oracle` or `methods.MeasuredPairs`.
+        method: How: `methods.Symmetrization` (bounds from any predictor), `methods.Neighbours`
+            (from the data alone), `methods.TrainedPair`, `methods.GaussianProcess`,
+            `methods.Oracle` or `methods.MeasuredPairs`.
 
     Assumptions:
         Rows (or groups) are independent, and the predictor was not trained on them.
@@ -216,15 +232,18 @@ class DataEquivarianceError(AbstractEstimator):
             found.add(Diagnostic.KAPPA_INFINITE)
         evidence = self.method.evidence(orbits, case, n_draws=self.n_draws, seed=self.weight_seed)
         table = orbits.finite
-        means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
-        rows = RowFindings.of(means, evidence.columns, orbits.positions)
-        order = [*_ERRORS, *_COSTS]
+        used = slice(None) if evidence.used is None else evidence.used
+        means = RowMeans(table.unit_ids[used], self.n_draws, self.weight_seed)
+        rows = RowFindings.of(means, evidence.columns, orbits.positions[used])
+        order = [*_ERRORS, *_COSTS, *_BRACKETS]
         names = sorted(evidence.draws, key=order.index)
         return DataEquivarianceErrorResult(
             draws={name: evidence.draws[name] for name in names},
             dims=evidence.dims,
             coords=evidence.coords,
-            units=dict.fromkeys(_ERRORS, table.only.unit) | dict.fromkeys(_COSTS, "risk"),
+            units=dict.fromkeys(_ERRORS, table.only.unit)
+            | dict.fromkeys(_COSTS, "risk")
+            | dict.fromkeys(_BRACKETS, "probability"),
             diagnostics=worst_first(found | rows.found | evidence.found),
             facts={
                 "transform": str(table.transform),

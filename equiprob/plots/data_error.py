@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 
 
-_SHOWN = {"symmetry_cost": "cost", "error_if_asymmetric": "error, if\nasymmetric"}
+_SHOWN = {
+    "symmetry_cost": "cost",
+    "error_if_asymmetric": "error, if\nasymmetric",
+    "invariant_error_lower": "invariant,\nat least",
+    "invariant_error_upper": "invariant,\nat most",
+    "free_error_lower": "any,\nat least",
+    "free_error_upper": "any,\nat most",
+}
 
 
 def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
@@ -29,11 +36,13 @@ def plot_data_error(result: DataEquivarianceErrorResult) -> Any:
     costs = [
         n for n in ("symmetry_cost", "symmetry_cost_lower", "symmetry_cost_upper") if n in draws
     ]
+    brackets = [n for n in _SHOWN if n.endswith(("_error_lower", "_error_upper")) and n in draws]
     panels = [
         (names, label)
         for names, label in (
             (errors, f"equivariance error of the task\n({result.units['error']}, rms)"),
             (costs, "symmetry cost\n(risk)"),
+            (brackets, "wrong labels of the best\nclassifier (share)"),
         )
         if names
     ]

@@ -199,6 +199,10 @@ class Diagnostic(enum.Enum):
         "is too small by that: take it as a statement from below; noise_variance or repeats give "
         "one from above"
     )
+    NEIGHBOURS_FAR = (
+        "neighbours are far apart for how the truth varies (see dimension and distance_correction "
+        "in the facts): the symmetry cost is indicative, and more often too small than too large"
+    )
     BOUNDS_CROSS = (
         "the lower bound exceeds the upper one: the stated noise is too large, or the law of the "
         "inputs is not invariant"

@@ -50,6 +50,13 @@ _QUESTIONS = {
         f"invariant and the transformations have the uniform law of their group; I, it is "
         f"invariant; N, neither is known, and the truth at moved inputs is not identified.",
     ),
+    "symmetry_cost": _Question(
+        "What does exact symmetry cost, whatever the model?",
+        "How much more risk the best exactly symmetric predictor has than the best predictor, from "
+        "targets of neighbours in the data.",
+        "Rows (or groups) are independent, and the truth is smooth on the scale of the distance "
+        "between neighbours. Nothing is assumed of the law of the inputs, and no model enters.",
+    ),
     "approximation_gap": _Question(
         "What does the mismatch of model and task cost?",
         "Excess risk that the mismatch forces: exactly, or at least, as the labels say.",

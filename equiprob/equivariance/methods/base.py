@@ -43,6 +43,7 @@ class Evidence:
         found: Diagnostics.
         columns: The row values ``(row,)`` that the draws are means of, by what they are: see
             `RowFindings.of`.
+        used: The rows ``(used,)`` that these are of; None for all.
         process: The posterior of the truth itself, where the method has one.
     """
 
@@ -52,6 +53,7 @@ class Evidence:
     facts: dict[str, Any] = field(default_factory=dict)
     found: set[Diagnostic] = field(default_factory=set)
     columns: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    used: NDArray[np.int64] | None = None
     process: Any = None
 
 

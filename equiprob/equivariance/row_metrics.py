@@ -10,7 +10,7 @@ two-dimensional).
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, final, override
@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.orbits.keys import Ids
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.lattices import hammersley
 
@@ -41,6 +42,9 @@ _STEP = 1e-5
 """For derivatives along the transformation's uniform numbers, in float64."""
 
 _REFINEMENTS = 4
+
+_MATCHING_STEPS = 2
+"""The same where what is wanted is a transformation, not the last digit of a distance."""
 
 _WIDER = (1, 2, 8, 32)
 """Multiples of the wanted neighbours that are refined, until no other row can be nearer."""
@@ -281,15 +285,15 @@ class OrbitMetric(AbstractMetric):
             return np.linalg.norm(images - self.rows[rows], axis=1)
         found = np.empty(len(queries))
         for part, padded in self._blocks(len(queries)):
-            refined = self._refined(queries[padded], rows[padded], best[padded])
+            refined, _ = self._refined(queries[padded], rows[padded], best[padded])
             found[part] = refined[: len(part)]
         return found
 
-    def _moved_in_blocks(self, rows: Index, uniforms: Array) -> Array:
+    def moved_in_blocks(self, rows: Index, parameters: Parameters) -> Array:
         """Return moved rows ``(row, entry)``, by calls of few different lengths."""
         found = np.empty((len(rows), self.rows.shape[1]))
         for part, padded in self._blocks(len(rows)):
-            moved = self.moved(rows[padded], self.transform.parameters(uniforms[padded]))
+            moved = self.moved(rows[padded], parameters[padded])
             found[part] = moved[: len(part)]
         return found
 
@@ -300,13 +304,19 @@ class OrbitMetric(AbstractMetric):
             part = np.arange(start, min(start + most, n))
             yield part, np.resize(part, min(1 << int(len(part) - 1).bit_length(), most))
 
-    def _refined(self, queries: Index, rows: Index, best: Index) -> Array:
-        """Minimize over the transformation by Gauss-Newton steps in its uniform numbers."""
+    def _refined(
+        self, queries: Index, rows: Index, best: Index, steps: int = _REFINEMENTS
+    ) -> tuple[Array, Array]:
+        """Minimize over the transformation by Gauss-Newton steps in its uniform numbers.
+
+        Returns:
+            Distances ``(pair,)``, and where they are reached ``(pair, n_uniforms)``.
+        """
         at, target = self._uniforms[best], self.rows[rows]
         image = self.moved(queries, self.transform.parameters(at))
         distance = np.linalg.norm(image - target, axis=1)
         damping = np.zeros(len(queries))
-        for _ in range(_REFINEMENTS):
+        for _ in range(steps):
             step = _downhill(self._slopes(queries, at), target - image, damping)
             there = self._inside(at + step)
             moved = self.moved(queries, self.transform.parameters(there))
@@ -316,7 +326,7 @@ class OrbitMetric(AbstractMetric):
             image = np.where(better[:, None], moved, image)
             distance = np.where(better, new, distance)
             damping = np.where(better, 0.0, 4 * damping + 0.1)
-        return distance
+        return distance, at
 
     def _slopes(self, queries: Index, at: Array) -> Array:
         """Return derivatives ``(pair, n_uniforms, entry)`` of the moved rows."""
@@ -367,6 +377,56 @@ class OrbitMetric(AbstractMetric):
                 break
         return distances, rows
 
+    def matched(self, k: int, units: Ids, among: Sequence[Index]) -> list[tuple[Index, Parameters]]:
+        """Return rows of other units that seem nearest to each row, and what takes it there.
+
+        A row that is nearer may be missed where orbits bend within the spacing of the design.
+
+        Args:
+            k: How many.
+            units: The unit of each row, ``(row,)``: no row is matched with its own.
+            among: Labels of rows ``(row,)``, each for an answer of its own: a row is matched with
+                rows of its label.
+
+        Returns:
+            For each `among`, rows ``(row, k)``, and parameters ``(row, k, n_parameters)`` of the
+            transformations that take each row nearest to them; both in the order of the distance.
+        """
+        images = len(self.elements) * self.rows.shape[1]
+        step = max(_ENTRIES // max(images, len(self)), 1)
+        found: list[list[tuple[Index, Parameters]]] = [[] for _ in among]
+        for queries in np.split(np.arange(len(self)), range(step, len(self), step)):
+            near, best = self._over_design(*self._images(queries))
+            near[units[queries][:, None] == units] = np.inf
+            for parts, labels in zip(found, among, strict=True):
+                mine = np.where(labels[queries][:, None] == labels, near, np.inf)
+                parts.append(self._matched(k, queries, mine, best))
+        return [tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in found]
+
+    def _matched(
+        self, k: int, queries: Index, near: Array, best: Index
+    ) -> tuple[Index, Parameters]:
+        rows = np.argpartition(near, k - 1, axis=1)[:, :k]
+        element = np.take_along_axis(best, rows, axis=1)
+        if not self.is_refined:
+            distances = np.take_along_axis(near, rows, axis=1)
+            parameters = self.elements[element]
+        else:
+            each = np.repeat(queries, k)
+            distances = np.empty(len(each))
+            at = np.empty((len(each), self.transform.n_uniforms))
+            for part, padded in self._blocks(len(each)):
+                pairs = each[padded], rows.ravel()[padded], element.ravel()[padded]
+                reached = self._refined(*pairs, steps=_MATCHING_STEPS)
+                distances[part], at[part] = (values[: len(part)] for values in reached)
+            distances = distances.reshape(rows.shape)
+            parameters = self.transform.parameters(at).reshape(*rows.shape, -1)
+        order = np.argsort(distances, axis=1, kind="stable")
+        return (
+            np.take_along_axis(rows, order, axis=1),
+            np.take_along_axis(parameters, order[..., None], axis=1),
+        )
+
     @override
     def lowered(self, row: int, least: Array) -> Array:
         query = np.array([row])
@@ -379,7 +439,8 @@ class OrbitMetric(AbstractMetric):
             # One step from the design is within the fourth power of its spacing.
             step = _downhill(slopes[0, best[worth]], target - image)
             there = self._inside(self._uniforms[best[worth]] + step)
-            moved = self._moved_in_blocks(np.full(len(worth), row), there)
+            parameters = self.transform.parameters(there)
+            moved = self.moved_in_blocks(np.full(len(worth), row), parameters)
             distance = np.minimum(distance, np.linalg.norm(moved - target, axis=1))
         found[worth] = np.minimum(distance, least[worth])
         found[row] = 0.0
