@@ -74,10 +74,10 @@ def vectors(dimensions: int, n: int, seed: int) -> Iterator[Outcome]:
     g = np.random.default_rng([seed, n, dimensions, 2])
     rows, a = Leaning.of(n, dimensions, g), AMPLITUDES[seed % 3]
     y = rows.x["plane"] + a * np.array([1.0, 0.0]) + NOISE * g.normal(size=(n, 2))
-    yield from _cost(rows, y, a**2 * (1 - _MEAN**2), output_action="vectors")
+    yield from _cost(rows, y, a**2 * (1 - _MEAN**2), turns="vectors")
 
 
-def _cost(rows: Leaning, y: Array, truth: float, **action: str) -> Iterator[Outcome]:
+def _cost(rows: Leaning, y: Array, truth: float, turns: str = "invariant") -> Iterator[Outcome]:
     """Fit to a table of a model that says nothing."""
     shape = (2,) if y.dtype.kind == "i" else y.shape[1:]
     constant = np.full(shape, 1 / 2 if y.dtype.kind == "i" else 0.0)
@@ -85,7 +85,9 @@ def _cost(rows: Leaning, y: Array, truth: float, **action: str) -> Iterator[Outc
     orbits = ep.evaluate_orbits(
         lambda batch: np.broadcast_to(constant, (len(batch["plane"]), *shape)),
         rows.x,
-        ep.transforms.rotations2d(acts_on={name: declared[name] for name in rows.x}, **action),
+        ep.transforms.rotations2d(
+            acts_on={name: declared[name] for name in rows.x}, output_action=turns
+        ),
         y=y,
         n_transforms=1,
         backend="python",

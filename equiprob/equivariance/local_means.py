@@ -120,11 +120,11 @@ def _spread_modulo(
     metric: OrbitMetric, y: Array, moved: MovedTargets, rows: Index, there: Parameters
 ) -> LocalSpread:
     """Return the spread between rows and neighbours ``(row, neighbour)`` that are moved back."""
-    back = metric.transform.inverse(there.reshape(rows.size, -1)).reshape(there.shape)
+    back = metric.transform.inverse(there.reshape(rows.size, -1)).reshape(*rows.shape, -1)
     distance = np.empty(rows.shape)
 
     def near(part: slice) -> tuple[Array, Array]:
-        chosen, parameters = rows[part].ravel(), back[part].reshape(-1, back.shape[2])
+        chosen, parameters = rows[part].ravel(), back[part].reshape(rows[part].size, -1)
         shape = rows[part].shape
         images = metric.moved_in_blocks(chosen, parameters).reshape(*shape, -1)
         distance[part] = np.linalg.norm(images - metric.rows[part, None], axis=2)

@@ -401,7 +401,10 @@ class OrbitMetric(AbstractMetric):
             for parts, labels in zip(found, among, strict=True):
                 mine = np.where(labels[queries][:, None] == labels, near, np.inf)
                 parts.append(self._matched(k, queries, mine, best))
-        return [tuple(map(np.concatenate, zip(*parts, strict=True))) for parts in found]
+        return [
+            (np.concatenate([rows for rows, _ in parts]), np.concatenate([p for _, p in parts]))
+            for parts in found
+        ]
 
     def _matched(
         self, k: int, queries: Index, near: Array, best: Index

@@ -38,7 +38,6 @@ from equiprob.posterior.weights import folds
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.rotations2d import Rotations2D
 from equiprob.transforms.rotations3d import Rotations3D
-from equiprob.transforms.rows import move_rows
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -190,11 +189,8 @@ class _Sample:
     def moved(self, rows: Index, parameters: Parameters) -> Array:
         """Return targets ``(row, component)``, each moved by its own transformation."""
         chosen = self.y[rows].reshape(-1, *self.output_shape)
-        if self.turning.keeps_output:
-            return self.y[rows]
-        actions = self.turning.output_actions(chosen)
-        elements = self.turning.leaf_elements(actions, parameters, [chosen.dtype])
-        return np.asarray(move_rows(actions, elements, chosen)).reshape(len(rows), -1)
+        moves = self.turning.on(output=chosen).at(parameters, outputs="forth")
+        return np.asarray(moves.forth(chosen)).reshape(len(rows), -1)
 
 
 def _some(units: Ids, most: int) -> Index:
