@@ -1,5 +1,6 @@
 """Rows of a group stay together wherever rows are split."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import equiprob as ep
 from equiprob.bounds.halves import Blocks
 from equiprob.equivariance import invariance_check
-from equiprob.equivariance.methods import symmetrization, trained_pair
+from equiprob.equivariance.methods import neighbours, symmetrization, trained_pair
 from equiprob.levels import optimum
 
 PACKAGE = Path(ep.__file__).parent
@@ -21,6 +22,7 @@ WHERE = {
     "equivariance/invariance_check.py": "tested here",
     "equivariance/methods/symmetrization.py": "tested here",
     "equivariance/methods/trained_pair.py": "tested here",
+    "equivariance/methods/neighbours.py": "tested here",
     "levels/optimum.py": "tested here",
     "curves/split.py": "tested here",
     "bounds/halves.py": "tested here",
@@ -88,6 +90,13 @@ def _trained_pair(groups):
     ep.DataEquivarianceError(method=method, n_draws=50).fit(table(lambda b: b[:, 1], groups))
 
 
+def _neighbours(groups):
+    with contextlib.suppress(ValueError):  # after its split, it asks for more groups
+        ep.DataEquivarianceError(method=ep.methods.Neighbours(), n_draws=50).fit(
+            table(groups=groups)
+        )
+
+
 def _law(groups):
     ep.DataEquivarianceError(n_draws=50).fit(table(groups=groups))
 
@@ -105,6 +114,7 @@ def _level(groups):
     [
         (symmetrization, _symmetrization),
         (trained_pair, _trained_pair),
+        (neighbours, _neighbours),
         (invariance_check, _law),
         (invariance_check, _audit),
         (optimum, _level),
