@@ -303,6 +303,74 @@ def test_targets_turn_with_the_inputs():
     assert np.median(turned.draws["gain"]) < np.median(fixed.draws["gain"]) - 0.1
 
 
+# ---- training rows onto held-out ones ---------------------------------------------------------
+
+
+def between(x, new, transform, groups=None, block_rows=4000, **constants):
+    """Return the fit of training rows onto held-out ones, all with numbers of their own."""
+    n = len(x)
+    train = table(x, transform, row_ids=np.arange(n), n_transforms=2)
+    ids = n + np.arange(len(new))
+    held_out = table(new, transform, row_ids=ids, groups=groups, n_transforms=2)
+    bound = B.Transport(predictors=promised(**constants), loss=UNIT, block_rows=block_rows)
+    return fit(held_out, bound, train=train, n_draws=50)
+
+
+def test_the_cost_between_samples_is_their_optimal_transport():
+    from ot import emd2
+
+    x, new, c3 = ball(9, 2, seed=1), ball(14, 2, seed=2), ep.transforms.cyclic(3, acts_on="vectors")
+    everything = PairDistance(transform=c3).nearest(np.concatenate([x, new]), Targets(), 1.0).inputs
+    cost = np.minimum(everything[:9, 9:], 1.0)
+    exact = emd2(np.full(9, 1 / 9), np.full(14, 1 / 14), np.ascontiguousarray(cost))
+    found = between(x, new, c3)
+    penalty = np.sqrt(np.log(20) / 28)
+    assert found.draws["bound"] == pytest.approx(np.full(50, exact + penalty), abs=1e-9)
+    assert found.facts["n_held_out"] == 14
+    assert "14 independent held-out rows, for these 9 training rows" in str(found)
+    # Rows of a group of held-out rows count once, with the mass of one.
+    doubled = between(x, np.repeat(new, 2, axis=0), c3, groups=np.repeat(np.arange(14), 2) + 100)
+    assert doubled.draws["bound"] == pytest.approx(found.draws["bound"], abs=1e-9)
+    # Blocks are one plan among others: never below the best one.
+    blocks = between(x, new, c3, block_rows=12)
+    assert Diagnostic.DISJOINT_BLOCKS in blocks.diagnostics
+    assert blocks.draws["bound"].min() > exact + penalty
+
+
+def test_no_function_of_the_class_exceeds_the_bound_between_samples():
+    """A coin: the worst function of the class is exact, and the transport alone is exceeded."""
+    coin, n, m, exceeded, alone = np.array([[0.0], [1.0]]), 40, 80, 0, 0
+    runs = 60
+    for seed in range(runs):
+        g = np.random.default_rng([seed, 3])
+        rows, others = g.integers(0, 2, n), g.integers(0, 2, m)
+        worst = abs(rows.mean() - 0.5)  # the best of h = x and h = 1 - x
+        found = between(coin[rows], coin[others], still(1))
+        exceeded += worst > found.draws["bound"][0]
+        alone += worst > found.draws["bound"][0] - np.sqrt(np.log(20) / (2 * m))
+    # At a failure rate of 5 % at most, 10 of 60 fail with probability 1e-3; transport without its
+    # penalty is exceeded in about a quarter of the samples, and in fewer than 4 of 60 once in 1e4.
+    assert exceeded < 10
+    assert alone >= 4
+
+
+def test_what_held_out_rows_ask_for():
+    x, new = ball(20, 2, seed=1), ball(30, 2, seed=2)
+    c3 = ep.transforms.cyclic(3, acts_on="vectors")
+    halves = B.Transport(predictors=promised(), loss=UNIT, between="halves", n_splits=4)
+    train, held_out = table(x, c3), table(new, c3)
+    assert fit(held_out, halves, train=train).facts["n_held_out"] is None
+    onto = replace(halves, between="held_out")
+    with pytest.raises(ValueError, match="pass train="):
+        fit(held_out, onto)
+    with pytest.raises(ValueError, match="in both train and orbits"):
+        fit(train, onto, train=train)
+    with pytest.raises(ValueError, match="other none"):
+        fit(held_out, onto, train=table(x, c3, y=x[:, 0]))
+    with pytest.raises(ValueError, match="between must be one of"):
+        replace(halves, between="both")
+
+
 # ---- the average defect ------------------------------------------------------------------------
 
 

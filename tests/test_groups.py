@@ -26,6 +26,7 @@ WHERE = {
     "levels/optimum.py": "tested here",
     "curves/split.py": "tested here",
     "bounds/halves.py": "tested here",
+    "bounds/held_out.py": "deals units; tested with the gap's bounds",
     "curves/importance.py": "shuffles draws",
     "curves/mixing.py": "shuffles draws",
     "curves/tied.py": "takes draws in pieces that fit into memory",

@@ -243,17 +243,18 @@ LOSS = ep.bounds.BoundedLoss(range=2.0, slope=1.0, function=absolute)
 def bounds_of(task: Task, model: str, level: float, n: int) -> dict[str, ep.bounds.AbstractBound]:
     """Return the bounds of a class, by name."""
 
-    def transport(*, measured: bool) -> ep.bounds.Transport:
+    def transport(*, measured: bool, targets: Any = "contraction") -> ep.bounds.Transport:
         return ep.bounds.Transport(
             predictors=promise(task, model, level, measured=measured),
             loss=LOSS,
-            targets="contraction",
+            targets=targets,
             n_splits=10 if n < MANY_ROWS else 2,
         )
 
     bounds = {
         "transport": transport(measured=False),
         "transport, average defect": transport(measured=True),
+        "transport, held-out rows": transport(measured=False, targets="joint"),
     }
     if model == "kernel ridge":
         radii = RADIUS, level * RADIUS

@@ -18,6 +18,9 @@ import equiprob as ep
 from equiprob.bounds.all_pairs import PairDistance, Targets
 
 DELTA = 0.05
+HELD_OUT = 4
+"""Held-out rows for each training row."""
+
 SPLITS = 10
 
 
@@ -79,8 +82,23 @@ def one_sample(law: Law, costs: np.ndarray, seed: int) -> dict[str, float]:
     mass = np.full(size, 1 / size), np.full(law.n, 1 / law.n)
     worst = emd2(*mass, np.ascontiguousarray(costs[:, rows]), numItermax=10**7)
     orbits = ep.evaluate_orbits(
-        lambda b: 0.0 * b[:, 0], law.points[rows], law.transform, n_transforms=2, backend="python"
+        lambda b: 0.0 * b[:, 0],
+        law.points[rows],
+        law.transform,
+        row_ids=np.arange(law.n),
+        n_transforms=2,
+        backend="python",
     )
+    others = generator.integers(0, size, HELD_OUT * law.n)
+    held_out = ep.evaluate_orbits(
+        lambda b: 0.0 * b[:, 0],
+        law.points[others],
+        law.transform,
+        row_ids=law.n + np.arange(len(others)),  # equal points are different rows
+        n_transforms=2,
+        backend="python",
+    )
+    onto = law.bound().fit(held_out, train=orbits)
     result = law.bound().fit(orbits)
     low, high = np.quantile(result.draws["expected_bound"], [0.05, 0.95])
     return {
@@ -89,6 +107,7 @@ def one_sample(law: Law, costs: np.ndarray, seed: int) -> dict[str, float]:
         "expected_bound": float(np.median(result.draws["expected_bound"])),
         "low": float(low),
         "high": float(high),
+        "held_out": float(onto.draws["bound"][0]),
     }
 
 

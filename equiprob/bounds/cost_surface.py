@@ -1,4 +1,4 @@
-"""The mean cost of moving half of the rows, as a function of the class and of how many rows.
+"""The mean cost of moving rows onto others, as a function of the class and of how many rows.
 
 It is solved at a few Lipschitz constants and defects, and is jointly concave in them: the planes
 that touch it there lie above it everywhere, so that their minimum bounds it in every draw, and is
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.all_pairs import PairDistance, Pairs, Targets
-from equiprob.bounds.halves import Blocks, GroundCost, Index, Value, mean_cost
+from equiprob.bounds.halves import AbstractDeal, GroundCost, Index, Value, mean_cost
 from equiprob.posterior.row_means import RowMeans
 
 Array = NDArray[np.float64]
@@ -55,7 +55,7 @@ class Ground:
         """Whether the closest element depends on how distances of targets are weighed."""
         return self.targets.moved is not None and not self.targets.are_labels
 
-    def of_blocks(self, blocks: Blocks, lipschitz: float) -> Callable[[int], GroundCost]:
+    def of_blocks(self, blocks: AbstractDeal, lipschitz: float) -> Callable[[int], GroundCost]:
         """Return the cost within each block."""
         weight = 1 / lipschitz if self.depends_on_lipschitz else 1.0
         whole = len(jax.tree.leaves(self.x)[0]) <= self.most_rows
@@ -105,10 +105,11 @@ class CostSurface:
     def solve(
         cls,
         ground: Ground,
-        units: Sequence[Index],
+        deal: Callable[[int, np.random.Generator], AbstractDeal],
         lipschitz: Array,
         defects: Array,
         *,
+        n_units: int,
         n_splits: int,
         seed: int,
     ) -> CostSurface:
@@ -116,23 +117,23 @@ class CostSurface:
 
         Args:
             ground: The costs.
-            units: The rows of each unit.
+            deal: Makes that many blocks.
             lipschitz: Nodes, ``(node,)``.
             defects: Nodes beside zero, ``(node,)``.
+            n_units: Units that blocks share among them.
             n_splits: Splits of the whole sample; smaller blocks, of which there are more, have
                 fewer each.
             seed: Seed of blocks and splits.
         """
-        n_rows = sum(len(rows) for rows in units)
-        whole = -(-n_rows // ground.most_rows)
+        whole = -(-len(jax.tree.leaves(ground.x)[0]) // ground.most_rows)
         counts = [whole]
-        while len(counts) < _MOST_SIZES and len(units) // (2 * counts[-1]) >= FEWEST_UNITS:
+        while len(counts) < _MOST_SIZES and n_units // (2 * counts[-1]) >= FEWEST_UNITS:
             counts.append(2 * counts[-1])
         sizes, values = [], []
         for k, n_blocks in enumerate(counts):
             defect_nodes = [None, 0.0, *defects] if k == 0 else [None, 0.0]
-            blocks = Blocks.of(units, n_blocks, np.random.default_rng([seed, 17, k]))
-            sizes.append(2 * blocks.n_pairs / n_blocks)
+            blocks = deal(n_blocks, np.random.default_rng([seed, 17, k]))
+            sizes.append(blocks.size)
             here: list[Value] = []
             for constant in lipschitz.tolist():
                 here += mean_cost(

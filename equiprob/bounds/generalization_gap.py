@@ -172,8 +172,13 @@ class GeneralizationGapResult(AbstractResult):
             if facts.get("of_this_model")
             else "no predictor of the class has a generalization gap above"
         )
-        text = f"With confidence {1 - facts['delta']:.3g} over samples of {facts['n']} independent "
-        text += f"rows, {which} {_number(self.draws['bound'])}"
+        text = f"With confidence {1 - facts['delta']:.3g} over samples of "
+        if facts.get("n_held_out"):
+            text += f"{facts['n_held_out']} independent held-out rows, for these {facts['n']} "
+            text += "training rows"
+        else:
+            text += f"{facts['n']} independent rows"
+        text += f", {which} {_number(self.draws['bound'])}"
         if "expected_bound" in self.draws:
             mean = _number(self.draws["expected_bound"])
             text += f"; on average over samples the largest one is at most {mean}"

@@ -14,6 +14,7 @@ References:
 
 from __future__ import annotations
 
+import abc
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import accumulate
-from typing import Any
+from typing import Any, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,35 +118,84 @@ class Split:
     mass: tuple[Array, Array]
 
 
+class AbstractDeal(abc.ABC):
+    """Units in disjoint blocks, in each of which some rows are to be moved onto others."""
+
+    rows: Sequence[Index]
+    """Rows of each unit."""
+
+    @property
+    @abc.abstractmethod
+    def members(self) -> Sequence[Index]:
+        """Units of each block."""
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> float:
+        """Units of the sample in each block."""
+
+    @abc.abstractmethod
+    def share(self, block: int) -> float:
+        """Return the share of the sample that a block is."""
+
+    @abc.abstractmethod
+    def splits(self, block: int, n_splits: int, generator: np.random.Generator) -> Iterator[Split]:
+        """Yield what is to be moved onto what."""
+
+    @abc.abstractmethod
+    def of_units(self, total: float, contributions: Array) -> Array:
+        """Return each unit's contribution ``(unit,)``, whose mean is the total."""
+
+    def rows_of(self, block: int) -> Index:
+        """Return the rows of a block's units."""
+        return np.concatenate([self.rows[u] for u in self.members[block]])
+
+
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class Blocks(AbstractDeal):
     """Units in disjoint blocks of even size.
 
     Args:
         rows: Rows of each unit.
-        members: Units of each block, in random order.
+        dealt: Units of each block, in random order.
     """
 
     rows: Sequence[Index]
-    members: Sequence[Index]
+    dealt: Sequence[Index]
 
     @classmethod
     def of(cls, rows: Sequence[Index], n_blocks: int, generator: np.random.Generator) -> Blocks:
         """Deal an even number of units into blocks; with an odd number one stays out."""
         order = generator.permutation(len(rows))
         pairs = np.array_split(np.arange(len(rows) // 2), n_blocks)
-        members = [order[np.concatenate([2 * p, 2 * p + 1])] for p in pairs]
-        return cls(rows, members)
+        return cls(rows, [order[np.concatenate([2 * p, 2 * p + 1])] for p in pairs])
+
+    @property
+    @override
+    def members(self) -> Sequence[Index]:
+        return self.dealt
 
     @property
     def n_pairs(self) -> int:
         """Pairs of units in all blocks."""
         return sum(len(m) for m in self.members) // 2
 
-    def rows_of(self, block: int) -> Index:
-        """Return the rows of a block's units."""
-        return np.concatenate([self.rows[u] for u in self.members[block]])
+    @property
+    @override
+    def size(self) -> float:
+        return 2 * self.n_pairs / len(self.members)
 
+    @override
+    def share(self, block: int) -> float:
+        return len(self.members[block]) / (2 * self.n_pairs)
+
+    @override
+    def of_units(self, total: float, contributions: Array) -> Array:
+        left_out = np.setdiff1d(np.arange(len(self.rows)), np.concatenate(self.members))
+        contributions[left_out] = total
+        return contributions
+
+    @override
     def splits(self, block: int, n_splits: int, generator: np.random.Generator) -> Iterator[Split]:
         """Yield random halves of a block: pairs anew, and each pair flipped."""
         members = self.members[block]
@@ -163,14 +213,14 @@ class Blocks:
 
 
 def mean_cost(
-    blocks: Blocks,
+    blocks: AbstractDeal,
     ground: Callable[[int], GroundCost],
     points: Sequence[tuple[float, float | None]],
     *,
     n_splits: int,
     seed: Sequence[int],
 ) -> list[Value]:
-    """Return the mean cost of moving one half onto the other, at each (L, defect).
+    """Return the mean cost of moving one side onto the other, at each (L, defect).
 
     Args:
         blocks: The units.
@@ -179,24 +229,24 @@ def mean_cost(
         n_splits: Splits of each block; the same for all points.
         seed: Seed of the splits.
     """
-    n_units = 2 * blocks.n_pairs
+    n_units = sum(len(members) for members in blocks.members)
     totals = [np.zeros(4) for _ in points]
     units = [np.zeros(len(blocks.rows)) for _ in points]
     generator = np.random.default_rng(seed)
     _network_simplex()  # imported once, before there are threads
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
         for block, members in enumerate(blocks.members):
-            share = len(members) / n_units / n_splits
+            share = blocks.share(block) / n_splits
             unit = np.repeat(members, [len(blocks.rows[u]) for u in members])
             solve = partial(_solve_all, ground(block), points)
             for solved in pool.map(solve, blocks.splits(block, n_splits, generator)):
                 for k, (value, plane, by_row) in enumerate(solved):
                     totals[k] += share * np.array([value, *plane])
                     np.add.at(units[k], unit, n_units * share * by_row)
-    left_out = np.setdiff1d(np.arange(len(blocks.rows)), np.concatenate(blocks.members))
-    for total, contribution in zip(totals, units, strict=True):
-        contribution[left_out] = total[0]
-    return [Value(float(t[0]), t[1:], p) for t, p in zip(totals, units, strict=True)]
+    return [
+        Value(float(total[0]), total[1:], blocks.of_units(float(total[0]), contributions))
+        for total, contributions in zip(totals, units, strict=True)
+    ]
 
 
 def _solve_all(

@@ -1,4 +1,4 @@
-"""The gap is at most what it costs to move one half of the rows onto the other.
+"""The gap is at most what it costs to move the rows onto held-out ones, or one half onto the other.
 
 Moving along a symmetry is free, up to the defect of the class. With W the mean cost over random
 halves and n independent rows,
@@ -7,15 +7,18 @@ halves and n independent rows,
     E h - mean_n h  <=  W + M sqrt((9 + 8 / splits) log(1 / delta) / (2 n))
 
 the second with probability 1 - delta, for all losses h of the class at once: by a ghost sample,
-Kantorovich duality, and McDiarmid's inequality over rows and splits. The set of transformations may
-be any; no law of theirs or of the inputs enters.
+Kantorovich duality, and McDiarmid's inequality over rows and splits. Where there are m held-out
+units beside the n training rows, what it costs to move the latter onto them is smaller, and needs
+no ghost sample (`equiprob.bounds.held_out`): ``W + M sqrt(log(1 / delta) / (2 m))``. The set of
+transformations may be any; no law of theirs or of the inputs enters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, final, get_args, override
+from functools import partial
+from typing import Any, Literal, final, get_args, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,8 @@ from equiprob.bounds.all_pairs import PairDistance, in_float64
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.cost_surface import CostSurface, Ground, nodes
+from equiprob.bounds.halves import Blocks
+from equiprob.bounds.held_out import TwoSamples
 from equiprob.bounds.losses import AbstractLoss, LossConstants, SquaredError, check_whole
 from equiprob.bounds.predictor_class import PredictorClass, defect_of, lipschitz_of
 from equiprob.bounds.promises import constants_of
@@ -40,6 +45,7 @@ from equiprob.bounds.transport_forms import (
 from equiprob.posterior.diagnostics import Diagnostic
 
 Array = NDArray[np.float64]
+Between = Literal["held_out", "halves"]
 
 
 _WHOLE = (
@@ -54,7 +60,7 @@ _WHOLE = (
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Transport(AbstractBound):
-    """Bound the gap by the optimal transport of one half of the rows onto the other.
+    """Bound the gap by the optimal transport of rows onto others.
 
     Args:
         predictors: The class: its Lipschitz constant (else slopes of the geometry) and its defect.
@@ -69,6 +75,10 @@ class Transport(AbstractBound):
             together, and different class labels as far as losses can be; ``"contraction"``, the
             bound is that of the scalar outputs, times the slope of the loss; ``"smaller"``, the
             smaller of the two where there are both, each at half of delta.
+        between: ``"held_out"``, the training rows are moved onto those held out, and the class may
+            depend on the training rows; ``"halves"``, one half of the training rows onto the other.
+            When left out, the first where both tables are given. Contraction is of halves in any
+            case.
         n_splits: Random splits into halves.
         block_rows: Rows in a block; larger samples are taken in disjoint blocks of about equal
             size. Memory is about seven matrices of ``block_rows**2`` numbers: 0.9 GB at 4000.
@@ -90,6 +100,7 @@ class Transport(AbstractBound):
     loss: AbstractLoss = field(default_factory=SquaredError)
     metric: Callable[[Any], Any] | None = field(default=None, repr=False)
     targets: TargetForm = "smaller"
+    between: Between | None = None
     n_splits: int = 20
     block_rows: int = 4000
     n_elements: int = 128
@@ -101,6 +112,10 @@ class Transport(AbstractBound):
         if self.targets not in get_args(TargetForm):
             raise ValueError(
                 f"targets must be one of {list(get_args(TargetForm))}, got {self.targets!r}"
+            )
+        if self.between is not None and self.between not in get_args(Between):
+            raise ValueError(
+                f"between must be one of {list(get_args(Between))} or None, got {self.between!r}"
             )
         for name, least, most in _WHOLE:
             check_whole(name, getattr(self, name), least, most)
@@ -124,15 +139,27 @@ class Transport(AbstractBound):
             lambda x: distance.rows(in_float64(x)),
         )
         defect, symmetry = self._defect(problem, distance, found)
-        forms = forms_of(problem, self.loss, constants, self.predictors, self.targets)
+        samples = self._samples(problem)
+        tables = (table,) if samples is None else samples.tables
+        forms = forms_of(problem, self.loss, constants, self.predictors, self.targets, tables)
         columns = {}
         if defect is None:
             columns["what averaging changes of the loss"] = forms[0].defect_of(problem.orbits)
-        if len(table) > self.block_rows:
+        if sum(map(len, tables)) > self.block_rows:
             found.add(Diagnostic.DISJOINT_BLOCKS)
         value = smallest(
             [
-                self._value(form, problem, distance, lipschitz, defect, constants, len(forms))
+                self._value(
+                    form,
+                    problem,
+                    distance,
+                    lipschitz,
+                    defect,
+                    constants,
+                    len(forms),
+                    # Random signs need a sample of their own.
+                    samples if form.name == "joint" else None,
+                )
                 for form in forms
             ]
         )
@@ -152,13 +179,30 @@ class Transport(AbstractBound):
             ),
             facts={
                 "n_splits": self.n_splits,
-                "n_blocks": -(-len(table) // self.block_rows),
+                "n_blocks": -(-sum(map(len, tables)) // self.block_rows),
+                "n_held_out": samples.sizes[1] if samples and value.name == "joint" else None,
                 "targets": value.name,
                 "of_this_model": defect is None,
             },
             found=found,
             columns=columns,
         )
+
+    def _samples(self, problem: GapProblem) -> TwoSamples | None:
+        """Return training rows and held-out rows; None where halves are moved."""
+        if self.between == "halves":
+            return None
+        if problem.train is None:
+            if self.between == "held_out":
+                raise ValueError("between='held_out' needs the training rows, too: pass train=")
+            return None
+        targets = [table.only.y is not None for table in (problem.train, problem.orbits)]
+        if not all(targets) and any(targets):
+            raise ValueError("one of train and orbits has targets, and the other none: pass both y")
+        samples = TwoSamples.of(problem)
+        if self.targets == "contraction":
+            return None
+        return samples
 
     def _defect(
         self, problem: GapProblem, distance: PairDistance, found: set[Diagnostic]
@@ -193,30 +237,46 @@ class Transport(AbstractBound):
         defect: Array | None,
         constants: LossConstants,
         n_forms: int,
+        samples: TwoSamples | None,
     ) -> FormValue:
         """Return the bound in one form, with an equal share of delta."""
         table = problem.sample
         moves = np.zeros(problem.n_draws) if defect is None else defect
+        share = problem.delta / n_forms
+        if samples is None:
+            deal, n_units = partial(Blocks.of, problem.units.rows), problem.n
+            penalty = partial(
+                deviation,
+                n_splits=self.n_splits,
+                loss_range=constants.range,
+                cap=form.cap,
+                delta=share,
+            )
+        else:
+            deal, n_units = samples.deal, min(samples.sizes)
+            penalty = partial(
+                samples.deviation, self.block_rows, loss_range=constants.range, delta=share
+            )
         surface = CostSurface.solve(
             Ground(
-                x=table.x,
+                x=table.x if samples is None else samples.x,
                 targets=form.targets,
                 distance=distance,
                 slope=form.slope,
                 cap=form.cap,
                 most_rows=self.block_rows,
             ),
-            problem.units.rows,
+            deal,
             nodes(lipschitz),
             np.setdiff1d(nodes(moves), [0.0]),
-            n_splits=self.n_splits,
+            n_units=n_units,
+            n_splits=self.n_splits if samples is None else 1,
             seed=problem.weight_seed,
         )
         added = np.zeros(problem.n_draws)
         if defect is None:
             of_sample = problem.units.means(form.defect_of(table)).mean()
             added = of_sample + problem.mean(problem.orbits, form.defect_of(problem.orbits))
-        share = problem.delta / n_forms
         return evaluate_form(
             form,
             surface,
@@ -224,5 +284,6 @@ class Transport(AbstractBound):
             lipschitz,
             moves,
             added,
-            lambda n: deviation(n, self.n_splits, constants.range, form.cap, share),
+            penalty,
+            problem.units.ids if samples is None else samples.ids,
         )

@@ -27,6 +27,7 @@ from equiprob.bounds.cost_surface import CostSurface
 from equiprob.bounds.losses import AbstractLoss, LossConstants, holds_labels
 from equiprob.bounds.power_law import FEWEST_SIZES, fit_power_law
 from equiprob.bounds.predictor_class import PredictorClass, range_of
+from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.row_means import RowMeans
 
@@ -71,8 +72,18 @@ def forms_of(
     constants: LossConstants,
     predictors: PredictorClass,
     asked: TargetForm,
+    tables: Sequence[OrbitTable],
 ) -> Sequence[Form]:
-    """Return the forms in which the targets of the sample can enter.
+    """Return the forms in which the targets of the sample can enter, the joint one first.
+
+    Args:
+        problem: The rows.
+        loss: The loss.
+        constants: Its range and slope.
+        predictors: The class.
+        asked: Which forms.
+        tables: Those between whose rows the joint form moves: the sample's alone, or the training
+            rows' and the held-out rows'.
 
     Raises:
         ValueError: If contraction is asked for and outputs are not scalars that stay as they are.
@@ -82,7 +93,7 @@ def forms_of(
     stats = table.only
     joint = Form(
         "joint",
-        Targets(stats.y, holds_labels(table), None if invariant else _moved(table)),
+        _targets(tables, invariant=invariant),
         constants.slope,
         constants.range,
         0.0,
@@ -110,18 +121,20 @@ def forms_of(
     return [contraction] if asked == "contraction" else [joint, contraction]
 
 
-def _moved(table: OrbitTable) -> Callable[[Array], Array]:
-    """Return the targets under a transformation, as a function of its parameter."""
-    alone = table.transform.of_output(table.outputs[0])
-    shape = table.only.output_shape
+def _targets(tables: Sequence[OrbitTable], *, invariant: bool) -> Targets:
+    """Return the targets of all rows of tables of one output, in one list."""
+    parts = [table.only.y for table in tables]
+    if any(part is None for part in parts):
+        return Targets()
+    y = np.concatenate([part for part in parts if part is not None])
+    alone = tables[0].transform.of_output(tables[0].outputs[0])
+    shape = tables[0].only.output_shape
 
     def moved(parameter: Array) -> Array:
-        y = table.only.y
-        assert y is not None, "only targets are moved"
         turned = alone.apply_to_output(parameter, y.reshape(-1, *shape))
         return np.asarray(turned).reshape(len(y), -1)
 
-    return moved
+    return Targets(y, all(map(holds_labels, tables)), None if invariant else moved)
 
 
 def deviation(
@@ -162,6 +175,7 @@ def evaluate_form(
     defect: Array,
     added: Array,
     penalty: Callable[[Array | float], Array],
+    ids: Ids,
 ) -> FormValue:
     """Return the bound in one form.
 
@@ -173,8 +187,9 @@ def evaluate_form(
         defect: Draws of the defect, ``(draw,)``.
         added: What the model's own average defect adds, ``(draw,)``.
         penalty: What the bound of high probability adds at n units.
+        ids: Of the units between which rows are moved.
     """
-    sampled = surface.sampled(RowMeans(problem.units.ids, problem.n_draws, problem.weight_seed))
+    sampled = surface.sampled(RowMeans(ids, problem.n_draws, problem.weight_seed))
     rows = np.arange(problem.n_draws)
 
     def cost(size: int, moves: Array | None) -> tuple[Array, Array]:
