@@ -47,7 +47,9 @@ def test_angles_have_units(text, same):
         "euclidean3d(1.5, 90deg, acts_on={'positions': 'points', 'charges': 'invariant'})",
         "finite([[[1, 0], [0, 1]], [[-1, 0], [0, -1]]])",
         "finite([(0, 1, 2), (2, 1, 0)], weights=[.5, .5], acts_on='permuted')",
+        "lattice_shifts(4, max_cells=2)",
         "lorentz(max_rapidity=.5)",
+        "mirror('y')",
         "permutations(5)",
         "product(rotations3d(), permutations(4, acts_on='permuted'), commute=True)",
         "mixture([rotations2d(10deg), translations(2, acts_on='image')], weights=(1, 3))",
@@ -68,7 +70,10 @@ def test_every_factory_can_be_written(text):
 def test_no_factory_is_left_out():
     from equiprob.cli.expressions import _FACTORIES
 
-    no_factories = {"AbstractTransform", "Action", "ActionCheck", "check_action", "from_functions"}
+    no_factories = {"AbstractTransform", "Action", "ActionCheck", "check_action"} | {
+        "from_augmentation",
+        "from_functions",
+    }
     assert set(_FACTORIES) == set(ep.transforms.__all__) - no_factories
 
 

@@ -116,6 +116,8 @@ def test_indices_follow_their_items_and_padding_stays():
     np.testing.assert_array_equal(moved["edges"][0], [[2, 0], [1, 2], [-1, -1], [3, 3]])
     np.testing.assert_array_equal(moved["nodes"][0][2], [1, 0, 0])
     np.testing.assert_array_equal(moved["mask"], [[True, False, True]])
+    big = {**x, "edges": np.where(x["edges"] == 3, 2**40, x["edges"])}  # no 32 bits
+    assert order.apply(np.array([2.0, 0.0, 1.0]), big)["edges"].max() == 2**40
     on_device = order.apply(np.array([2.0, 0.0, 1.0]), {k: jnp.asarray(v) for k, v in x.items()})
     for key in x:
         np.testing.assert_array_equal(on_device[key], moved[key])

@@ -29,7 +29,9 @@ _FACTORIES = (
     "euclidean3d",
     "finite",
     "irreps",
+    "lattice_shifts",
     "lorentz",
+    "mirror",
     "mixture",
     "permutations",
     "pixels",
@@ -188,9 +190,9 @@ def _function(name: str) -> Callable[..., Any]:
         from numpyro import distributions
 
         return getattr(distributions, name)
-    if name == "from_functions":
+    if name in ("from_functions", "from_augmentation"):
         raise ValueError(
-            "from_functions takes functions, which no expression holds: use ep.audit in Python"
+            f"{name} takes functions, which no expression holds: use ep.audit in Python"
         )
     near = difflib.get_close_matches(name, (*_FACTORIES, *_LAWS), n=1)
     meant = f" (did you mean {near[0]}?)" if near else ""

@@ -284,6 +284,12 @@ def _check_orthogonal(orbits: OrbitTable) -> None:
     acting = transform.on(output=values)
     if acting.keeps_output:
         return
+    if acting.reads_more:
+        raise ValueError(
+            f"the output action of {transform} reads more than that output, of which the "
+            f"identities of the data error know nothing; use an output action of the "
+            f"transformation alone"
+        )
     moves = acting.at(transform.sample_many(generator, n), outputs="forth")
     moved = moves.forth(values).reshape(n, -1)
     size = np.linalg.norm(values.reshape(n, -1), axis=1)

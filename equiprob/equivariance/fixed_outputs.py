@@ -69,5 +69,8 @@ def fixed_part_of_mean(table: OrbitTable, values: Array) -> Array:
         centre = (weight * values).sum(axis=0) / np.where(mass > 0, mass, 1.0)
     alone = table.transform.of_output(table.outputs[0])
     if not alone.keeps_output:
-        centre[:k] = fixed_part(alone, centre[:k].reshape(shape)).ravel()
+        mean = centre[:k].reshape(shape)
+        # What stays under an action that reads more differs from row to row: nothing is common.
+        reads = alone.on(output=mean[None]).reads_more
+        centre[:k] = 0.0 if reads else fixed_part(alone, mean).ravel()
     return centre if weight is None else weight * centre

@@ -51,7 +51,7 @@ class AveragedPredictor:
         total, acting = self._kept(x), self.transform.on(x)
         for parameter, share in zip(self.parameters, shares, strict=True):
             output = self.predict(acting.at(parameter).move(x))
-            returned = self.transform.on(output=output).at(parameter).back(output)
+            returned = self.transform.on(output=output).at(parameter).back(output, x)
             part = jax.tree.map(lambda leaf, s=share: leaf * leaf.dtype.type(s), returned)
             total = part if total is None else jax.tree.map(lambda a, b: a + b, total, part)
         return total

@@ -106,7 +106,7 @@ class PythonBackend(AbstractBackend):
             for start in range(0, m, size):
                 block = slice(start, start + size)
                 stacked = _stacked(outputs_of(block), len(range(*block.indices(m))) * len(repeats))
-                yield jax.tree.leaves(moves.block(block).each_back(stacked, len(repeats)))
+                yield jax.tree.leaves(moves.block(block).each_back(stacked, lent.x, len(repeats)))
             lent.require_unchanged()
 
         passes = _stacked(self._raw(lent.x, known, ids), len(repeats))

@@ -1,15 +1,16 @@
 """Probability distributions over transformations, and how each acts on inputs and outputs."""
 
-from equiprob.transforms.actions import Action
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.check_action import ActionCheck, check_action
 from equiprob.transforms.conjugated import conjugated
 from equiprob.transforms.coordinates import pixels
 from equiprob.transforms.euclidean3d import euclidean3d
-from equiprob.transforms.finite import cyclic, dihedral, finite
+from equiprob.transforms.finite import cyclic, dihedral, finite, mirror
+from equiprob.transforms.from_augmentation import from_augmentation
 from equiprob.transforms.from_functions import from_functions
 from equiprob.transforms.irreps import irreps
 from equiprob.transforms.item_axes import by_element, reflected
+from equiprob.transforms.lattice_shifts import lattice_shifts
 from equiprob.transforms.lorentz import lorentz
 from equiprob.transforms.mixture import mixture
 from equiprob.transforms.permutations import permutations
@@ -19,6 +20,7 @@ from equiprob.transforms.rotations3d import rotations3d
 from equiprob.transforms.scalings import scalings
 from equiprob.transforms.sign_flips import sign_flips
 from equiprob.transforms.translations import translations
+from equiprob.transforms.user_actions import Action
 
 __all__ = [
     "AbstractTransform",
@@ -31,9 +33,12 @@ __all__ = [
     "dihedral",
     "euclidean3d",
     "finite",
+    "from_augmentation",
     "from_functions",
     "irreps",
+    "lattice_shifts",
     "lorentz",
+    "mirror",
     "mixture",
     "permutations",
     "pixels",

@@ -26,6 +26,7 @@ from equiprob.transforms.rows import (
     as_given,
     move_block,
     move_rows,
+    with_given,
 )
 
 Array = NDArray[np.float64]
@@ -82,30 +83,40 @@ class Moves:
         Within a compiled function it is a part of that, otherwise it is compiled by itself, with
         rows in NumPy where a user's function takes nothing else.
         """
-        return self._acted(self.inward, self.there, x)
+        return self._acted(self.inward, self.there, x, x)
 
-    def back(self, output: Any) -> Any:
-        """Return ``rho(g)^-1 y``: outputs at moved rows, taken back (see `move`)."""
-        return self._acted(self.outward, self.home, output)
+    def back(self, output: Any, x: Any = None) -> Any:
+        """Return ``rho(g)^-1 y``: outputs at moved rows, taken back (see `move`).
 
-    def forth(self, output: Any) -> Any:
+        Args:
+            output: The outputs.
+            x: The rows, as they were before they moved: where actions read leaves of them.
+        """
+        return self._acted(self.outward, self.home, output, x)
+
+    def forth(self, output: Any, x: Any = None) -> Any:
         """Return ``rho(g) y``, for moves made by ``at(..., outputs="forth")``."""
-        return self._acted(self.outward, self.home, output)
+        return self._acted(self.outward, self.home, output, x)
 
     def around(self, predict: Callable[[Any], Any], x: Any) -> Any:
         """Return ``rho(g)^-1 f(g x)``: what a model answers at moved rows, taken back."""
-        return self.back(predict(self.move(x)))
+        return self.back(predict(self.move(x)), x)
 
-    def _acted(self, actions: LeafActions, elements: Elements, tree: Any) -> Any:
-        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((elements, tree))):
-            act = partial(act_on_row, actions)
-            if self.shared:
-                return jax.vmap(partial(act, elements))(tree)
-            return jax.vmap(act)(elements, tree)
-        if self.shared:
+    def _acted(self, actions: LeafActions, elements: Elements, tree: Any, x: Any) -> Any:
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((elements, tree)))
+        reads = any(action.given for action in actions.actions)
+        if self.shared and (reads or not traced):
             n = len(jax.tree.leaves(tree)[0])
-            elements = jax.tree.map(lambda v: np.broadcast_to(v, (n, *v.shape)), elements)
-        return as_given(tree, move_rows(actions, elements, tree))
+            wide = jnp.broadcast_to if traced else np.broadcast_to
+            elements = jax.tree.map(lambda v: wide(v, (n, *v.shape)), elements)
+        if reads:
+            elements = with_given(actions, elements, tree, x)
+        if not traced:
+            return as_given(tree, move_rows(actions, elements, tree))
+        act = partial(act_on_row, actions)
+        if self.shared and not reads:
+            return jax.vmap(partial(act, elements))(tree)
+        return jax.vmap(act)(elements, tree)
 
     # ---- several transformations, on the first axis of the arrays (see `Acting.at`) -------------
 
@@ -125,13 +136,18 @@ class Moves:
 
     def each(self, x: Any, n: int) -> Iterator[Any]:
         """Yield rows moved by one of `n` transformations after another, all made in one call."""
-        return move_block(self.inward, self.there, x, n)
+        there, actions = self.there, self.inward
+        if any(action.given for action in actions.actions):
+            again = jax.tree.map(lambda v: np.broadcast_to(v, (n, *v.shape)), x)
+            there = with_given(actions, there, again, again)
+        return move_block(actions, there, x, n)
 
-    def each_back(self, outputs: Any, repeats: int = 1) -> Any:
+    def each_back(self, outputs: Any, x: Any, repeats: int = 1) -> Any:
         """Take outputs ``(transformation and call, row, ...)`` back, all in one call.
 
         Args:
             outputs: Outputs, or a dict of them; the calls of one transformation are neighbours.
+            x: The rows that they belong to, as they were before they moved.
             repeats: How many calls of the model there are for each transformation.
         """
 
@@ -139,7 +155,12 @@ class Moves:
             return values.reshape(-1, *values.shape[2:])
 
         home = jax.tree.map(lambda v: flat(np.repeat(v, repeats, axis=0)), self.home)
-        returned = move_rows(self.outward, home, jax.tree.map(flat, outputs))
+        stacked = jax.tree.map(flat, outputs)
+        if any(action.given for action in self.outward.actions):
+            n = len(jax.tree.leaves(outputs)[0])
+            again = jax.tree.map(lambda v: flat(np.broadcast_to(v, (n, *v.shape))), x)
+            home = with_given(self.outward, home, stacked, again)
+        returned = move_rows(self.outward, home, stacked)
         return jax.tree.map(
             lambda leaf, given: np.asarray(leaf).reshape(given.shape), returned, outputs
         )
@@ -179,6 +200,11 @@ class Acting:
     def keeps_output(self) -> bool:
         """Whether all outputs stay as they are."""
         return all(isinstance(action, Invariant) for action in self.outward.actions)
+
+    @property
+    def reads_more(self) -> bool:
+        """Whether how an output moves depends on more than that output: its row, other outputs."""
+        return any(action.given for action in self.outward.actions)
 
     @property
     def interpolates(self) -> bool:

@@ -10,9 +10,8 @@ declare an action in `words`.
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, final, override
+from typing import Any, ClassVar, NamedTuple, final, override
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +25,20 @@ Reads = tuple[tuple[str, ...], ...]
 """Groups of entries of an element."""
 
 
+class Given(NamedTuple):
+    """Another leaf that an action reads.
+
+    Args:
+        key: What the action's element calls it.
+        leaf: The path of the leaf, as ``['cell']``.
+        own: Whether it is a leaf of what moves, and not of the rows that an output belongs to.
+    """
+
+    key: str
+    leaf: str
+    own: bool = False
+
+
 class AbstractLeafAction(abc.ABC):
     """The action of one transformation on one leaf."""
 
@@ -33,9 +46,24 @@ class AbstractLeafAction(abc.ABC):
     """Relative error of ``g^-1 g x`` that is no mistake (images interpolate)."""
 
     @property
-    def reads(self) -> Reads:
+    def requires(self) -> Reads:
         """Groups of entries of an element, of each of which a transform must have one."""
         return ()
+
+    @property
+    def given(self) -> tuple[Given, ...]:
+        """Other leaves that it reads, as they are before they move."""
+        return ()
+
+    @property
+    def of_parameter(self) -> bool:
+        """Whether it reads the parameter alone, and nothing of what the transformation is."""
+        return False
+
+    @property
+    def undo(self) -> AbstractLeafAction | None:
+        """What undoes it with the same parameter; None: itself, with that of the inverse."""
+        return None
 
     @property
     def keeps_integers(self) -> bool:
@@ -121,7 +149,7 @@ class Along(AbstractLeafAction):
 
     @property
     @override
-    def reads(self) -> Reads:
+    def requires(self) -> Reads:
         return tuple(held.reads for _, held in self.axes)
 
     @property
@@ -187,7 +215,7 @@ class Indices(AbstractLeafAction):
 
     @property
     @override
-    def reads(self) -> Reads:
+    def requires(self) -> Reads:
         return (("source",),)
 
     @property
@@ -216,26 +244,39 @@ class Indices(AbstractLeafAction):
 
 @final
 @dataclass(frozen=True)
-class Action(AbstractLeafAction):
-    """A user's own action, on one leaf or on one output of one row.
+class Wrapped(AbstractLeafAction):
+    """Points in a periodic cell, moved by whole lattice vectors: the rows of the leaf ``cell``."""
 
-    Args:
-        function: ``function(parameter, row) -> row``; `parameter` is the transform's parameter
-            vector (radians for angles), `row` one row of the leaf. It may be compiled once and
-            used again, so arrays it captures must not be changed.
-        inverse: ``inverse(parameter, row) -> row``, which undoes `function`. Only outputs need it.
-    """
-
-    function: Callable[[Any, Any], Any]
-    inverse: Callable[[Any, Any], Any] | None = None
-
-    tolerance: ClassVar[float] = 0.5
+    cell: str = "cell"
 
     @property
     @override
-    def is_users(self) -> bool:
-        return True
+    def requires(self) -> Reads:
+        return (("lattice",),)
+
+    @property
+    @override
+    def given(self) -> tuple[Given, ...]:
+        return (Given("cell", leaf_path(self.cell)),)
+
+    @override
+    def prepare(self, element: Element, law: Law) -> Element:
+        return {"lattice": element["lattice"]}
 
     @override
     def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
-        return self.function(element["parameter"], leaf)
+        return leaf + element["lattice"] @ element["cell"]
+
+    @override
+    def misfit(self, shape: tuple[int, ...], element: Element, law: Law) -> str | None:
+        expected = element["lattice"].shape[-2:]
+        return None if shape == expected else f"wrapped points must have rows of shape {expected}"
+
+    def __str__(self) -> str:
+        """Return the word for it."""
+        return "wrapped"
+
+
+def leaf_path(name: Any) -> str:
+    """Return the path of a leaf that is called by its key."""
+    return name if isinstance(name, str) and name.startswith("[") else f"[{name!r}]"

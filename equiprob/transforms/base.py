@@ -20,16 +20,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.acting import Acting
-from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Invariant
 from equiprob.transforms.counts import MOST_QUASI, n_typical
 from equiprob.transforms.expression import Call
 from equiprob.transforms.fingerprint import fingerprint_of
+from equiprob.transforms.foreign import foreign_declaration
 from equiprob.transforms.lattices import hammersley, lattice
+from equiprob.transforms.representations import AbstractRepresentation
 from equiprob.transforms.rows import LeafActions
+from equiprob.transforms.user_actions import Action, PartOfRow
 from equiprob.transforms.words import WORDS, action_of, known_words, moves_with
 
 Parameters = NDArray[np.float64]
 """Transformation parameters, ``(..., n_parameters)``: leading axes are batch axes."""
+
+_ONLY_OUTPUT = "output"
+"""What the output of a model is called that returns one array."""
 
 _KEEPS_SIZE_DRAWS = 8
 """Elements at which it is seen whether outputs keep their size."""
@@ -262,6 +268,9 @@ class AbstractTransform(abc.ABC):
     def of_output(self, name: str) -> AbstractTransform:
         """Return the transform with the output action of one of several outputs alone."""
         action = self.output_action
+        if isinstance(action, Action) and name != _ONLY_OUTPUT:  # of all outputs at once
+            one = jax.tree.structure({name: 0})
+            return replace(self, output_action=PartOfRow(action, 0, one, leaf_names({name: 0})))
         return replace(self, output_action=action[name]) if isinstance(action, dict) else self
 
     @property
@@ -281,12 +290,12 @@ class AbstractTransform(abc.ABC):
             declared = jax.tree.map(lambda _: "invariant", output)  # one word for all outputs
         matched = self._match(declared, output, argument="output_action", what="the output")
         for name, action in zip(matched.names, matched.actions, strict=True):
-            if isinstance(action, Action) and action.inverse is None:
+            if action.is_users and action.undo is None:
                 raise ValueError(
                     f"output_action{name} has no inverse, which comparing outputs needs; pass "
                     f"ep.transforms.Action(function, inverse)"
                 )
-        built_in = [a for a in matched.actions if not isinstance(a, Invariant | Action)]
+        built_in = [a for a in matched.actions if not (isinstance(a, Invariant) or a.is_users)]
         if built_in:
             self.inverse(self.identity)  # raises where there is none
             draws = self.sample_many(np.random.default_rng(0), _KEEPS_SIZE_DRAWS)
@@ -336,7 +345,7 @@ class AbstractTransform(abc.ABC):
                 raise ValueError(
                     f"{what}{name} has dtype {leaf.dtype} and cannot be {str(action)!r}: {reason}"
                 )
-            if action.reads and (reason := action.misfit(shape, probe, self)):
+            if action.requires and (reason := action.misfit(shape, probe, self)):
                 raise ValueError(
                     f"{what}{name} has rows of shape {shape}, declared {str(action)!r} in "
                     f"{argument}: {reason}"
@@ -348,10 +357,9 @@ class AbstractTransform(abc.ABC):
         self, actions: LeafActions, parameters: Parameters, dtypes: Sequence[Any]
     ) -> tuple[dict[str, NDArray[Any]], ...]:
         """Return the elements ``(..., *)`` each leaf needs, cast from float64 to its dtype."""
-        needed = [a for a in actions.actions if not isinstance(a, Invariant)]
-        element: dict[str, NDArray[Any]] = {}
-        if any(not isinstance(a, Action) for a in needed):
-            element = self.element(parameters)
+        element: dict[str, NDArray[Any]] = {"parameter": parameters}
+        if not all(isinstance(a, Invariant) or a.of_parameter for a in actions.actions):
+            element |= self.element(parameters)
 
         def cast(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
             if not np.issubdtype(values.dtype, np.inexact):
@@ -362,8 +370,6 @@ class AbstractTransform(abc.ABC):
         for action, dtype in zip(actions.actions, dtypes, strict=True):
             if isinstance(action, Invariant):
                 elements.append({})
-            elif isinstance(action, Action):
-                elements.append({"parameter": cast(parameters, dtype)})
             else:
                 prepared = action.prepare(element, self)
                 elements.append({k: cast(v, dtype) for k, v in prepared.items()})
@@ -373,16 +379,12 @@ class AbstractTransform(abc.ABC):
         self, actions: LeafActions, parameters: Parameters, dtypes: Sequence[Any]
     ) -> tuple[LeafActions, tuple[dict[str, NDArray[Any]], ...]]:
         """Return the actions and elements that undo the output action."""
-        undo = tuple(
-            Action(a.inverse) if isinstance(a, Action) and a.inverse is not None else a
-            for a in actions.actions
-        )
-        inverse = LeafActions(actions.names, undo)
-        built_in = [not isinstance(a, Invariant | Action) for a in actions.actions]
+        inverse = LeafActions(actions.names, tuple(a.undo or a for a in actions.actions))
+        built_in = [not (isinstance(a, Invariant) or a.is_users) for a in actions.actions]
         if not any(built_in):
             return inverse, self.leaf_elements(inverse, parameters, dtypes)
         backwards = self.leaf_elements(inverse, self.inverse(parameters), dtypes)
-        if not any(isinstance(action, Action) for action in undo):
+        if not any(action.is_users for action in actions.actions):
             return inverse, backwards
         forwards = self.leaf_elements(inverse, parameters, dtypes)
         chosen = zip(built_in, backwards, forwards, strict=True)
@@ -406,6 +408,9 @@ class AbstractTransform(abc.ABC):
             acting = replace(acting, inward=self.input_actions(x), x_dtypes=_dtypes(x))
         if output is not None:
             acting = replace(acting, outward=self.output_actions(output), y_dtypes=_dtypes(output))
+        if x is not None:
+            _check_given(self.acts_on, acting.inward, x)
+            _check_given(self.output_action, acting.outward, x)
         return acting
 
     def apply(self, parameter: Parameters, x: Any) -> Any:
@@ -420,14 +425,17 @@ class AbstractTransform(abc.ABC):
         """
         return self.on(x).at(self._for_rows(parameter, x)).move(x)
 
-    def apply_to_output(self, parameter: Parameters, output: Any) -> Any:
-        """Transform every row of an output (rows first) by the output action of one parameter."""
-        acting = self.on(output=output)
-        return acting.at(self._for_rows(parameter, output), outputs="forth").forth(output)
+    def apply_to_output(self, parameter: Parameters, output: Any, x: Any = None) -> Any:
+        """Transform every row of an output (rows first) by the output action of one parameter.
 
-    def undo_on_output(self, parameter: Parameters, output: Any) -> Any:
+        `x` is the rows that it belongs to, where the action reads some of their leaves.
+        """
+        acting = self.on(output=output)
+        return acting.at(self._for_rows(parameter, output), outputs="forth").forth(output, x)
+
+    def undo_on_output(self, parameter: Parameters, output: Any, x: Any = None) -> Any:
         """Transform every row of an output by the inverse of the output action."""
-        return self.on(output=output).at(self._for_rows(parameter, output)).back(output)
+        return self.on(output=output).at(self._for_rows(parameter, output)).back(output, x)
 
     def _for_rows(self, parameter: Parameters, tree: Any) -> Parameters:
         """Return one parameter repeated for each row, ``(row, n_parameters)``."""
@@ -455,14 +463,35 @@ _INVERSE_HINT = (
 
 def _by_leaf(declared: Any, tree: Any) -> dict[str, Any]:
     """Return the declaration of each leaf by its path, and what else is declared."""
+    names, treedef = leaf_names(tree), jax.tree.structure(tree)
+    if names != ("",) and callable(declared) and not _is_object(declared):
+        declared = Action(declared)
+    if names != ("",) and isinstance(declared, Action):  # of the whole row
+        return {name: PartOfRow(declared, i, treedef, names) for i, name in enumerate(names)}
     try:  # a tuple is a phrase where a leaf is, and declarations of leaves where a tuple is
-        each = jax.tree.structure(tree).flatten_up_to(declared)
+        each = treedef.flatten_up_to(declared)
     except (ValueError, TypeError):
         each = [None]
     if all(isinstance(one, tuple) or _is_declaration(one) for one in each):
-        return dict(zip(leaf_names(tree), each, strict=True))
+        return dict(zip(names, each, strict=True))
     paths, _ = jax.tree_util.tree_flatten_with_path(declared, is_leaf=_is_declaration)
     return {jax.tree_util.keystr(path): node for path, node in paths}
+
+
+def _check_given(declared: Any, actions: LeafActions, x: Any) -> None:
+    """Raise where an action reads a leaf that rows do not have."""
+    names = leaf_names(x)
+    for one in (one for action in actions.actions for one in action.given if not one.own):
+        if one.leaf not in names:
+            raise ValueError(
+                f"{declared!r} reads the leaf {one.leaf} of the input, which has only "
+                f"{list(names)}; pass an input with that leaf"
+            )
+
+
+def _is_object(declared: Any) -> bool:
+    """Whether a callable is a declaration in itself, and no function."""
+    return isinstance(foreign_declaration(declared), AbstractLeafAction | AbstractRepresentation)
 
 
 def _is_declaration(node: Any) -> bool:

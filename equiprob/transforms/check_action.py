@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.arguments.checked import checked
 from equiprob.transforms.acting import Acting
-from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters, leaf_names
 from equiprob.transforms.fitting import ModelFit, suggestions
 from equiprob.transforms.rows import LeafActions
@@ -141,13 +141,14 @@ def check_action(
     check = partial(_check_leaf, transform, draws[:n_transforms], draws[n_transforms:])
 
     x = _first_rows("x", x)
+    transform.on(x)  # raises where an action reads what is not there
     rows = _by_leaf(check, "x", transform.input_actions(x), x)
     model = {} if predict is None else _by_model(transform, predict, x, draws[:_FOR_MODEL], rows)
     if not isinstance(y, Mapping | None):
         y = as_array("y", y)
     y = _first_rows("y", y)
     if y is not None and not (isinstance(y, np.ndarray) and y.dtype.kind in "iub"):
-        rows |= _by_leaf(check, "y", transform.output_actions(y), y)
+        rows |= _by_leaf(check, "y", transform.output_actions(y), y, x)
     rows |= model
     table = pd.DataFrame.from_dict(rows, orient="index")
     return ActionCheck(table, str(transform), len(jax.tree.leaves(x)[0]), int(n_transforms))
@@ -206,27 +207,35 @@ def _first_rows(what: str, tree: Any) -> Any:
     return jax.tree.map(leaf, tree)
 
 
-def _by_leaf(check: Any, what: str, actions: LeafActions, tree: Any) -> dict[str, Any]:
-    each = zip(actions.names, actions.actions, jax.tree.leaves(tree), strict=True)
-    return {what + name: check(name, action, leaf) for name, action, leaf in each}
+def _by_leaf(
+    check: Any, what: str, actions: LeafActions, tree: Any, rows: Any = None
+) -> dict[str, Any]:
+    names = enumerate(actions.names)
+    return {what + name: check(place, actions, tree, rows) for place, name in names}
 
 
 def _check_leaf(
     transform: AbstractTransform,
     first: Parameters,
     second: Parameters,
-    name: str,
-    action: AbstractLeafAction,
-    leaf: NDArray[Any],
+    place: int,
+    actions: LeafActions,
+    tree: Any,
+    others: Any,
 ) -> dict[str, Any]:
     """Return the row of the table for one leaf."""
+    name, action = actions.names[place], actions.actions[place]
+    leaf = jax.tree.leaves(tree)[place]
     errors = {"identity_error": 0.0, "round_trip_error": 0.0, "composition_error": 0.0}
     wrong, finding = "", "does not change"
     if not isinstance(action, Invariant):
-        moves = _Moves(transform, LeafActions((name,), (action,)), leaf)
+        if action.given:
+            moves = _Moves(transform, actions, tree, place, others)
+        else:
+            moves = _Moves(transform, LeafActions((name,), (action,)), leaf)
         wrong = moves.misfit(first)
         errors = dict.fromkeys(errors, float("nan")) if wrong else moves.errors(first, second)
-        rounding = _ROUNDINGS * float(jnp.finfo(leaf.dtype).eps)
+        rounding = _ROUNDINGS * _rounding_of(leaf)
         wrong = wrong or _wrong(action, rounding, **errors)
         finding = wrong or _finding(rounding, **errors)
     return {
@@ -239,29 +248,58 @@ def _check_leaf(
     }
 
 
+def _rounding_of(leaf: NDArray[Any]) -> float:
+    """Return the relative precision of a leaf; whole numbers are exact."""
+    return float(jnp.finfo(leaf.dtype).eps) if jnp.issubdtype(leaf.dtype, jnp.inexact) else 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class _Moves:
-    """One leaf, moved there and back."""
+    """One leaf, moved there and back, with the others where its action reads them.
+
+    Args:
+        transform: The transform.
+        actions: How the leaves move.
+        tree: The leaves.
+        place: Which leaf is looked at.
+        rows: The rows that an output belongs to; None for rows themselves.
+    """
 
     transform: AbstractTransform
     actions: LeafActions
-    leaf: NDArray[Any]
+    tree: Any
+    place: int = 0
+    rows: Any = None
 
-    def there(self, parameter: Parameters, values: Any) -> Any:
-        acting = Acting(self.transform, inward=self.actions, x_dtypes=(self.leaf.dtype,))
-        return acting.at(parameter).move(values)
+    @property
+    def leaf(self) -> NDArray[Any]:
+        """The leaf itself."""
+        return self.of(self.tree)
 
-    def back(self, parameter: Parameters, values: Any) -> Any:
-        (action,) = self.actions.actions
-        if isinstance(action, Action) and action.inverse is None:
-            return self.there(self.transform.inverse(parameter), values)
-        acting = Acting(self.transform, outward=self.actions, y_dtypes=(self.leaf.dtype,))
-        return acting.at(parameter).back(values)
+    def of(self, tree: Any) -> NDArray[Any]:
+        """Return the leaf of a tree."""
+        return jax.tree.leaves(tree)[self.place]
+
+    def there(self, parameter: Parameters, tree: Any) -> Any:
+        """Return what a transformation makes of the leaves."""
+        moves = self._acting.at(parameter, outputs="forth")
+        return moves.forth(tree, tree if self.rows is None else self.rows)
+
+    def back(self, parameter: Parameters, tree: Any) -> Any:
+        """Return what undoes it."""
+        if any(action.is_users and action.undo is None for action in self.actions.actions):
+            return self.there(self.transform.inverse(parameter), tree)
+        return self._acting.at(parameter).back(tree, tree if self.rows is None else self.rows)
+
+    @property
+    def _acting(self) -> Acting:
+        dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(self.tree))
+        return Acting(self.transform, outward=self.actions, y_dtypes=dtypes)
 
     def misfit(self, parameters: Parameters) -> str:
         """Say how the action changes shape or dtype, if it does."""
         try:
-            dtypes = {self.there(g, self.leaf).dtype for g in parameters}
+            dtypes = {self.of(self.there(g, self.tree)).dtype for g in parameters}
         except ValueError as error:
             return str(error)
         changed = sorted(str(d) for d in dtypes - {self.leaf.dtype})
@@ -269,7 +307,7 @@ class _Moves:
 
     def errors(self, first: Parameters, second: Parameters) -> dict[str, float]:
         """Return the relative errors of the identity, of round trips and of compositions."""
-        x, there = self.leaf, self.there
+        x, there = self.tree, self.there
         identity = self._relative([(there(self.transform.identity, x), x)])
         try:
             round_trip = self._relative((self.back(g, there(g, x)), x) for g in first)
@@ -289,7 +327,8 @@ class _Moves:
 
     def _relative(self, pairs: Iterable[tuple[Any, Any]]) -> float:
         """Return the rms difference of pairs over the spread of the leaf; NaN without pairs."""
-        squares = [np.mean(np.abs(a.astype(complex) - b) ** 2) for a, b in pairs]
+        leaves = ((self.of(a), self.of(b)) for a, b in pairs)
+        squares = [np.mean(np.abs(a.astype(complex) - b) ** 2) for a, b in leaves]
         spread = self.leaf.astype(complex).std() or np.abs(self.leaf).max() or 1.0
         return float(np.sqrt(np.mean(squares)) / spread) if squares else float("nan")
 

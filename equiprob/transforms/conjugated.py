@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Given, Invariant
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.expression import Call
 from equiprob.transforms.representations import Element
@@ -55,6 +55,11 @@ class _Elsewhere(AbstractLeafAction):
 
     @property
     @override
+    def given(self) -> tuple[Given, ...]:
+        return self.action.given
+
+    @property
+    @override
     def keeps_integers(self) -> bool:
         return self.action.keeps_integers
 
@@ -82,10 +87,7 @@ def _elsewhere(action: AbstractLeafAction, seed: int, scale: float) -> AbstractL
     # Integers keep their own centre: numbers of items mean nothing elsewhere.
     stays = action.interpolates or action.keeps_integers
     coordinates = _Coordinates(seed, 0.0 if stays else scale)
-    if not isinstance(action, Action):
-        return _Elsewhere(action, coordinates)
-    function = action.function
-    return Action(lambda p, row: coordinates.act(lambda there: function(p, there), row))
+    return _Elsewhere(action, coordinates)
 
 
 @final

@@ -293,6 +293,38 @@ def dihedral(
     return _planar("dihedral", elements, acts_on=acts_on, output_action=output_action, fill=fill)
 
 
+@checked
+def mirror(
+    axis: str = "x", *, dimensions: int = 3, acts_on: Any = "vectors", output_action: Any = None
+) -> Finite:
+    """Reflect space in a plane, or leave it as it is.
+
+    Args:
+        axis: The axis that changes its sign: ``"x"``, ``"y"`` or ``"z"``. In a picture, ``"x"``
+            exchanges left and right.
+        dimensions: 2 or 3.
+        acts_on: How the input transforms, in the words of `finite`; joints and keypoints by
+            `reflected`.
+        output_action: How the output transforms; ``"invariant"`` when left out.
+
+    Returns:
+        The group of two elements, the identity and the reflection.
+
+    Raises:
+        ValueError: If there is no such axis.
+    """
+    axes = "xyz"[:dimensions] if dimensions in (2, 3) else ""
+    if axis not in tuple(axes):
+        raise ValueError(
+            f"axis must be one of {tuple(axes or 'xyz')} in 2 or 3 dimensions, got {axis!r} in "
+            f"{dimensions}"
+        )
+    flip = np.eye(dimensions)
+    flip[axes.index(axis), axes.index(axis)] = -1.0
+    given = {"acts_on": acts_on, "output_action": output_action or "invariant"}
+    return _planar("mirror", np.stack([np.eye(dimensions), flip]), **given)
+
+
 def _require_order(order: int) -> None:
     if not isinstance(order, int | np.integer) or order < 1:
         raise ValueError(f"order must be a positive integer, got {order!r}")

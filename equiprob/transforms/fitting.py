@@ -21,7 +21,7 @@ from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
 from equiprob.arguments.lending import Lent
 from equiprob.transforms.acting import Acting, Moves
-from equiprob.transforms.actions import AbstractLeafAction, Action, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.in_turn import AbstractInTurn
 from equiprob.transforms.rows import LeafActions
@@ -154,7 +154,7 @@ class ModelFit:
         acting = Acting(self.transform, outward=actions, y_dtypes=dtypes)
         squares = np.zeros((len(self.parameters), len(base)))
         for j, (g, output) in enumerate(zip(self.parameters, self.moved_outputs, strict=True)):
-            returned = jax.tree.leaves(acting.at(g).back(output))
+            returned = jax.tree.leaves(acting.at(g).back(output, self.x))
             for k, (one, other) in enumerate(zip(returned, base, strict=True)):
                 difference = np.asarray(one, np.float64) - np.asarray(other, np.float64)
                 finite = np.isfinite(difference)  # padding need not be
@@ -207,7 +207,7 @@ def alternatives(
             moves_with(action, probe)
             and action != declared.action
             and not action.refuses(leaf.dtype)
-            and not (action.reads and action.misfit(shape, probe, transform))
+            and not (action.requires and action.misfit(shape, probe, transform))
         )
         if fits and (side == "inputs" or action.keeps_size(some, transform)):
             yield Choice(repr(phrase), action)
@@ -219,9 +219,8 @@ def alternatives(
         except ValueError:
             return
         yield Choice("acted on by the inverse (a matrix for its transpose)", declared.action, True)
-    elif isinstance(declared.action, Action) and declared.action.inverse is not None:
-        swapped = Action(declared.action.inverse, declared.action.function)
-        yield Choice("an Action with function and inverse exchanged", swapped)
+    elif declared.action.undo is not None:
+        yield Choice("an Action with function and inverse exchanged", declared.action.undo)
 
 
 def suggestions(fit: ModelFit) -> tuple[ModelFit, Suggestions]:

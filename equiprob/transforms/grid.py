@@ -48,7 +48,7 @@ class Grid(AbstractLeafAction):
 
     @property
     @override
-    def reads(self) -> Reads:
+    def requires(self) -> Reads:
         grid = ("matrix", "shift")
         return (grid,) if self.fibre is None else (grid, self.fibre.reads)
 

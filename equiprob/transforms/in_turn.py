@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.actions import AbstractLeafAction, Invariant, within
+from equiprob.transforms.actions import AbstractLeafAction, Given, Invariant, within
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.representations import Element
 from equiprob.transforms.rows import LeafActions
@@ -44,6 +44,12 @@ class InTurn(AbstractLeafAction):
     @override
     def interpolates(self) -> bool:
         return any(action.interpolates for _, action in self.steps)
+
+    @property
+    @override
+    def given(self) -> tuple[Given, ...]:
+        each = ((place, one) for place, action in self.steps for one in action.given)
+        return tuple(one._replace(key=f"{place}.{one.key}") for place, one in each)
 
     @property
     @override

@@ -55,6 +55,41 @@ def _act_on_leaf(
     return moved
 
 
+def with_given(
+    actions: LeafActions, elements: Sequence[Mapping[str, Any]], tree: Any, x: Any
+) -> tuple[dict[str, Any], ...]:
+    """Return elements with the other leaves that actions read.
+
+    Args:
+        actions: One action for each leaf.
+        elements: One element for each leaf, arrays with rows first.
+        tree: What moves, rows first.
+        x: The rows that it belongs to, as they were before they moved.
+
+    Raises:
+        ValueError: If leaves of `x` are read, and there is none.
+    """
+    own, rows = _leaves_by_path(tree), _leaves_by_path(x)
+    found: list[dict[str, Any]] = []
+    for name, action, element in zip(actions.names, actions.actions, elements, strict=True):
+        others: dict[str, Any] = {}
+        for one in action.given:
+            leaves = own if one.own else rows
+            if one.leaf not in leaves:
+                raise ValueError(
+                    f"the action on leaf {name or 'of the output'} reads the leaf {one.leaf} of "
+                    f"the input; pass the input, too, with that leaf"
+                )
+            others[one.key] = leaves[one.leaf]
+        found.append({**element, **others})
+    return tuple(found)
+
+
+def _leaves_by_path(tree: Any) -> dict[str, Any]:
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path): leaf for path, leaf in paths}
+
+
 @partial(jax.jit, static_argnames="actions")
 def map_rows(actions: LeafActions, elements: Any, x: Any) -> Any:
     """Move each row by its own transformation (traceable actions only)."""
@@ -81,7 +116,7 @@ def _move_leaf(name: str, action: AbstractLeafAction, element: Mapping[str, Any]
     if isinstance(action, Invariant):
         return x
     alone = LeafActions((name,), (action,))
-    with precision_of(x):
+    with _all_digits_of(x):
         try:
             return map_rows(alone, (element,), x if isinstance(x, jax.Array) else np.asarray(x))
         except Exception:
@@ -126,7 +161,7 @@ def _move_leaf_of_block(
     if isinstance(action, Invariant):
         return [x] * n
     alone = LeafActions((name,), (action,))
-    with precision_of(x):
+    with _all_digits_of(x):
         try:
             return as_given(x, _map_block(alone, (element,), x))
         except Exception:
@@ -141,6 +176,12 @@ def as_given(x: Any, values: Any) -> Any:
     return jax.tree.map(
         lambda old, new: new if isinstance(old, jax.Array) else np.asarray(new), x, values
     )
+
+
+def _all_digits_of(leaf: Any) -> AbstractContextManager[Any]:
+    """Return a context in which JAX keeps the 64 bits of a leaf, floats or whole numbers."""
+    wide = np.dtype(leaf.dtype).kind in "fciu" and np.dtype(leaf.dtype).itemsize >= 8
+    return jax.enable_x64(True) if wide else nullcontext()
 
 
 def precision_of(x: Any) -> AbstractContextManager[Any]:

@@ -17,7 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from equiprob.transforms.actions import AbstractLeafAction, Action, Along, Indices, Invariant
+from equiprob.transforms.actions import (
+    AbstractLeafAction,
+    Along,
+    Indices,
+    Invariant,
+    Wrapped,
+)
 from equiprob.transforms.coordinates import Reordered
 from equiprob.transforms.foreign import foreign_declaration
 from equiprob.transforms.grid import Grid
@@ -31,6 +37,7 @@ from equiprob.transforms.representations import (
     Vectors,
     Voigt,
 )
+from equiprob.transforms.user_actions import Action
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ WORDS: dict[str, Word] = {
     "voigt": Word("a symmetric tensor of space: xx, yy, zz, yz, xz, xy", Voigt()),
     "items": Word("a list of items that changes its order", Items()),
     "permuted": Word("the first axis of a row is such a list", Items()),
+    "wrapped": Word("points in a periodic cell (lattice vectors: rows of `cell`)", Wrapped()),
     "indices": Word("integers that name items, and follow them; others are padding", Indices()),
     "regular": Word("one number for each element of a finite group", Regular()),
     "image": Word("(height, width) or (height, width, channel)", Grid()),
@@ -185,7 +193,7 @@ def known_words(element: Mapping[str, Any]) -> list[str]:
 
 def moves_with(action: AbstractLeafAction, element: Mapping[str, Any]) -> bool:
     """Whether elements have all that an action reads."""
-    return all(any(name in element for name in group) for group in action.reads)
+    return all(any(name in element for name in group) for group in action.requires)
 
 
 _COMBINED = (
@@ -217,7 +225,7 @@ def table_of_words() -> list[tuple[str, str, str, str]]:
         (
             word,
             known.means,
-            ", ".join(" or ".join(group) for group in action.reads),
+            ", ".join(" or ".join(group) for group in action.requires),
             "stay" if action.keeps_integers else "",
         )
         for word, known in WORDS.items()

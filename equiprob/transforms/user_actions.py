@@ -1,0 +1,170 @@
+"""Functions of users as actions, on one leaf or on a whole row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, final, override
+
+import jax
+
+from equiprob.transforms.actions import AbstractLeafAction, Given, Reads, leaf_path, within
+from equiprob.transforms.representations import Element, Law
+
+
+@final
+@dataclass(frozen=True)
+class Action(AbstractLeafAction):
+    """A user's own action, on one leaf or on one output of one row.
+
+    Args:
+        function: ``function(parameter, row, *given) -> row``; `parameter` is the transform's
+            parameter vector (radians for angles), `row` one row of the leaf. It may be compiled
+            once and used again, so arrays it captures must not be changed.
+        inverse: ``inverse(parameter, row, *given) -> row``, which undoes `function`. Only outputs
+            need it.
+        given: Names of leaves of the input that the functions read, too, as they are before the
+            transformation (of an output: those of the row that it belongs to).
+        reads: What they get instead of the parameter: ``"matrix"``, ``"shift"``, ``"scale"``,
+            ``"index"`` (the place in a finite set), a tuple of such, or ``"element"``, the dict of
+            all that the transform has.
+    """
+
+    function: Callable[..., Any]
+    inverse: Callable[..., Any] | None = None
+    given_leaves: tuple[Any, ...] = ()
+    reads: str | tuple[str, ...] = "parameter"
+
+    tolerance: ClassVar[float] = 0.5
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        inverse: Callable[..., Any] | None = None,
+        *,
+        given: Any = (),
+        reads: str | Sequence[str] = "parameter",
+    ) -> None:
+        """Keep names as tuples."""
+        names = tuple(given) if isinstance(given, tuple | list) else (given,)
+        object.__setattr__(self, "function", function)
+        object.__setattr__(self, "inverse", inverse)
+        object.__setattr__(self, "given_leaves", names)
+        object.__setattr__(self, "reads", reads if isinstance(reads, str) else tuple(reads))
+
+    @property
+    @override
+    def requires(self) -> Reads:
+        if self.reads in ("parameter", "element"):
+            return ()
+        names = (self.reads,) if isinstance(self.reads, str) else self.reads
+        return tuple((name,) for name in names if name != "parameter")
+
+    @property
+    @override
+    def given(self) -> tuple[Given, ...]:
+        each = enumerate(self.given_leaves)
+        return tuple(Given(f"given.{place}", leaf_path(name)) for place, name in each)
+
+    @property
+    @override
+    def undo(self) -> AbstractLeafAction | None:
+        if self.inverse is None:
+            return None
+        return Action(self.inverse, self.function, given=self.given_leaves, reads=self.reads)
+
+    @property
+    @override
+    def is_users(self) -> bool:
+        return True
+
+    @property
+    @override
+    def of_parameter(self) -> bool:
+        return self.reads == "parameter"
+
+    @override
+    def prepare(self, element: Element, law: Law) -> Element:
+        if self.reads == "element":
+            return {f"read.{name}": values for name, values in element.items()}
+        names = (self.reads,) if isinstance(self.reads, str) else self.reads
+        return {f"read.{name}": element[name] for name in names}
+
+    @override
+    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+        others = [element[one.key] for one in self.given]
+        read: Any = within(element, "read.")
+        if self.reads != "element":
+            names = (self.reads,) if isinstance(self.reads, str) else self.reads
+            read = tuple(read[name] for name in names)
+            read = read[0] if isinstance(self.reads, str) else read
+        return self.function(read, leaf, *others)
+
+
+@final
+@dataclass(frozen=True)
+class PartOfRow(AbstractLeafAction):
+    """One leaf of what a user's function makes of a whole row, a pytree of leaves.
+
+    Args:
+        action: The function of the whole row.
+        place: Which leaf.
+        treedef: The structure of a row.
+        leaves: The paths of its leaves.
+    """
+
+    action: Action
+    place: int
+    treedef: Any
+    leaves: tuple[str, ...]
+
+    tolerance: ClassVar[float] = 0.5
+
+    @property
+    @override
+    def requires(self) -> Reads:
+        return self.action.requires
+
+    @property
+    @override
+    def given(self) -> tuple[Given, ...]:
+        own = (Given(f"own.{i}", leaf, own=True) for i, leaf in enumerate(self.leaves))
+        return (*own, *self.action.given)
+
+    @property
+    @override
+    def undo(self) -> AbstractLeafAction | None:
+        undo = self.action.undo
+        return None if undo is None else replace(self, action=undo)
+
+    @property
+    @override
+    def keeps_integers(self) -> bool:
+        return True
+
+    @property
+    @override
+    def is_users(self) -> bool:
+        return True
+
+    @property
+    @override
+    def of_parameter(self) -> bool:
+        return self.action.of_parameter
+
+    @override
+    def prepare(self, element: Element, law: Law) -> Element:
+        return self.action.prepare(element, law)
+
+    @override
+    def apply(self, element: Element, leaf: jax.Array) -> Any:
+        row = self.treedef.unflatten([element[f"own.{i}"] for i in range(len(self.leaves))])
+        moved = self.action.apply(element, row)
+        parts, treedef = jax.tree.flatten(moved)
+        if treedef != self.treedef:
+            raise ValueError(f"the row came back as {treedef}, where {self.treedef} went in")
+        return parts[self.place]
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return "action on the row"
