@@ -47,7 +47,7 @@ _WHERE = {
     "decide": "equiprob.decisions.decide",
     "evaluate_orbits": "equiprob.orbits.evaluate",
     "gather": "equiprob.orbits.gather",
-    "load": "equiprob.posterior.tree",
+    "load": "equiprob.posterior.files",
     "merge": "equiprob.orbits.merge",
     "padded": "equiprob.orbits.padding",
     "run_learning_curve": "equiprob.curves.run_learning_curve",

@@ -47,7 +47,7 @@ from equiprob.orbits.padding import padded as padded
 from equiprob.orbits.table import OrbitTable as OrbitTable
 from equiprob.posterior import posteriors as posteriors
 from equiprob.posterior.diagnostics import Diagnostic as Diagnostic
-from equiprob.posterior.tree import load as load
+from equiprob.posterior.files import load as load
 from equiprob.transforms.check_action import check_action as check_action
 
 __version__: str

@@ -382,3 +382,71 @@ def test_all_that_a_store_holds_is_written():
     assert {f.name for f in fields(BlockState)} == {
         *("n", "mixed", "sums", "top", "nonfinite", "n_nonfinite")
     }
+
+
+# ---- where it is written, and by whom -------------------------------------------------------
+
+
+def test_a_link_to_another_disk_is_written_through(path, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    path.symlink_to(tmp_path / "scratch" / "there.nc")
+    with pytest.raises(Killed):
+        evaluate(path, ends_after(40))
+    assert path.is_symlink()
+    assert os.listdir(tmp_path / "scratch") == ["there.nc"]
+    assert contents(evaluate(path)) == contents(evaluate())
+    assert path.is_symlink()
+
+
+def test_only_what_is_left_of_this_file_is_removed(begun):
+    pattern, other = (begun.with_name(name) for name in ("[o]rbits.nc", "orbits.nc.partial-123"))
+    other.write_bytes(b"half of another job's")
+    evaluate(pattern)
+    assert other.exists()
+
+
+def test_two_calls_on_one_path_are_refused_by_the_second(path):
+    def rule(table):
+        if len(table) < 33:
+            with refuses("orbits.nc is being written by another call", "this process", "its own"):
+                evaluate(path, seed=1)
+            code = f"import test_checkpoint as t; t.evaluate({str(path)!r}, seed=1)"
+            environment = os.environ | {"PYTHONPATH": os.path.dirname(__file__)}
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert f"another call (process {os.getpid()} on" in done.stderr
+
+    evaluate(path, stop_when=rule, batch_size=32)
+    assert os.listdir(path.parent) == [path.name]
+    with refuses("of another call"):  # the first has ended: its file is there, and tells them apart
+        evaluate(path, seed=1)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"store": {}},
+        {"store": None},
+        {"call": {}},
+        {"call": {"the transform": 3}},
+        {"call": None},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_forged_headers_are_refused_in_our_words(begun, entries):
+    arrays, header = read_arrays(begun)
+    write_arrays(begun, arrays, header | entries)
+    with refuses(begun.name, "no checkpoint|of another call"):
+        evaluate(begun)
+    write_arrays(begun, arrays, header | {"format": 7} | entries)
+    with refuses("of format 7", "reads format"):
+        evaluate(begun)
+
+
+@pytest.mark.parametrize("done", [10**12, 5, -1, "a", None, [1]], ids=str)
+def test_rows_that_were_not_done_are_not_believed(begun, done):
+    arrays, header = read_arrays(begun)
+    write_arrays(begun, arrays, header | {"store": header["store"] | {"done": done}})
+    with refuses("is no checkpoint"):
+        evaluate(begun)

@@ -67,16 +67,6 @@ def test_bad_files_are_named(tmp_path):
         ep.load(tmp_path / "foreign.nc")
 
 
-def test_a_file_cannot_choose_the_code_that_runs(results, tmp_path):
-    path = tmp_path / "result.nc"
-    tree = results["error"].tree
-    header = tree.attrs["equiprob"]
-    tree.attrs["equiprob"] = header.replace("equiprob.equivariance.model_error", "os")
-    tree.to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(ValueError, match="unknown kind"):
-        ep.load(path)
-
-
 def test_tree_has_arviz_groups_and_units(results):
     tree = results["error"].tree
     assert set(tree.children) == {"posterior", "rows", "diagnostics"}

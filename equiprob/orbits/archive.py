@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+
+from equiprob.arguments.plain_hdf5 import PlainFile, opened
+from equiprob.arguments.whole_files import replacing
 
 _ATTRIBUTE = "equiprob"
 
@@ -33,22 +35,8 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], header: Any) ->
         OSError: If it cannot be written, as on a full disk: what was there before is still there.
     """
     content = to_bytes(arrays, header)
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def remove_partial(path: Path) -> None:
-    """Remove what processes that were killed while they wrote have left beside a file."""
-    for partial in path.parent.glob(f"{path.name}.partial-*"):
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
@@ -57,38 +45,36 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
     Raises:
         ValueError: If the file is not one of these, or not as it was written.
     """
-    return _read(path, str(path))
+    return _read(path, path.stat().st_size, str(path))
 
 
 def from_bytes(content: bytes, name: str) -> tuple[dict[str, NDArray[Any]], Any]:
     """Return what `to_bytes` was given; see `read_arrays`."""
-    return _read(io.BytesIO(content), name)
+    return _read(io.BytesIO(content), len(content), name)
 
 
-def _read(source: Any, name: str) -> tuple[dict[str, NDArray[Any]], Any]:
-    import h5py
-
+def _read(source: Any, size: int, name: str) -> tuple[dict[str, NDArray[Any]], Any]:
     try:
-        # Not h5netcdf, which cannot close a file that it failed to open.
-        with h5py.File(source, "r") as file:
-            document = json.loads(str(file.attrs[_ATTRIBUTE]))
+        with opened(source, size) as plain:
+            document = json.loads(plain.text(plain.file, _ATTRIBUTE))
             arrays = {
-                item["name"]: _restored(file.get(f"a{i}"), item)
+                item["name"]: _restored(plain, f"a{i}", item)
                 for i, item in enumerate(document["arrays"])
             }
-        digest = _digest(arrays, document["header"])
+        header, written = document["header"], document["digest"]
+        digest = _digest(arrays, header)
     # What a damaged file raises depends on where the damage is.
     except Exception as error:
         raise ValueError(
             f"{name} cannot be read: it is damaged, or was not written by equiprob ({error}); pass "
             f"another path, or delete it"
         ) from error
-    if digest != document["digest"]:
+    if digest != written:
         raise ValueError(
             f"{name} is damaged: what it holds is not what was written; pass another path, or "
             f"delete it"
         )
-    return arrays, document["header"]
+    return arrays, header
 
 
 def to_bytes(arrays: Mapping[str, NDArray[Any]], header: Any) -> memoryview:
@@ -123,11 +109,11 @@ def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.frombuffer(np.ascontiguousarray(array).tobytes(), dtype=np.uint8)
 
 
-def _restored(stored: Any, item: dict[str, Any]) -> NDArray[Any]:
+def _restored(plain: PlainFile, stored: str, item: dict[str, Any]) -> NDArray[Any]:
     dtype, shape = jnp.dtype(item["dtype"]), tuple(item["shape"])
     if 0 in shape:
         return np.zeros(shape, dtype)
-    values = np.asarray(stored[...])
+    values = plain.array(plain.file, stored)
     if values.dtype != dtype:
         return np.frombuffer(values.tobytes(), dtype=dtype).reshape(shape).copy()
     return values.reshape(shape)
@@ -140,14 +126,3 @@ def _digest(arrays: Mapping[str, NDArray[Any]], header: Any) -> str:
         found.update(f"{name} {array.dtype.name} {array.shape}".encode())
         found.update(_bytes_of(array))
     return found.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the folder's own entries durable, where the system has that."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,15 +20,19 @@ from typing import Any
 import jax
 import numpy as np
 
-from equiprob.orbits.archive import read_arrays, remove_partial, write_arrays
+from equiprob.arguments.whole_files import remove_partial, target_of
+from equiprob.orbits.archive import read_arrays, write_arrays
 from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass
 from equiprob.orbits.output import Output
+from equiprob.orbits.path_lock import PathLock
 from equiprob.orbits.saved_state import packed, unpack
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.store import Store
 from equiprob.transforms.fingerprint import difference
 
 _FORMAT = 1
+
+_KEYS = {"format", "call", "first", "seen", "stopped", "store"}
 
 _TRANSFORM = "the transform"
 
@@ -54,6 +58,7 @@ class Checkpoint:
     every: float
     call: dict[str, Any]
     stopped: str | None = None
+    _lock: PathLock | None = None
     _seen: Any = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
     _written: float = field(default_factory=lambda: time.monotonic())
     _took: float = 0.0
@@ -71,14 +76,29 @@ class Checkpoint:
         Raises:
             ValueError: If there can be no file of that name.
         """
-        if path.is_dir() or not path.parent.is_dir():
+        try:
+            target = target_of(path)
+        except ValueError as error:
             raise ValueError(
-                f"checkpoint must name a file in a folder that exists, such as 'orbits.nc', got "
-                f"{str(path)!r}"
-            )
+                f"checkpoint must name a file in a folder that exists, such as 'orbits.nc': {error}"
+            ) from error
         if not every >= 0:
             raise ValueError(f"checkpoint_every must be seconds, 0 or more, got {every!r}")
-        return cls(path, every, _call(orbit_pass, n, grouped=grouped))
+        return cls(target, every, _call(orbit_pass, n, grouped=grouped))
+
+    def __enter__(self) -> Checkpoint:
+        """Keep others from writing to the path.
+
+        Raises:
+            ValueError: If another call writes to it.
+        """
+        self._lock = PathLock(self.path)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let others write to it."""
+        if self._lock is not None:
+            self._lock.release()
 
     def resume(
         self, store: Store, chunks: Iterator[Chunk], orbit_pass: OrbitPass
@@ -92,10 +112,23 @@ class Checkpoint:
         if not self.path.exists():
             return
         arrays, header = read_arrays(self.path)
-        if set(header) != {"format", "call", "first", "seen", "stopped", "store"}:
-            raise ValueError(f"{self.path} is no checkpoint; pass another path, or delete it")
-        self._check_call({"format": header["format"]} | header["call"])
-        unpack(arrays, header["store"], store)
+        if not isinstance(header, dict) or "format" not in header:
+            raise self._is_none()
+        if header["format"] != _FORMAT:
+            raise ValueError(
+                f"the checkpoint {self.path} is of format {header['format']!r:.20}, and this "
+                f"version of equiprob reads format {_FORMAT}; pass another path, or delete it"
+            )
+        called = header.get("call")
+        if set(header) != _KEYS or not isinstance(called, dict):
+            raise self._is_none()
+        if not isinstance(called.get(_TRANSFORM), dict):
+            raise self._is_none()
+        self._check_call(called)
+        try:
+            unpack(arrays, header["store"], store)
+        except Exception as error:  # whatever the header claims
+            raise self._is_none() from error
         passed_over = {s.start for s in store.skipped}
         first = next((s for s in range(0, store.done, orbit_pass.size) if s not in passed_over), -1)
         at = 0
@@ -180,11 +213,13 @@ class Checkpoint:
             )
         self._failed = True
 
+    def _is_none(self) -> ValueError:
+        return ValueError(f"{self.path} is no checkpoint; pass another path, or delete it")
+
     def _check_call(self, there: dict[str, Any]) -> None:
-        here = {"format": _FORMAT} | self.call
         words = [
             f"{name} was {there.get(name)!r} there and is {value!r} here"
-            for name, value in here.items()
+            for name, value in self.call.items()
             if name != _TRANSFORM and there.get(name) != value
         ]
         named = ("the file", "this call")

@@ -56,9 +56,16 @@ def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Orbit
         PredictionFailed: If the model raises on a chunk, or on all where they are passed over.
         ValueError: If the checkpoint is damaged, or of another call.
     """
+    record = _record(orbit_pass, rows, course)
+    with nullcontext() if record is None else record:
+        return _run(orbit_pass, rows, course, record)
+
+
+def _run(
+    orbit_pass: OrbitPass, rows: AbstractRows, course: Course, record: Checkpoint | None
+) -> OrbitTable:
     store, probed = Store(orbit_pass, rows.n, rows.grouped), ProbedRows()
     chunks = _with_progress(rows.chunks(orbit_pass.size), rows.n, course.progress)
-    record = _record(orbit_pass, rows, course)
     try:
         stopped = None
         if record is not None:

@@ -45,8 +45,12 @@ def packed(store: Store) -> tuple[Arrays, dict[str, Any]]:
 
 
 def unpack(arrays: Arrays, header: dict[str, Any], store: Store) -> None:
-    """Put all that was written into a store that is empty."""
-    store.done, store.evaluated = header["done"], header["evaluated"]
+    """Put all that was written into a store that is empty.
+
+    Raises:
+        ValueError: If arrays are not of the rows that the header says were done.
+    """
+    store.done, store.evaluated = int(header["done"]), int(header["evaluated"])
     store.backend = header["backend"]
     store.skipped = [Skipped(*skipped) for skipped in header["skipped"]]
     store.outputs = {
@@ -58,7 +62,10 @@ def unpack(arrays: Arrays, header: dict[str, Any], store: Store) -> None:
     if header["blocks"] is None:
         store.blocks = None
         for i, (name, fill) in enumerate(header["fills"]):
-            store.arrays.put(name, 0, arrays[f"rows/{i}"], fill)
+            values = arrays[f"rows/{i}"]
+            if len(values) != store.done:
+                raise ValueError(f"{name} is of {len(values)} rows, not of {store.done}")
+            store.arrays.put(name, 0, values, fill)
     else:
         store.blocks = _blocks(arrays, header["blocks"])
 

@@ -34,6 +34,6 @@ class AbstractBundle(abc.ABC):
         Args:
             path: The file. It is replaced whole or not at all.
         """
-        from equiprob.posterior.tree import save
+        from equiprob.posterior.files import save
 
         save(self, path)

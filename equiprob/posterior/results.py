@@ -299,6 +299,6 @@ class AbstractResult(abc.ABC):
         Args:
             path: The file. It is replaced whole or not at all.
         """
-        from equiprob.posterior.tree import save
+        from equiprob.posterior.files import save
 
         save(self, path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from equiprob.arguments.whole_files import replacing
 from equiprob.plots.style import narrow
 
 if TYPE_CHECKING:
@@ -154,10 +154,6 @@ class Page:
     def write(self, path: str | Path) -> Path:
         """Write the page, whole or not at all, and return where it is."""
         target, text = Path(path), self.html()
-        partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-        try:
+        with replacing(target) as partial:
             partial.write_text(text, encoding="utf-8")
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
         return target
