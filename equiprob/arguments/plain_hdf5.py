@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,19 @@ class PlainFile:
         if kind.shape != () or h5py.check_string_dtype(kind.dtype) is None:
             raise ValueError(f"the attribute {name!r} of {group.name} is no string")
         return self._counted(str(group.attrs[name]))
+
+    def group(self, name: str) -> h5py.Group:
+        """Return a group of the file.
+
+        Raises:
+            ValueError: If there is none of that name.
+        """
+        import h5py
+
+        found = self.file.get(name)
+        if not isinstance(found, h5py.Group):
+            raise ValueError(f"there is no group {name!r}")
+        return found
 
     def array(self, group: h5py.Group, name: str) -> NDArray[Any]:
         """Return an array of a group; strings have dtype ``U``.
@@ -97,15 +110,16 @@ class PlainFile:
 def _require_no_links(file: h5py.File) -> None:
     import h5py
 
+    objects = cast("Any", h5py).h5o
     left: list[h5py.Group] = [file]
-    seen = {h5py.h5o.get_info(file.id).addr}
+    seen = {objects.get_info(file.id).addr}
     while left:
         group = left.pop()
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 raise ValueError(f"{group.name} holds a link, {name!r}, which is not followed")
             item = group[name]
-            address = h5py.h5o.get_info(item.id).addr
+            address = objects.get_info(item.id).addr
             if address in seen:
                 raise ValueError(f"{group.name} holds a second name, {name!r}, of another part")
             seen.add(address)

@@ -146,7 +146,8 @@ class _Stored:
         names = header["parts"]
         if is_part or not all(isinstance(n, str) and _PART.fullmatch(n) for n in names):
             raise ValueError(f"its parts have names that no part has: {names!r:.200}")
-        return cls(header, {}, {}, {n: cls.of(plain, group[n], is_part=True) for n in names})
+        parts = {name: cls.of(plain, plain.group(name), is_part=True) for name in names}
+        return cls(header, {}, {}, parts)
 
     @property
     def digest(self) -> str:
@@ -162,11 +163,12 @@ class _Stored:
 
 
 def _arrays(plain: PlainFile, group: h5py.Group, name: str) -> Arrays:
-    found = group[name]
-    return {key: plain.array(found, key) for key in found if not _is_bare_dimension(found[key])}
+    found = plain.group(f"{group.name}/{name}")
+    keys = [str(key) for key in found]
+    return {key: plain.array(found, key) for key in keys if not _is_bare_dimension(found[key])}
 
 
-def _is_bare_dimension(item: h5py.Dataset) -> bool:
+def _is_bare_dimension(item: Any) -> bool:
     """Whether it is what netCDF writes of a dimension that has no values."""
     name = item.attrs.get("NAME", b"")
     return isinstance(name, bytes) and name.startswith(b"This is a netCDF dimension but not")

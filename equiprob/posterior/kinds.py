@@ -23,7 +23,7 @@ KINDS = {
     "generalization_gap": ("equiprob.bounds.generalization_gap", "GeneralizationGapResult"),
     "geometry": ("equiprob.bounds.geometry", "GeometryResult"),
     "invariance_check": ("equiprob.equivariance.invariance_check", "InvarianceCheckResult"),
-    "learning_curve": ("equiprob.levels.learning_curve", "LearningCurveResult"),
+    "learning_curve": ("equiprob.curves.result", "LearningCurveResult"),
     "local_error": ("equiprob.equivariance.local_error", "LocalEquivarianceErrorResult"),
     "model_error": ("equiprob.equivariance.model_error", "ModelEquivarianceErrorResult"),
     "stabilizer": ("equiprob.equivariance.stabilizer", "StabilizerResult"),
