@@ -21,11 +21,9 @@ from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
 from equiprob.arguments.lending import Lent
 from equiprob.transforms.acting import Acting, Moves
-from equiprob.transforms.actions import AbstractLeafAction, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.in_turn import AbstractInTurn
+from equiprob.transforms.candidates import Choice, alternatives, still_moves
 from equiprob.transforms.rows import LeafActions
-from equiprob.transforms.words import action_of, candidates, moves_with
 
 _MOST_ROWS = 64
 _GAIN = 1.0
@@ -36,15 +34,6 @@ _EVEN = 0.3
 
 _FOLLOWED = 2
 """Leaves whose changes are followed at each step."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One way to declare a leaf, in words, and whether the inverse transformation acts."""
-
-    label: str
-    action: AbstractLeafAction
-    inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,8 +168,8 @@ class ModelFit:
                 found = []
                 for choice in alternatives(self.transform, choices[place], leaf, side):
                     changed = (*choices[:place], choice, *choices[place + 1 :])
-                    if side == "inputs" and all(isinstance(c.action, Invariant) for c in changed):
-                        continue  # where nothing moves, everything fits
+                    if side == "inputs" and not still_moves(self.transform, changed):
+                        continue
                     other = replace(self, **{side: changed})
                     if side == "outputs":  # the model is not called again
                         other.__dict__["moved_outputs"] = self.moved_outputs
@@ -190,37 +179,6 @@ class ModelFit:
 
 Suggestions = dict[tuple[str, int], Suggestion]
 """What to change, by side (inputs or outputs) and place of the leaf."""
-
-
-def alternatives(
-    transform: AbstractTransform, declared: Choice, leaf: Any, side: str
-) -> Iterator[Choice]:
-    """Yield the other declarations that the shape and dtype of a leaf allow."""
-    if isinstance(transform, AbstractInTurn):
-        return
-    probe = transform.element(transform.identity)
-    some = transform.element(transform.sample_many(np.random.default_rng(0), 8))
-    shape = tuple(leaf.shape[1:])
-    for phrase in candidates(len(shape)):
-        action = action_of(phrase, len(shape), where=phrase, fill=transform.fill)
-        fits = (
-            moves_with(action, probe)
-            and action != declared.action
-            and not action.refuses(leaf.dtype)
-            and not (action.requires and action.misfit(shape, probe, transform))
-        )
-        if fits and (side == "inputs" or action.keeps_size(some, transform)):
-            yield Choice(repr(phrase), action)
-    if isinstance(declared.action, Invariant):
-        return
-    if side == "inputs":
-        try:
-            transform.inverse(transform.identity)
-        except ValueError:
-            return
-        yield Choice("acted on by the inverse (a matrix for its transpose)", declared.action, True)
-    elif declared.action.undo is not None:
-        yield Choice("an Action with function and inverse exchanged", declared.action.undo)
 
 
 def suggestions(fit: ModelFit) -> tuple[ModelFit, Suggestions]:

@@ -164,15 +164,15 @@ def _representation(word: Any, where: str, phrase: str) -> AbstractRepresentatio
         if known is not None and isinstance(known.what, AbstractRepresentation):
             if word != "permuted":
                 return known.what
-        elif (ordered := _ORDERED.fullmatch(word)) is not None and ordered[1] in _ORDERABLE:
-            return Reordered(_ORDERABLE[ordered[1]], ordered[2])
+        elif (ordered := _ORDERED.fullmatch(word)) is not None and ordered[1] in ORDERABLE:
+            return Reordered(ORDERABLE[ordered[1]], ordered[2])
         elif _IRREPS.fullmatch(word.replace(" ", "")):
             return irreps(word)
     of = "" if word == phrase else f", in which {word!r} is no word of an axis"
     raise ValueError(f"{where} is {phrase!r}{of}; {_expected(word)}")
 
 
-_ORDERABLE = {"vectors": Vectors(), "points": Points(), "axial": Axial()}
+ORDERABLE = {"vectors": Vectors(), "points": Points(), "axial": Axial()}
 
 
 def _expected(declared: Any) -> str:
@@ -194,29 +194,6 @@ def known_words(element: Mapping[str, Any]) -> list[str]:
 def moves_with(action: AbstractLeafAction, element: Mapping[str, Any]) -> bool:
     """Whether elements have all that an action reads."""
     return all(any(name in element for name in group) for group in action.requires)
-
-
-_COMBINED = (
-    "items items",
-    "image of vectors",
-    "image of regular",
-    "image_channels_first of vectors",
-)
-"""Phrases of several words that are tried, beside each word followed by axes that stay."""
-
-
-def candidates(ndim: int) -> list[str]:
-    """Return phrases that a leaf with rows of `ndim` axes may be declared by, simplest first."""
-    orders = [
-        f"{word}[{order}]"
-        for word in _ORDERABLE
-        for order in ("yzx", "zxy", "zyx", "xzy", "yxz", "x-y", "yx")
-    ]
-    followed = [
-        f"{word}{' _' * k}" for k in range(1, ndim) for word in ("items", "regular", "axial")
-    ]
-    found = [word for word in WORDS if word != "items" or ndim <= 1]
-    return [*found, *followed, *_COMBINED, *orders]
 
 
 def table_of_words() -> list[tuple[str, str, str, str]]:
