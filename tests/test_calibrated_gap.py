@@ -11,7 +11,7 @@ from equiprob.bounds.gap_model import (
     _STRAIGHTENING,
     _bend_root,
     _steepness,
-    _usual,
+    log_usual,
     nodes_of,
 )
 from equiprob.bounds.gap_runs import read_gap_runs
@@ -20,7 +20,6 @@ from equiprob.posterior.diagnostics import Diagnostic
 mpl.use("Agg")
 
 SIZES, LEVELS = (100, 200, 400), (0.0, 0.3, 1.0)
-QUICK = {"num_warmup": 100, "num_samples": 100, "num_chains": 2}
 
 
 def true_gap(n, level, rate=0.8):
@@ -56,7 +55,7 @@ def orbits():
 
 
 def fit(orbits, runs, n_draws=1000, **options):
-    bound = ep.bounds.Calibrated(runs=runs, **QUICK, **options)
+    bound = ep.bounds.Calibrated(runs=runs, **options)
     return ep.GeneralizationGap(bound=bound, n_draws=n_draws).fit(orbits)
 
 
@@ -204,7 +203,7 @@ def test_exponents_are_near_those_of_regular_models_or_near_theory():
     nodes = np.array([100.0, 300.0, 1000.0])
     assert _steepness(-0.5 * np.log(nodes)[None], np.log(nodes)) == pytest.approx(-0.5)
     departure = np.linspace(-3, 3, 2001)
-    density = np.exp(np.asarray(_usual(0.4).log_prob(departure)))
+    density = np.exp(log_usual(departure, 0.4))
     assert np.trapezoid(density, departure) == pytest.approx(1, abs=1e-3)
     near = np.abs(departure - 0.4) < 0.24
     share = np.trapezoid(density[near], departure[near])

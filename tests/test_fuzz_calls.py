@@ -53,7 +53,7 @@ FOUND = [
     ("MeasuredPairs", "y_moved", "NaN array"),
     ("MeasuredPairs", "noise_variance", "nan"),
     ("Calibrated", "departure", "odd"),
-    ("Calibrated", "num_samples", "0"),
+    ("Calibrated", "level", "-1"),
     ("Hierarchical", "num_chains", "-1"),
     ("LearningCurve", "risk_max", "-1"),
     ("from_onnx on rows", "outputs", "a row"),

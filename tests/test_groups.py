@@ -27,6 +27,7 @@ WHERE = {
     "curves/split.py": "tested here",
     "bounds/halves.py": "tested here",
     "bounds/held_out.py": "deals units; tested with the gap's bounds",
+    "bounds/gap_model.py": "takes draws in pieces that fit into memory",
     "curves/importance.py": "shuffles draws",
     "curves/mixing.py": "shuffles draws",
     "curves/tied.py": "takes draws in pieces that fit into memory",

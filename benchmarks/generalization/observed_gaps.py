@@ -182,7 +182,7 @@ def study(model: str, task_name: str, repeat: int) -> list[dict[str, Any]]:
     )
     records = []
     for level in ASKED:
-        bound = ep.bounds.Calibrated(runs=seen, level=level, num_samples=500)
+        bound = ep.bounds.Calibrated(runs=seen, level=level)
         forecast = ep.GeneralizationGap(bound=bound, n_draws=2000).fit(table).forecast(AHEAD)
         for place, n in enumerate(AHEAD):
             runs = [r for r in ahead if r["n"] == n and r["level"] == level]

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, at_sizes
-from equiprob.bounds.gap_model import compiled_gap_chains, gap_data, nodes_of, observed_curve
+from equiprob.bounds.gap_model import GapModel, nodes_of, observed_curve
 from equiprob.bounds.gap_runs import GapRuns, read_gap_runs
-from equiprob.posterior.chains import MOST_R_HAT, convergence, one_after_another
+from equiprob.curves.importance import MOST_PARETO_K
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.sampler_settings import check_chains, check_prior
+from equiprob.posterior.sampler_settings import check_prior
 
 Array = NDArray[np.float64]
 
@@ -49,9 +49,6 @@ class Calibrated(AbstractBound):
             ``numpyro.distributions.Distribution`` of one number. When left out, gaps fall nearly
             like 1/n, as those of regular models do, with probability 0.7 (exponents 0.9, sd 0.12),
             or else nearly like the shape (sd 0.4).
-        num_warmup: Warm-up steps of each chain.
-        num_samples: Samples of each chain.
-        num_chains: Chains.
 
     Assumptions:
         The run that is predicted is trained as those observed were, on independent rows of the same
@@ -60,7 +57,7 @@ class Calibrated(AbstractBound):
 
     References:
         docs/generalization.md; Petrache & Trivedi, NeurIPS 2023; Tahmasebi & Jegelka, NeurIPS
-        2023 (exponents); Hoffman & Gelman, JMLR 2014.
+        2023 (exponents).
     """
 
     runs: Any = field(repr=False)
@@ -68,16 +65,12 @@ class Calibrated(AbstractBound):
     candidate: str | None = None
     level: float | None = None
     departure: Any = None
-    num_warmup: int = 500
-    num_samples: int = 1000
-    num_chains: int = 4
 
     @override
     def __post_init__(self) -> None:
-        """Check the prior and the lengths of chains."""
+        """Check the prior."""
         super().__post_init__()
         check_prior("departure", self.departure)
-        check_chains(self)
 
     @override
     def evaluate(self, problem: GapProblem) -> GapEvidence:
@@ -94,9 +87,12 @@ class Calibrated(AbstractBound):
         log_shape = np.stack([self._log_shape(m, nodes, problem) for m in runs.candidates])
         follows_levels = not isinstance(self.shape, Mapping)
         found = runs.diagnostics()
-        samples, mixed = self._sample(runs, nodes, log_shape, follows_levels, problem, found)
-        noise = np.random.default_rng([problem.weight_seed, 37])
-        curve = observed_curve(runs, nodes, samples, noise)
+        model = GapModel(runs, nodes, log_shape, follows_levels, self.departure)
+        generator = np.random.default_rng([problem.weight_seed, 37])
+        draws, weighed = model.draw(problem.n_draws, generator)
+        if not weighed.pareto_k <= MOST_PARETO_K:
+            found.add(Diagnostic.UNEVEN_WEIGHTS)
+        curve = observed_curve(runs, nodes, draws, generator)
         here = at_sizes(curve.draws, nodes, np.array([float(problem.n)]))
         return GapEvidence(
             draws={name: here[name][:, 0] for name in ("gap", "expected_gap")},
@@ -106,39 +102,11 @@ class Calibrated(AbstractBound):
                 "n_runs": len(runs.gap),
                 "left_out": list(runs.left_out),
                 "observed": runs.observed(name),
-                **mixed,
+                "pareto_k": weighed.pareto_k,
+                "effective_draws": weighed.effective,
             },
             found=found,
         )
-
-    def _sample(
-        self,
-        runs: GapRuns,
-        nodes: Array,
-        log_shape: Array,
-        follows_levels: bool,
-        problem: GapProblem,
-        found: set[Diagnostic],
-    ) -> tuple[dict[str, Array], dict[str, float]]:
-        """Return draws of the model's parameters, in units of the gaps, and facts on the chains."""
-        import jax
-
-        shape, data, unit = gap_data(runs, nodes, log_shape, follows_levels)
-        run = compiled_gap_chains(
-            shape, self.departure, self.num_warmup, self.num_samples, self.num_chains
-        )
-        samples, diverging = jax.device_get(run(jax.random.key(problem.weight_seed), data))
-        samples = {k: np.asarray(v, dtype=np.float64) for k, v in samples.items()}
-        mixed = convergence({k: samples[k] for k in ("log_gap", "noise_of_rows", "of_seeds")})
-        r_hat, n_divergences = max(mixed["r_hat"].values()), int(diverging.sum())
-        if n_divergences or r_hat > MOST_R_HAT:
-            found.add(Diagnostic.NOT_CONVERGED)
-        draws, n_chains = one_after_another(samples, problem.n_draws)
-        draws["gap"] = unit * np.exp(draws["log_gap"])
-        draws["noise_of_rows"] = unit * draws["noise_of_rows"]
-        ess = min(mixed["ess"].values())
-        facts = {"r_hat": r_hat, "ess": ess}
-        return draws, {**facts, "n_divergences": n_divergences, "n_chains": n_chains}
 
     def _asked(self, runs: GapRuns) -> tuple[str, float | None]:
         """Return the name and the level of the candidate whose gap is asked for."""

@@ -3,9 +3,9 @@
     gap_{k,n,seed} = m_k(n) + noise,    m_k(n) = c_k shape_k(n) (n / n0)^(-departure_k) exp(bend(n))
 
 The noise is on the natural scale, since a small gap can be observed below zero: that of the sample
-of rows, which candidates trained on the same rows share, each run's own (Student t), both falling
-like ``n^-1/2``, and what seeds make of the gap itself, in proportion to it. Where candidates have
-levels e, theory orders their constants, ``c_k = (C_sym + C_asym (e_k / e_max)^p) exp(deviation)``.
+of rows, which candidates trained on the same rows share, each run's own, both falling like
+``n^-1/2``, and what seeds make of the gap itself, in proportion to it. Where candidates have levels
+e, theory orders their constants, ``c_k = (C_sym + C_asym (e_k / e_max)^p) exp(deviation)``.
 
 The curve goes as it does between the sizes at hand and beyond them by one process: slopes that
 depart from the theory's by one number, and by bends that fade over half a decade and become smaller
@@ -15,6 +15,9 @@ slowly. So gaps mostly fall nearly like 1/n in the end, whatever they did before
 not (a model that always interpolates), theory's shape is what is left: the departure is near one of
 the two.
 
+A few numbers that candidates have in common are drawn by importance sampling; given those, what
+single candidates do and bends are nearly linear, and are integrated over about their mode.
+
 References:
     Murata, Yoshizawa & Amari, IEEE TNN 1994 (gaps of regular models).
 """
@@ -22,17 +25,16 @@ References:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.bounds.base import ObservedCurve
 from equiprob.bounds.gap_runs import GapRuns
-from equiprob.posterior.chains import jitted_chains
+from equiprob.curves.importance import Weighed, importance_draws
+from equiprob.curves.spread import Scatter, scatter_of
 
 Array = NDArray[np.float64]
 
@@ -45,26 +47,24 @@ _BELOW, _ABOVE = 4.0, 100.0
 _NODES_BELOW, _NODES_ABOVE = 2, 10
 _JITTER = 1e-6
 _LEAST_SCALE = 1e-3
-_TYPICAL_FREEDOM = 15
 
+_REGULAR, _REGULAR_SD, _SHARE_REGULAR = 0.9, 0.12, 0.7
+"""At which exponent gaps of regular models fall, and how probably a model is one."""
 
-@dataclass(frozen=True)
-class GapShape:
-    """What a compiled model depends on besides numbers.
+_SHAPE_SD = 0.4
+"""How far exponents of others are from theory's."""
 
-    Args:
-        candidates: How many, with the one that is asked for.
-        nodes: Numbers of rows at which curves are known.
-        samples: Distinct (n, seed).
-        shared: Whether several candidates were trained on one sample.
-        levels: Whether constants follow levels.
-    """
+_DEVIATION, _BESIDE_LEVELS = 0.7, 0.25
+"""How far constants may differ between candidates, and from those of their levels."""
 
-    candidates: int
-    nodes: int
-    samples: int
-    shared: bool
-    levels: bool
+_DEPARTURES = 0.08
+"""How far single candidates' exponents are from the common one."""
+
+_BENDS = 0.3
+_OWN, _OWN_SD = 1.0, 0.7
+_SHARED, _OF_SEEDS = 1.0, 0.15
+_MOST_STEPS, _LONGEST, _CONVERGED = 8, 1.0, 0.01
+_PIECE = 2_000_000
 
 
 def nodes_of(sizes: Array) -> Array:
@@ -73,51 +73,6 @@ def nodes_of(sizes: Array) -> Array:
     below = np.geomspace(sizes[0] / _BELOW, sizes[0], _NODES_BELOW + 1)[:-1]
     above = np.geomspace(sizes[-1], sizes[-1] * _ABOVE, _NODES_ABOVE + 1)[1:]
     return np.concatenate([below, inside, above])
-
-
-def gap_data(
-    runs: GapRuns, nodes: Array, log_shape: Array, follows_levels: bool
-) -> tuple[GapShape, dict[str, Any], float]:
-    """Return the shape of the model, the numbers it is conditioned on, and their unit.
-
-    Args:
-        runs: Checked runs.
-        nodes: As of `nodes_of`.
-        log_shape: Logarithm of theory's shape, ``(candidate, node)``, up to a common constant.
-        follows_levels: Whether constants follow levels, where there are any.
-    """
-    u = np.log(nodes)
-    middle = float(np.log(runs.sizes).mean())
-    each = np.log(runs.n)
-    left = np.clip(np.searchsorted(u, each, side="right") - 1, 0, len(u) - 2)
-    at_middle = np.array([np.interp(middle, u, row) for row in log_shape])
-    unit, noise = _units(runs, middle)
-    _, counts = np.unique(runs.sample, return_counts=True)
-    data: dict[str, Any] = {
-        "log_shape": log_shape - at_middle.mean(),
-        "u": u - middle,
-        "bends": _bend_root(u, middle),
-        "regular": _REGULAR + float(_steepness(log_shape, u).mean()),
-        "candidate": runs.candidate,
-        "left": left,
-        "right_share": (each - u[left]) / (u[left + 1] - u[left]),
-        "sample": runs.sample,
-        "root_rows": np.exp(-0.5 * (each - middle)),
-        "gap": runs.gap / unit,
-        "gap_se": runs.gap_se / unit,
-        "noise_unit": noise / unit,
-    }
-    levels = runs.levels if follows_levels else None
-    if levels is not None:
-        data["level"] = levels / (levels.max() or 1.0)
-    shape = GapShape(
-        candidates=len(log_shape),
-        nodes=len(nodes),
-        samples=runs.n_samples,
-        shared=bool((counts > 1).any()),
-        levels=levels is not None,
-    )
-    return shape, {name: jnp.asarray(v) for name, v in data.items()}, unit
 
 
 def _units(runs: GapRuns, middle: float) -> tuple[float, float]:
@@ -152,114 +107,224 @@ def _bend_root(u: Array, middle: float) -> Array:
     return bends - np.array([np.interp(middle, u, column) for column in bends.T])
 
 
-_SCALES = {
-    "constants": 0.7,
-    "departures": 0.1,
-    "bends": 0.3,
-    "noises": 0.5,
-    "of_seeds": 0.15,
-    "of_sample": 1.0,
-}
-"""Scales of half-normal priors: of deviations between candidates, of bends, of kinds of noise."""
+class GapModel:
+    """Observed gaps, and what is believed of them.
 
-_REGULAR, _REGULAR_SD, _SHARE_REGULAR = 0.9, 0.12, 0.7
-"""At which exponent gaps of regular models fall, and how probably a model is one."""
+    Args:
+        runs: Checked runs; the last candidate is asked for, and may have none.
+        nodes: As of `nodes_of`.
+        log_shape: Logarithm of theory's shape, ``(candidate, node)``, up to a common constant.
+        follows_levels: Whether constants follow levels, where there are any.
+        departure: Prior of the common departure, or None for the usual one.
+    """
 
-_SHAPE_SD = 0.4
-"""How far exponents of others are from theory's."""
+    def __init__(
+        self,
+        runs: GapRuns,
+        nodes: Array,
+        log_shape: Array,
+        follows_levels: bool,
+        departure: Any,
+    ) -> None:
+        """Take the units from the runs."""
+        u = np.log(nodes)
+        self.middle = float(np.log(runs.sizes).mean())
+        self.unit, self.noise_unit = _units(runs, self.middle)
+        size = np.searchsorted(runs.sizes, runs.n)
+        self.seen: Scatter = scatter_of(
+            runs.gap / self.unit, runs.gap_se / self.unit, runs.candidate, size, runs.sample
+        )
+        at_middle = np.array([np.interp(self.middle, u, row) for row in log_shape])
+        self.log_shape = log_shape - at_middle.mean()
+        self.u = u - self.middle
+        self.onto_nodes = _interpolation(np.log(runs.sizes), u)
+        self.root_rows = np.exp(-0.5 * (np.log(runs.sizes) - self.middle))[self.seen.size]
+        self.bend_root = _bend_root(u, self.middle)
+        self.regular = _REGULAR + float(_steepness(log_shape, u).mean())
+        self.departure = departure
+        levels = runs.levels if follows_levels else None
+        self.level = None if levels is None else levels / (levels.max() or 1.0)
+        self.shared = bool((self.seen.onto.astype(bool).sum(axis=0) > 1).any())
+        self.candidates = len(log_shape)
 
-_BESIDE_LEVELS = 0.25
-"""How far constants may differ from those of their levels, where they follow levels."""
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The parameters in common."""
+        levels = () if self.level is None else ("free", "power")
+        shared = ("shared",) if self.shared else ()
+        common = ("constant", "departure", "own", "of_seeds", "bend", "deviation")
+        return (*common, *levels, *shared)
+
+    def _parts(self, theta: Array) -> dict[str, Array]:
+        """Return parameters ``(draw, 1)``; all but the first two are drawn as logarithms."""
+        values = np.exp(np.clip(theta, -30.0, 30.0))
+        values[:, :2] = theta[:, :2]
+        return dict(zip(self.names, values.T[:, :, None], strict=True))
+
+    def _log_prior(self, theta: Array) -> Array:
+        p = {name: values[:, 0] for name, values in self._parts(theta).items()}
+        total = -0.5 * (p["constant"] / 1.5) ** 2 + self._departure_law(p["departure"])
+        total += -0.5 * (np.log(p["own"] / _OWN) / _OWN_SD) ** 2
+        half_normal = {"of_seeds": _OF_SEEDS, "bend": _BENDS, "deviation": self._most_deviation}
+        half_normal |= {"shared": _SHARED} if self.shared else {}
+        for name, scale in half_normal.items():
+            total += -0.5 * (p[name] / scale) ** 2 + np.log(p[name])
+        if self.level is not None:
+            total += -0.5 * (np.log(p["free"]) / 1.5) ** 2 - 0.5 * (np.log(p["power"]) / 0.7) ** 2
+        return total
+
+    @property
+    def _most_deviation(self) -> float:
+        return _DEVIATION if self.level is None else _BESIDE_LEVELS
+
+    def _departure_law(self, values: Array) -> Array:
+        if self.departure is not None:
+            return np.asarray(self.departure.log_prob(values), dtype=np.float64)
+        return log_usual(values, self.regular)
+
+    def _log_gap(self, p: Mapping[str, Array]) -> Array:
+        """Return log gaps ``(draw, candidate, node)`` where single candidates do nothing."""
+        constants = np.repeat(p["constant"], self.candidates, axis=1)
+        if self.level is not None:
+            constants = constants + np.log1p(p["free"] * self.level ** p["power"])
+        fallen = p["departure"][:, :, None] * self.u
+        return self.log_shape + constants[:, :, None] - fallen
+
+    def _loads(self, p: Mapping[str, Array]) -> Array:
+        """Return how log gaps depend on white noise, ``(draw, candidate, node, number)``."""
+        eye, n = np.eye(self.candidates), len(p["constant"])
+        shape = (n, self.candidates, len(self.u))
+        deviations = p["deviation"][:, :, None, None] * np.broadcast_to(
+            eye[:, None], (*shape, self.candidates)
+        )
+        departures = np.broadcast_to(
+            -_DEPARTURES * self.u[:, None] * eye[:, None], (*shape, self.candidates)
+        )
+        bends = p["bend"][:, :, None, None] * np.broadcast_to(self.bend_root, (*shape, len(self.u)))
+        return np.concatenate([deviations, departures, bends], axis=3)
+
+    def _inner(self, theta: Array) -> _Inner:
+        return _Inner(self, self._parts(theta))
+
+    def log_density(self, theta: Array) -> Array:
+        """Return the log posterior density of parameters ``(draw,)``, up to a constant."""
+        told = [self._inner(part).evidence for part in self._pieces(theta)]
+        total = self._log_prior(theta) + np.concatenate(told)
+        return np.where(np.isfinite(total), total, -np.inf)
+
+    def draw(
+        self, n_draws: int, generator: np.random.Generator
+    ) -> tuple[dict[str, Array], Weighed]:
+        """Return draws of the gaps and of the noise, in units of the gaps, and their weights."""
+        start = np.log([1.0, 1.0, 0.7, 0.05, 0.1, 0.1, 1.0, 1.0, 0.5])[: len(self.names)]
+        start[1] = self.regular if self.departure is None else float(self.departure.mean)
+        spread = np.full(len(start), 0.7)
+        found = importance_draws(self.log_density, start, spread, n_draws, generator)
+        pieces = [self._inner(part).draw(generator) for part in self._pieces(found.points)]
+        drawn = {k: np.concatenate([piece[k] for piece in pieces]) for k in pieces[0]}
+        return drawn, found
+
+    def _pieces(self, theta: Array) -> list[Array]:
+        """Return points in pieces that fit into memory."""
+        numbers = 2 * self.candidates + len(self.u)
+        each = numbers * max(self.candidates * len(self.u), len(self.seen.mean))
+        return np.array_split(theta, max(1, len(theta) * each // _PIECE))
 
 
-def gap_model(data: Any, shape: GapShape, departure: Any) -> None:
-    """State the model in NumPyro; few sites of many numbers, since each takes long to compile."""
-    import numpyro
-    import numpyro.distributions as dist
+class _Inner:
+    """What single candidates do, given the parameters in common: Gaussian about its mode."""
 
-    def draw(name: str, law: Any) -> Any:
-        return numpyro.sample(name, law)
+    def __init__(self, model: GapModel, p: dict[str, Array]) -> None:
+        """Find the mode."""
+        self.model, self.p = model, p
+        seen = model.seen
+        self.log_gap, self.loads = model._log_gap(p), model._loads(p)
+        onto = model.onto_nodes[seen.size]
+        rows = np.einsum("cn,dcn->dc", onto, self.log_gap[:, seen.candidate])
+        loads = np.einsum("cn,dcnl->dcl", onto, self.loads[:, seen.candidate])
+        x = np.zeros((len(rows), loads.shape[2]))
+        mean, steep, noise = self._at(rows, loads, x)
+        for _ in range(_MOST_STEPS):
+            whole = steep @ steep.transpose(0, 2, 1) + noise
+            pull = seen.mean - mean + np.einsum("dcl,dl->dc", steep, x)
+            new = np.einsum("dcl,dc->dl", steep, np.linalg.solve(whole, pull[..., None])[..., 0])
+            step = new - x
+            moved = np.abs(np.einsum("dcl,dl->dc", loads, step)).max(axis=1, keepdims=True)
+            x = x + step * np.minimum(1.0, _LONGEST / np.maximum(moved, 1e-12))
+            mean, steep, noise = self._at(rows, loads, x)
+            if moved.max() < _CONVERGED:
+                break
+        self.x, self.mean, self.steep, self.noise = x, mean, steep, noise
 
-    k = shape.candidates
-    sizes = {"constants": k, "departures": k, "noises": k, "bends": shape.nodes}
-    sizes["samples"] = shape.samples
-    white = draw("white", dist.Normal(0, 1).expand([sum(sizes.values())]).to_event(1))
-    parts = jnp.split(white, np.cumsum(list(sizes.values()))[:-1])
-    whites: dict[str, Any] = dict(zip(sizes, parts, strict=True))
-    most = _SCALES | ({"constants": _BESIDE_LEVELS} if shape.levels else {})
-    drawn = draw("scales", dist.HalfNormal(jnp.array([*most.values()])).to_event(1))
-    scale: dict[str, Any] = dict(zip(most, drawn, strict=True))
-    constants = draw("constant", dist.Normal(0, 1.5))
-    constants += scale["constants"] * whites["constants"]
-    if shape.levels:
-        free, power = draw("levels", dist.LogNormal(0, jnp.array([1.5, 0.7])).to_event(1))
-        constants += jnp.log1p(free * data["level"] ** power)
-    common = draw("departure", _usual(data["regular"]) if departure is None else departure)
-    departures = common + scale["departures"] * whites["departures"]
-    bends = scale["bends"] * (data["bends"] @ whites["bends"])
-    log_gap = data["log_shape"] + constants[:, None] + bends - departures[:, None] * data["u"]
-    left, share, who = data["left"], data["right_share"], data["candidate"]
-    mean = jnp.exp((1 - share) * log_gap[who, left] + share * log_gap[who, left + 1])
-    noise, tail = draw("noise_and_tail", dist.LogNormal(0, 0.7).expand([2]).to_event(1))
-    noises = data["noise_unit"] * noise * jnp.exp(scale["noises"] * whites["noises"])
-    of_sample = data["noise_unit"] * scale["of_sample"] * float(shape.shared)
-    centre = mean + of_sample * data["root_rows"] * whites["samples"][data["sample"]]
-    spread = jnp.sqrt(
-        (noises[who] * data["root_rows"]) ** 2
-        + (scale["of_seeds"] * mean) ** 2
-        + data["gap_se"] ** 2
-    )
-    freedom = _TYPICAL_FREEDOM * tail + 2
-    numpyro.sample("gaps", dist.StudentT(freedom, centre, spread), obs=data["gap"])
-    for name, value in {
-        "log_gap": log_gap,
-        "noise_of_rows": jnp.hypot(noises[-1], of_sample),
-        "of_seeds": scale["of_seeds"],
-        "freedom": freedom,
-    }.items():
-        numpyro.deterministic(name, value)
+    def _at(self, rows: Array, loads: Array, x: Array) -> tuple[Array, Array, Array]:
+        """Return mean gaps of the cells at x, their derivatives and the noise's covariance."""
+        seen, p, model = self.model.seen, self.p, self.model
+        mean = np.exp(np.clip(rows + np.einsum("dcl,dl->dc", loads, x), -30.0, 30.0))
+        alone = self._alone(mean) / seen.count
+        noise = np.zeros((*mean.shape, mean.shape[1]))
+        at = np.arange(mean.shape[1])
+        if model.shared:
+            factor = (model.noise_unit / model.unit * p["shared"] * model.root_rows)[:, :, None]
+            factor = factor * seen.onto
+            noise = factor @ factor.transpose(0, 2, 1)
+        noise[:, at, at] += alone
+        return mean, mean[:, :, None] * loads, noise
+
+    def _alone(self, mean: Array) -> Array:
+        """Return the variance of each run's own noise, ``(draw, cell)``."""
+        model, p = self.model, self.p
+        own = model.noise_unit / model.unit * p["own"] * model.root_rows
+        return own**2 + (p["of_seeds"] * mean) ** 2 + model.seen.known + 1e-12
+
+    @property
+    def evidence(self) -> Array:
+        """Log evidence of the runs, ``(draw,)``, by Laplace's method."""
+        seen, model, p = self.model.seen, self.model, self.p
+        away = seen.mean - self.mean
+        solved = np.linalg.solve(self.noise, away[..., None])[..., 0]
+        whole = self.steep @ self.steep.transpose(0, 2, 1) + self.noise
+        fit = -0.5 * ((away * solved).sum(axis=1) + (self.x**2).sum(axis=1))
+        fit -= 0.5 * np.linalg.slogdet(whole)[1]
+        unit = np.sqrt(self._alone(self.mean))
+        common = np.zeros((len(unit), 1))
+        if model.shared:
+            shared = model.noise_unit / model.unit * p["shared"] * model.root_rows
+            common = (shared / unit).mean(axis=1, keepdims=True)
+        return fit + seen.within(unit, np.ones((len(unit), 1)), common)
+
+    def draw(self, generator: np.random.Generator) -> dict[str, Array]:
+        """Draw gaps, in their own unit, by Matheron's rule."""
+        model, p = self.model, self.p
+        white = generator.normal(size=self.x.shape)
+        noise = np.linalg.cholesky(self.noise) @ generator.normal(size=(*self.mean.shape, 1))
+        seen = np.einsum("dcl,dl->dc", self.steep, white) + noise[..., 0]
+        whole = self.steep @ self.steep.transpose(0, 2, 1) + self.noise
+        gain = np.linalg.solve(whole, seen[..., None])[..., 0]
+        x = self.x + white - np.einsum("dcl,dc->dl", self.steep, gain)
+        logs = self.log_gap + np.einsum("dknl,dl->dkn", self.loads, x)
+        shared = p["shared"] if model.shared else 0.0
+        return {
+            "gap": model.unit * np.exp(np.clip(logs, -60.0, 60.0)),
+            "noise_of_rows": model.noise_unit * np.hypot(p["own"], shared)[:, 0],
+            "of_seeds": p["of_seeds"][:, 0],
+        }
 
 
-def _usual(regular: Any) -> Any:
-    """Return the prior of the departure: near that of a regular model, or near theory's shape."""
-    import numpyro.distributions as dist
-
-    kinds = dist.Categorical(probs=jnp.array([_SHARE_REGULAR, 1 - _SHARE_REGULAR]))
-    places = jnp.stack([jnp.asarray(regular), jnp.zeros(())])
-    return dist.MixtureSameFamily(
-        kinds, dist.Normal(places, jnp.array([_REGULAR_SD, _SHAPE_SD])), validate_args=False
-    )
-
-
-def _start(shape: GapShape) -> dict[str, Any]:
-    """Return values from which chains start: looking for them takes as long to compile as NUTS."""
-    return {
-        "white": jnp.zeros(3 * shape.candidates + shape.nodes + shape.samples),
-        "scales": jnp.array([*_SCALES.values()]) / 3,
-        "constant": jnp.zeros(()),
-        "levels": jnp.ones(2),
-        "departure": jnp.zeros(()),
-        "noise_and_tail": jnp.ones(2),
-    }
+def log_usual(departure: Array, regular: float) -> Array:
+    """Return the log density of the usual departure: near a regular model's, or near theory's."""
+    total = np.zeros_like(departure)
+    for share, middle, scale in (
+        (_SHARE_REGULAR, regular, _REGULAR_SD),
+        (1 - _SHARE_REGULAR, 0.0, _SHAPE_SD),
+    ):
+        away = (departure - middle) / scale
+        total += share * np.exp(-0.5 * away**2) / (scale * np.sqrt(2 * np.pi))
+    return np.log(total + 1e-300)
 
 
-@lru_cache(maxsize=16)
-def compiled_gap_chains(
-    shape: GapShape, departure: Any, num_warmup: int, num_samples: int, num_chains: int
-) -> Any:
-    """Return one jitted run of all chains as a function of a key and the data."""
-    from numpyro.infer import init_to_value
-
-    return jitted_chains(
-        gap_model,
-        shape,
-        departure,
-        num_warmup=num_warmup,
-        num_samples=num_samples,
-        num_chains=num_chains,
-        target_accept_prob=0.95,
-        init_strategy=init_to_value(values=_start(shape)),
-    )
+def _interpolation(at: Array, nodes: Array) -> Array:
+    """Return weights ``(point, node)`` of linear interpolation."""
+    return np.array([np.interp(at, nodes, row) for row in np.eye(len(nodes))]).T
 
 
 def observed_curve(
@@ -276,7 +341,7 @@ def observed_curve(
     expected = draws["gap"][:, -1]
     middle = np.exp(np.log(runs.sizes).mean())
     of_rows = draws["noise_of_rows"][:, None] * np.sqrt(middle / nodes)
-    noise = generator.standard_t(draws["freedom"])[:, None]
+    noise = generator.normal(size=len(expected))[:, None]
     gap = expected + noise * np.hypot(of_rows, draws["of_seeds"][:, None] * expected)
     without = None
     if runs.levels is not None and runs.levels[-1] < runs.levels.max():

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.curves.free import free_curves, nodes_of
+from equiprob.curves.importance import MOST_PARETO_K
 from equiprob.curves.priors import DEFAULT_PRIORS, CurvePriors
 from equiprob.curves.result import LearningCurveResult
 from equiprob.curves.runs import Runs, read_runs
@@ -31,7 +32,6 @@ Array = NDArray[np.float64]
 _WEIGHTS = {"H": 0.5, "I": 0.25, "N": 0.25}
 _RISKS: tuple[str, ...] = ("risk", "floor", "noise", "symmetric_cost", "asymmetric_cost")
 _ERRORS: tuple[str, ...] = ("data_error", "model_error")
-_MOST_PARETO_K = 0.7
 _LEAST_FIT = 0.01
 """Where residuals as large as those seen have less probability, the theory does not hold here."""
 
@@ -150,7 +150,7 @@ class LearningCurve(AbstractEstimator):
                 "effective_draws": tied.weighed.effective,
                 "fit": tied.fit,
             }
-            if not tied.weighed.pareto_k <= _MOST_PARETO_K:
+            if not tied.weighed.pareto_k <= MOST_PARETO_K:
                 found.add(Diagnostic.UNEVEN_WEIGHTS)
             if evidence and tied.fit < _LEAST_FIT:
                 found.add(Diagnostic.THEORY_DOUBTED)

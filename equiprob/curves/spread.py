@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from equiprob.curves.runs import Runs
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -70,16 +69,33 @@ class Scatter:
         return total - np.log(unit) @ (self.count - 1.0)
 
 
-def scatter_of(values: Array, errors: Array, runs: Runs, used: NDArray[np.bool_]) -> Scatter:
-    """Return the means and residuals of run values ``(run,)``, of the runs that are used."""
-    who, size, seed = runs.candidate[used], runs.size[used], runs.seed[used]
-    values, errors = values[used], errors[used]
-    key, cell = np.unique(np.stack([who, size]), axis=1, return_inverse=True)
+def scatter_of(
+    values: Array, errors: Array, candidate: NDArray[Any], size: NDArray[Any], seed: NDArray[Any]
+) -> Scatter:
+    """Return the means and residuals of run values.
+
+    Args:
+        values: ``(run,)``.
+        errors: Their standard errors.
+        candidate: Whose run each is.
+        size: At which sample size.
+        seed: With which seed; runs of one size and seed have the same training rows.
+    """
+    key, cell = np.unique(np.stack([candidate, size]), axis=1, return_inverse=True)
     _, pair = np.unique(np.stack([size, seed]), axis=1, return_inverse=True)
-    count = np.bincount(cell).astype(float) if len(cell) else np.zeros(0)
-    mean = np.bincount(cell, values) / count if len(cell) else np.zeros(0)
-    known = np.bincount(cell, errors**2) / count if len(cell) else np.zeros(0)
-    onto = np.zeros((len(count), pair.max() + 1 if len(pair) else 0))
+    count = np.bincount(cell, minlength=key.shape[1]).astype(float)
+    onto = np.zeros((len(count), int(pair.max(initial=-1)) + 1))
     np.add.at(onto, (cell, pair), 1.0)
-    onto /= count[:, None] if len(count) else 1.0
-    return Scatter(mean, key[0], key[1], count, known, onto, values - mean[cell], cell, pair)
+    mean = np.bincount(cell, values, minlength=len(count)) / count
+    known = np.bincount(cell, errors**2, minlength=len(count)) / count
+    return Scatter(
+        mean=mean,
+        candidate=key[0],
+        size=key[1],
+        count=count,
+        known=known,
+        onto=onto / count[:, None],
+        away=values - mean[cell],
+        cell=cell,
+        pair=pair,
+    )

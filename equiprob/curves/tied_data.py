@@ -35,15 +35,16 @@ class TiedData:
     def risks(self) -> Scatter:
         """Mean log risks of the cells, and how runs scatter about them."""
         r = self.runs
-        return scatter_of(np.log(r.risk), r.risk_se / r.risk, r, np.ones(len(r.risk), bool))
+        return scatter_of(np.log(r.risk), r.risk_se / r.risk, r.candidate, r.size, r.seed)
 
     @cached_property
     def errors(self) -> Scatter:
         """The same of log errors, over the largest of a last size."""
         r = self.runs
         used = np.isfinite(r.error) & ~r.exact[r.candidate]
-        safe = np.where(used, r.error, 1.0)
-        return scatter_of(np.log(safe / self.top_error), r.error_se / safe, r, used)
+        error, who, size, seed = (v[used] for v in (r.error, r.candidate, r.size, r.seed))
+        logs = np.log(error / self.top_error)
+        return scatter_of(logs, r.error_se[used] / error, who, size, seed)
 
     @cached_property
     def top_error(self) -> float:
