@@ -8,6 +8,7 @@ import pytest
 from refusals import refuses
 
 import equiprob as ep
+from equiprob.auditing.assertion import Gate
 from equiprob.testing import disc_task
 
 mpl.use("Agg")
@@ -171,6 +172,43 @@ def test_a_limit_inside_the_interval_asks_for_more_rows(task):
     middle = float(np.median(result.draws["error"]))
     with pytest.raises(AssertionError, match="more rows would decide"):
         ep.assert_equivariant(skewed, task.x, task.transform, max_error=middle, **options)
+
+
+ONES = np.ones((100, 1))
+MIRRORED = ep.transforms.finite(
+    np.array([[[1.0]], [[-1.0]]]), acts_on="vectors", output_action="invariant"
+)
+
+
+def first(rows):
+    return rows[:, 0]
+
+
+def test_a_known_range_is_held_against_a_certificate():
+    """Rows of error 0.14 of which none fails: 3 in 100 of others may, each by 2."""
+    options = {"max_error": 0.2, "backend": "python", "row_ids": np.arange(100)}
+    ep.assert_equivariant(first, 0.1 * ONES, MIRRORED, **options)
+    with refuses("certified to be at most", "confidence 0.95", error=AssertionError):
+        ep.assert_equivariant(first, 0.1 * ONES, MIRRORED, bound=4.0, **options)
+    # 3 in 100 of rows at the bound, and some more that betting costs: well below .5.
+    options["max_error"] = 0.5
+    ep.assert_equivariant(first, 0.1 * ONES, MIRRORED, bound=4.0, **options)
+    with refuses("none of the relative error"):
+        ep.assert_equivariant(first, ONES, MIRRORED, bound=4.0, relative=True, **options)
+
+
+def test_limits_are_held_against_heavier_tails_where_few_rows_carry_the_error():
+    heavy = np.sqrt(np.random.default_rng(11).pareto(1.3, size=(300, 1)))
+    light = np.random.default_rng(2).normal(size=(300, 1))
+    found = {}
+    for name, x in {"heavy": heavy, "light": light}.items():
+        orbits = ep.evaluate_orbits(first, x, MIRRORED, backend="python", row_ids=np.arange(300))
+        result = ep.ModelEquivarianceError(n_draws=1000).fit(orbits)
+        most = float(np.quantile(result.draws["error"], 0.95))
+        found[name] = Gate(max_error=most).judge(orbits, result).probability
+    # The same draws, of which those of the heavy rows are larger from above: no Monte Carlo error.
+    assert found["heavy"] < 0.9
+    assert 0.93 < found["light"] <= 0.95
 
 
 def test_limits_that_are_none_are_refused(task):

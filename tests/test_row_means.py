@@ -51,7 +51,7 @@ def test_heavy_tails_are_covered_where_the_plain_bootstrap_is_not():
     plain, plain_width = coverage(heavy, plain_bootstrap)
     assert ours > 156
     assert ours > plain
-    assert ours_width < 2 * plain_width
+    assert ours_width < 2.6 * plain_width
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,17 @@ def test_light_tails_are_covered_at_the_plain_width(draw):
     assert halved <= 156
 
 
-def test_a_bound_from_above_holds_where_an_intervals_end_does_not():
+def test_a_bound_from_above_holds_where_the_plain_bootstraps_end_does_not():
     # Squares of Student t, 3 degrees of freedom: their variance is infinite. The values are given:
-    # of 170 samples the bound at 0.9 holds in 157 to 160 and the interval's end in 142 or 143,
-    # whatever the draws (6 of `other_draws`; standard deviations of 1.2 and 0.4).
+    # of 170 samples the bound at 0.9 holds in 157 to 160, whatever the draws (6 of `other_draws`;
+    # standard deviation 1.2), and the plain bootstrap's end in 111 to 114.
     held = {"bound": 0, "end": 0}
     for seed in range(170):
         values = np.random.default_rng([seed, 3]).standard_t(3, 400) ** 2 / 3
         means = RowMeans(ids(400, seed), 500, 0)
         held["bound"] += np.quantile(means.mean_from_above(values), 0.9) >= 1
-        held["end"] += np.quantile(means.mean(values), 0.9) >= 1
-    assert held["bound"] > 150 > held["end"]
+        held["end"] += np.quantile(plain_bootstrap(values, seed), 0.9) >= 1
+    assert held["bound"] > 145 > held["end"]
 
 
 def test_ten_clusters_have_wider_intervals_than_ten_plain_weights():

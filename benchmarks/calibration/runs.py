@@ -18,6 +18,7 @@ from benchmarks.calibration.few_rows_problems import FEW_ROWS_PROBLEMS
 from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
 from benchmarks.calibration.input_law_problems import INPUT_LAW_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
+from benchmarks.calibration.limit_problems import LIMIT_PROBLEMS
 from benchmarks.calibration.many_rows_problems import MANY_ROWS_PROBLEMS
 from benchmarks.calibration.neighbour_problems import NEIGHBOUR_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
@@ -45,7 +46,7 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "task": {**TASK_PROBLEMS, **NEIGHBOUR_PROBLEMS},
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
-    "few": FEW_ROWS_PROBLEMS,
+    "few": {**FEW_ROWS_PROBLEMS, **LIMIT_PROBLEMS},
     "geometry": {**GEOMETRY_PROBLEMS, **STRUCTURAL_PROBLEMS},
     "more": {**MANY_ROWS_PROBLEMS, **INPUT_LAW_PROBLEMS, **CALIBRATED_PROBLEMS},
 }

@@ -134,6 +134,11 @@ The file of data is written in Python, with rows no model was trained on:
     "--credibility", type=float, default=0.95, show_default=True, help="... with this probability."
 )
 @click.option("--relative", is_flag=True, help="--max-error is a share of the output's variation.")
+@click.option(
+    "--bound",
+    type=float,
+    help="Largest possible squared error of one pair (2 for probabilities): certify --max-error.",
+)
 def audit(
     models: tuple[str, ...],
     data: Path,
@@ -155,6 +160,7 @@ def audit(
     max_error: float | None,
     credibility: float,
     relative: bool,
+    bound: float | None,
 ) -> None:
     """Answer every question about one or several ONNX models.
 
@@ -169,8 +175,11 @@ def audit(
 
     for path in (report, save):
         writable(path)
-    limit = max_error is not None
-    gate = Gate(max_error=max_error, credibility=credibility, relative=relative) if limit else None
+    gate = None
+    if max_error is not None:
+        gate = Gate(max_error=max_error, credibility=credibility, relative=relative, bound=bound)
+    elif bound is not None:
+        raise ValueError("--bound certifies a limit: pass --max-error, too")
     parsed = parse_transform(transform)
     rows = choose(read_arrays(data), data, inputs, target, groups)
     trained = None
@@ -208,7 +217,7 @@ def audit(
             "summary": of_table(found.summary()),
             "missing": of_table(found.missing),
             "facts": found.facts,
-            "gate": {"passed": not failures, "failures": failures} if limit else None,
+            "gate": None if gate is None else {"passed": not failures, "failures": failures},
         },
         as_json=as_json,
     )
@@ -225,8 +234,10 @@ def _failures(gate: Any, found: Any) -> list[str]:
         error = found[name].get("model_error")
         if error is None:
             failures.append(f"'{name}': there is no error to judge, see what is missing")
-        elif not gate.passes(error):
-            failures.append(f"'{name}': {gate.failure(error)}")
+            continue
+        judgement = gate.judge(found.tables[name], error)
+        if not judgement.passes:
+            failures.append(f"'{name}': {judgement.failure}")
     return failures
 
 

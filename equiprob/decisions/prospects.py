@@ -220,8 +220,7 @@ class Prospect:
         """
         if "risk_saved_shipped" not in level.draws:
             raise ValueError(
-                "there is nothing to decide: on these rows the model is equivariant up to rounding, "
-                "and averaging it changes nothing"
+                "there is nothing to decide: on these rows averaging the model changes nothing"
             )
         facts, rows = level.facts, level.rows
         before = level.draws["risk"][:, int(facts["unchanged_index"])]

@@ -13,20 +13,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.equivariance.crossed_errors import (
-    means_by_unit,
-    place_in_law,
-    profile_squared,
-    worst_squared,
-)
-from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
-from equiprob.equivariance.steps import largest_step
-from equiprob.equivariance.table_findings import (
-    design_diagnostics,
-    is_quiet,
-    orbit_average_available,
-    rounding_limit,
-)
+from equiprob.equivariance.error_draws import error_draws, root
+from equiprob.equivariance.table_findings import design_diagnostics, orbit_average_available
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -40,9 +28,6 @@ from equiprob.posterior.words import change_of_risk, no_step_seen, of_its_own_va
 Draws = NDArray[np.float64]
 
 _UNITS = {"relative_error": "share", "risk": "risk", "asymmetry_share": "share of risk"}
-
-_CONSTANT = 1e-12
-"""Variation over rows, relative to the output's size, below which there is none to compare with."""
 
 
 @final
@@ -190,31 +175,9 @@ class ModelEquivarianceError(AbstractEstimator):
         table = orbits.finite
         found = design_diagnostics(orbits)
         means = RowMeans.of(table, self.n_draws, self.weight_seed)
-        step = largest_step(table)
-        draws, coords, dims, sampler = (
-            self._crossed(table, means)
-            if table.design.kind == "crossed"
-            else self._by_row(table, means, found, step or 0.0)
-        )
-        stats = table.moments
-        rounding = rounding_limit(table)
-        unchanged = is_quiet(table) and np.quantile(draws["error"], 0.95) <= rounding
-        if unchanged and step is not None:
-            found.add(Diagnostic.NO_STEP_SEEN)
-            unseen = _root(means.mean(np.zeros_like(stats.pair_sq), (0.0, step)))
-            draws["error"] = unseen
-            if table.design.kind == "crossed":
-                shape = draws["profile"].shape
-                draws |= {"profile": np.broadcast_to(unseen[:, None], shape), "worst_error": unseen}
-        elif unchanged:
-            found.add(Diagnostic.UP_TO_ROUNDING)
-        relative = _relative_error(
-            table, means, draws["error"], seen=Diagnostic.NO_STEP_SEEN not in found
-        )
-        if relative is None:
-            found.add(Diagnostic.CONSTANT_OUTPUT)
-        else:
-            draws["relative_error"] = relative
+        errors = error_draws(table, means, self.posterior)
+        draws, stats = errors.draws, table.moments
+        found |= errors.found
         share = self._asymmetry_share(table, means, found)
         if share is not None and Diagnostic.NO_STEP_SEEN not in found:
             draws["asymmetry_share"] = share
@@ -223,28 +186,23 @@ class ModelEquivarianceError(AbstractEstimator):
             columns["the risk"] = table.squared_residual
             quiet = table.noise_repeats == 1
             limits = squared_error_limits(stats.y, stats.base) if quiet else None
-            if step and not columns["the risk"].any():
-                limits = 0.0, step
+            if errors.step and not columns["the risk"].any():
+                limits = 0.0, errors.step
             draws["risk"] = _not_below_zero(table, means.mean(columns["the risk"], limits))
-        if unchanged:
+        parts = errors.parts
+        if errors.unchanged:
             del columns["the squared error"]  # which rows round most says nothing
-        rows = RowFindings.of(means, columns, orbits.positions)
-        if table.transform.parts:
-            drawn = stats.part_weight.sum(axis=0) > 0
-            squares, weights = stats.part_sq[:, drawn], stats.part_weight[:, drawn]
-            draws["error_by_part"] = _root(means.ratios(squares, weights, step or 0.0))
-            coords = {**coords, "part": np.array(table.transform.parts)[drawn]}
-            dims = {**dims, "error_by_part": ("part",)}
-            if not drawn.all():
-                found.add(Diagnostic.PART_NOT_DRAWN)
+            parts = {}
+        in_steps = () if errors.step is None else {"the squared error", *parts}
+        rows = RowFindings.of(means, columns, orbits.positions, parts=parts, in_steps=in_steps)
         order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share")
         order = (*order, "error_by_part", "profile")
-        parts = table.variance_parts
+        variance = table.variance_parts
         single = len(orbits.positions)
         return ModelEquivarianceErrorResult(
             draws={name: draws[name] for name in order if name in draws},
-            dims=dims,
-            coords=coords,
+            dims=errors.dims,
+            coords=errors.coords,
             units=dict.fromkeys(draws, stats.unit) | _UNITS,
             diagnostics=worst_first(found | rows.found),
             facts={
@@ -253,11 +211,11 @@ class ModelEquivarianceError(AbstractEstimator):
                 "output": table.outputs[0],
                 "n_rows": table.n_finite,
                 **rows.facts,
-                "monte_carlo_share": None if parts is None else parts.monte_carlo_share,
+                "monte_carlo_share": None if variance is None else variance.monte_carlo_share,
                 "weight_seed": self.weight_seed,
                 "n_transforms": table.design.n_transforms,
                 "design": table.design.kind,
-                **sampler,
+                **errors.facts,
                 "n_components": stats.n_components,
                 "float_floor": stats.float_floor,
                 "calls_apart": stats.apart,
@@ -270,62 +228,9 @@ class ModelEquivarianceError(AbstractEstimator):
             rows={
                 "position": orbits.positions,
                 "row_id": table.row_ids[:single],
-                "error": _root(stats.pair_sq[:single]),
+                "error": root(stats.pair_sq[:single]),
             },
         )
-
-    def _by_row(
-        self, table: OrbitTable, means: RowMeans, found: set[Diagnostic], step: float
-    ) -> Any:
-        """Return draws where each row has its own transformations.
-
-        Args:
-            table: The table.
-            means: The means over its rows.
-            found: What is said of the result.
-            step: The largest squared change of outputs that take few values, 0 of others.
-        """
-        stats = table.moments
-        found.add(Diagnostic.WORST_NEEDS_CROSSED)
-        seen = stats.bin_weight.sum(axis=0) > 0
-        magnitude, squares = table.bin_magnitude[seen], stats.bin_sq[:, seen]
-        profile = means.ratios(squares, stats.bin_weight[:, seen], step)
-        profile[:, (magnitude == 0) & ~squares.any(axis=0)] = 0.0  # the identity has no steps
-        draws = {"error": _root(means.mean(stats.pair_sq)), "profile": _root(profile)}
-        return draws, {"magnitude": magnitude}, {"profile": ("magnitude",)}, {}
-
-    def _crossed(self, table: OrbitTable, means: RowMeans) -> Any:
-        """Return draws where all rows share a list of transformations: both are sampled."""
-        each = table.only.pair_sq_each
-        assert each is not None, "crossed designs keep the error of each transformation"
-        magnitude = table.transform.magnitude(table.parameters()[0])
-        mean_sq = means.mean(each.mean(axis=1))
-        if self.posterior is None:
-            profile_sq = profile_squared(each, means, mean_sq)
-            columns = each.mean(axis=0)
-            listed = RowMeans(_numbers(columns), self.n_draws, self.weight_seed)
-            relative = listed.mean(columns / (columns.mean() or 1.0))
-            worst_sq = worst_squared(
-                means_by_unit(each, table), mean_sq, profile_sq, self.weight_seed
-            )
-            sampler: dict[str, float] = {}
-        else:
-            effects = self.posterior.effects(
-                means_by_unit(each, table),
-                place_in_law(magnitude, table.transform),
-                n_draws=self.n_draws,
-                seed=self.weight_seed,
-            )
-            relative, profile_sq = effects.mean, mean_sq[:, None] * effects.each
-            worst_sq, sampler = profile_sq.max(axis=1), effects.facts
-        draws = {
-            "error": _root(mean_sq * relative),
-            "profile": _root(profile_sq),
-            "worst_error": _root(worst_sq),
-        }
-        order = np.argsort(magnitude, kind="stable")
-        draws["profile"] = draws["profile"][:, order]
-        return draws, {"transform": magnitude[order]}, {"profile": ("transform",)}, sampler
 
     def _asymmetry_share(
         self, table: OrbitTable, means: RowMeans, found: set[Diagnostic]
@@ -344,49 +249,6 @@ class ModelEquivarianceError(AbstractEstimator):
         return None if share is None else np.minimum(share, 1.0)
 
 
-def _numbers(columns: Draws) -> NDArray[np.uint64]:
-    """Return unit ids for a list of transformations."""
-    return np.arange(len(columns), dtype=np.uint64)
-
-
 def _not_below_zero(table: OrbitTable, risk: Draws) -> Draws:
     """Return draws of a risk; noise that was taken off may leave less than nothing."""
     return risk if table.noise_repeats == 1 else np.maximum(risk, 0.0)
-
-
-def _root(squares: Draws) -> Draws:
-    return np.sqrt(np.maximum(squares, 0.0))
-
-
-def _relative_error(
-    table: OrbitTable, means: RowMeans, error: Draws, *, seen: bool
-) -> Draws | None:
-    """Return draws of the error over the rms distance of the output to its fixed mean.
-
-    None where the output does not vary.
-
-    Args:
-        table: The table.
-        means: The means over its rows.
-        error: Draws of the error.
-        seen: Whether rows show an error, so that it has a row contrast.
-    """
-    stats = table.moments
-    base = stats.base
-    centre = fixed_part_of_mean(table, base)
-    invariant = table.transform.of_output(table.outputs[0]).keeps_output
-    spread = ((base - centre) ** 2).sum(axis=1) - stats.noise_sq / table.noise_repeats
-    size = np.average((base**2).sum(axis=1), weights=table.mass)
-    if np.average(spread, weights=table.mass) <= _CONSTANT * size:
-        return None
-    # The centre moves with the weights, too: take off the squared distance of the weighted mean
-    # from it, along the outputs that can be a centre.
-    size_sq = means.mean(spread)
-    k = int(np.prod(stats.output_shape))
-    moved = (means.plain((base - centre)[:, :k]) ** 2).sum(axis=1) if invariant else 0.0
-    with np.errstate(divide="ignore", over="ignore"):
-        kept = np.maximum(1 - moved / size_sq, np.finfo(float).tiny)
-    # A crossed design's error has a random effect that no row contrast has.
-    if table.design.kind == "crossed" or not seen:
-        return error / np.sqrt(size_sq) / np.sqrt(kept)
-    return _root(means.ratio(stats.pair_sq, spread)) / np.sqrt(kept)

@@ -221,7 +221,7 @@ def _errors(table: OrbitTable, means: RowMeans) -> tuple[Draws, Draws, Draws, st
             squares[:, still] = means.mean(np.zeros(len(each)), (0.0, step))[:, None]
         return np.sqrt(squares), magnitude, design.weights, "transformations"
     seen = stats.bin_weight.sum(axis=0) > 0
-    squares = means.ratios(stats.bin_sq[:, seen], stats.bin_weight[:, seen], step)
+    squares = means.weighted_means(stats.bin_sq[:, seen], stats.bin_weight[:, seen], step)
     weights = stats.bin_weight[:, seen].sum(axis=0)
     return (
         np.sqrt(np.maximum(squares, 0.0)),

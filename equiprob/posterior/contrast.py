@@ -96,12 +96,15 @@ class Rule:
         signed: Whether a mean may have either sign, whatever that of its rows.
         limits: Between which all values lie.
         reach: Between which a row's value may lie where those at hand are all the same one.
+        weighted: Whether it is a mean of rows that count more or less, rather than a ratio of two
+            quantities, or a difference.
     """
 
     shapes: Shapes | None = TYPICAL_SHAPES
     signed: bool = False
     limits: Limits | None = None
     reach: Limits | None = None
+    weighted: bool = False
 
     def ends_of(self, contrast: Contrast, values: Array, most: float = 1.0) -> Contrast:
         """Return the contrast of row values with the ends that it could have.

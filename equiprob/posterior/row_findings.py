@@ -7,7 +7,7 @@ in n, an interval is too sure of itself. Every estimator asks here, so that all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +25,16 @@ from equiprob.posterior.row_means import Array, RowMeans
 FEW_EFFECTIVE = 30
 """With fewer effective units than this, and than a tenth of all, a few rows carry the mean.
 
-See `benchmarks.calibration.tails` for how often it is said of which rows.
+Said of none in 200 samples of 300 exponential, chi-squared and log-normal (log-sd 0.8) rows, of
+17 % of log-normal ones of log-sd 1.5, 66 % of squares of Student t with 2.5 degrees of freedom,
+93 % where 1 row in 100 is 20 times larger.
 """
 
 _OF_ALL = 0.1
+
+FEW_OF_A_PART, _OF_A_PART = 10, 0.06
+"""The same of a part of what rows have seen, such as one size of the transformation: errors differ
+there for reasons of their own, and of many parts one has the fewest."""
 
 _UNEQUAL = 0.8
 """Share of all groups below which the number of equal ones that they count as is worth saying."""
@@ -51,7 +57,13 @@ class RowFindings:
 
     @classmethod
     def of(
-        cls, means: RowMeans, columns: Mapping[str, Array], numbers: NDArray[np.int64]
+        cls,
+        means: RowMeans,
+        columns: Mapping[str, Array],
+        numbers: NDArray[np.int64],
+        *,
+        parts: Mapping[str, tuple[Array, Array]] | None = None,
+        in_steps: Collection[str] = (),
     ) -> RowFindings:
         """Look at the row values that the means of a result are of.
 
@@ -61,6 +73,10 @@ class RowFindings:
                 important first.
             numbers: Each row's number in the user's arrays, ``(row,)``; of pooled rows those of the
                 single ones.
+            parts: Means of parts of what rows have seen, such as the error at one size: sums within
+                rows ``(row,)`` and how much of each row counts ``(row,)``, by what they are.
+            in_steps: Columns and parts of values that labels make: how many rows fail is all that
+                is uncertain of them, and the posterior knows that.
         """
         found, details = {Diagnostic.UNSEEN_FAILURES}, {}
         if means.n_units < ENOUGH_FOR_FAILURES:
@@ -76,7 +92,11 @@ class RowFindings:
         if heaviest and indices[heaviest] > HEAVY_TAIL_INDEX:
             found.add(Diagnostic.HEAVY_TAIL)
             details[Diagnostic.HEAVY_TAIL.name] = f"{heaviest}: index {indices[heaviest]:.2f}"
-        carried = _worst_carried(means, columns)
+        ones = np.ones(len(means.unit_ids))
+        wholes = {name: (values, ones) for name, values in columns.items() if name not in in_steps}
+        parts = {name: part for name, part in (parts or {}).items() if name not in in_steps}
+        carried = _worst_carried(means, wholes, FEW_EFFECTIVE, _OF_ALL)
+        carried = carried or _worst_carried(means, parts, FEW_OF_A_PART, _OF_A_PART)
         if carried is not None:
             found.add(Diagnostic.FEW_CARRY)
             details[Diagnostic.FEW_CARRY.name] = carried.in_words(numbers)
@@ -114,18 +134,28 @@ class _Carried:
         return f"{text}, which {self.n_effective:.0f} {units} of equal share would know as well"
 
 
-def _worst_carried(means: RowMeans, columns: Mapping[str, Array]) -> _Carried | None:
-    """Return the column that the fewest rows carry, where these are few."""
-    worst = None
-    for name, values in columns.items():
-        carriers = means.carriers(values)
+def _worst_carried(
+    means: RowMeans, columns: Mapping[str, tuple[Array, Array]], few: float, share: float
+) -> _Carried | None:
+    """Return the column that the fewest rows carry, where these are few.
+
+    Args:
+        means: The means.
+        columns: Sums within rows and how much of each row counts, ``(row,)`` each, by name.
+        few: Fewer effective units than this are few ...
+        share: ... where they are a smaller share of all.
+    """
+    worst, units = None, means.units
+    for name, (values, shares) in columns.items():
+        carriers = units.carriers(values)
         if carriers is None or carriers.are_alike:
             continue
         n_effective = carriers.n_effective
-        if n_effective >= min(FEW_EFFECTIVE, _OF_ALL * means.n_units):
+        n_units = units.n if (shares == 1).all() else units.weights_known(shares)
+        if n_effective >= min(few, share * n_units):
             continue
         if worst is None or n_effective < worst.n_effective:
-            worst = _Carried(name, carriers.row, carriers.share, n_effective, means.in_groups)
+            worst = _Carried(name, carriers.row, carriers.share, n_effective, units.in_groups)
     return worst
 
 
