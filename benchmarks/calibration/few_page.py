@@ -83,5 +83,5 @@ def _limits(scores: pd.DataFrame) -> str:
             shares = [passed.get(f"{rule}; {factor:g}") for factor in FACTORS]
             if None not in shares:
                 cells = " | ".join(f"{share:.3f}" for share in shares)
-                lines.append(f"| {problem.removeprefix(_LIMIT)} | {n} | {rule} | {cells} |")
+                lines.append(f"| {str(problem).removeprefix(_LIMIT)} | {n} | {rule} | {cells} |")
     return "\n".join(lines)
