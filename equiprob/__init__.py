@@ -16,6 +16,7 @@ _WHERE = {
     "ApproximationGap": "equiprob.bounds.approximation_gap",
     "Audit": "equiprob.auditing.findings",
     "Certificate": "equiprob.equivariance.certificate",
+    "ChangedDecisions": "equiprob.equivariance.changed_decisions",
     "Comparison": "equiprob.decisions.compare",
     "Controls": "equiprob.equivariance.controls",
     "CurvePriors": "equiprob.curves.priors",

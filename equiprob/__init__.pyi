@@ -25,6 +25,7 @@ from equiprob.equivariance.alignment import Alignment as Alignment
 from equiprob.equivariance.alignment import align as align
 from equiprob.equivariance.certificate import Certificate as Certificate
 from equiprob.equivariance.certificate import certify as certify
+from equiprob.equivariance.changed_decisions import ChangedDecisions as ChangedDecisions
 from equiprob.equivariance.controls import Controls as Controls
 from equiprob.equivariance.controls import controls as controls
 from equiprob.equivariance.cross_fit import cross_fit as cross_fit
@@ -57,6 +58,7 @@ __all__ = [
     "ApproximationGap",
     "Audit",
     "Certificate",
+    "ChangedDecisions",
     "Comparison",
     "Controls",
     "Costs",

@@ -90,6 +90,10 @@ CALLS = {
         fitted(ep.Stabilizer, "orbits"),
         DRAWS | {"tolerance": 0.1, "credibility": 0.9, "tolerances": [0.1, 0.2], "orbits": ORBITS},
     ),
+    "ChangedDecisions": (
+        fitted(ep.ChangedDecisions, "orbits"),
+        DRAWS | {"threshold": 0.1, "orbits": ORBITS},
+    ),
     "SymmetryLevel": (
         fitted(ep.SymmetryLevel, "orbits"),
         DRAWS | {"path": ep.paths.Blend(), "loss": "squared", "orbits": ORBITS},
@@ -314,6 +318,7 @@ CALLS |= {
         ).fit(ORBITS, law=ep.InvariantLaw()),
         {"symmetric": OTHER, "split": True, "noise_variance": None, "repeats": None},
     ),
+    "Neighbours": (ep.methods.Neighbours, {"group": None, "most_rows": 100}),
     "Oracle": (
         lambda **named: ep.DataEquivarianceError(method=ep.methods.Oracle(**named), n_draws=50).fit(
             ORBITS, law=ep.InvariantLaw()

@@ -68,6 +68,9 @@ def comparison(size):
 
 ON_ROWS = {
     "ModelEquivarianceError": model_error,
+    "ChangedDecisions": lambda size: ep.ChangedDecisions(threshold=3.0, **FEW).fit(
+        table(size, keep="all")
+    ),
     "Stabilizer": lambda size: ep.Stabilizer(tolerance=0.1, **FEW).fit(table(size)),
     "LocalEquivarianceError": local_error,
     "DataEquivarianceError": data_error,

@@ -13,6 +13,7 @@ import numpy as np
 
 import equiprob as ep
 from benchmarks.calibration.calibrated_problems import CALIBRATED_PROBLEMS
+from benchmarks.calibration.changed_decision_problems import CHANGED_DECISION_PROBLEMS
 from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
 from benchmarks.calibration.few_rows_problems import FEW_ROWS_PROBLEMS
 from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
@@ -42,7 +43,10 @@ class Cell:
 
 
 SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
-    "model": {name: (problem, SIZES) for name, problem in PROBLEMS.items()},
+    "model": {
+        name: (problem, SIZES)
+        for name, problem in {**PROBLEMS, **CHANGED_DECISION_PROBLEMS}.items()
+    },
     "task": {**TASK_PROBLEMS, **NEIGHBOUR_PROBLEMS},
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},

@@ -2,6 +2,7 @@
 
 from equiprob.plots.alignment import plot_alignment
 from equiprob.plots.approximation_gap import plot_approximation_gap
+from equiprob.plots.changed_decisions import plot_changed_decisions
 from equiprob.plots.comparison import plot_comparison
 from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
@@ -19,6 +20,7 @@ from equiprob.plots.symmetry_level import plot_symmetry_level
 __all__ = [
     "plot_alignment",
     "plot_approximation_gap",
+    "plot_changed_decisions",
     "plot_comparison",
     "plot_controls",
     "plot_data_error",

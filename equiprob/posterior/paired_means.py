@@ -80,12 +80,16 @@ def squared_error_limits(y: Array, prediction: Array) -> Limits:
         y: Targets, ``(row, k)``, one-hot where they are labels.
         prediction: ``(row, k)``.
     """
-    labels = y.shape[1] > 1 and bool(np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all())
     slack = 1e-3
     probabilities = bool(
         (prediction >= -slack).all() and (np.abs(prediction.sum(axis=1) - 1) <= slack).all()
     )
-    return (0.0, 2.0) if labels and probabilities else (0.0, np.inf)
+    return (0.0, 2.0) if is_one_hot(y) and probabilities else (0.0, np.inf)
+
+
+def is_one_hot(y: Array) -> bool:
+    """Whether targets ``(row, k)`` are labels, one of k components of each row one."""
+    return y.shape[1] > 1 and bool(np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _parted(values: Array, reference: int) -> tuple[Array, Array]:

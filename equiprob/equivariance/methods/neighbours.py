@@ -33,6 +33,7 @@ from equiprob.equivariance.row_metrics import OrbitMetric
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.paired_means import is_one_hot
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
 from equiprob.transforms.base import AbstractTransform, Parameters
@@ -119,7 +120,7 @@ class Neighbours(AbstractMethod):
         signed = means.mean(corrected)
         draws = {"symmetry_cost": np.maximum(signed, 0.0)}
         columns = {"the symmetry cost": corrected}
-        if sample.turning.keeps_output and _are_labels(sample.y):
+        if sample.turning.keeps_output and is_one_hot(sample.y):
             draws |= _brackets(means, sample.y, free, modulo)
         found: set[Diagnostic] = set()
         correction = share * float((excess - of_halves).mean())
@@ -217,10 +218,6 @@ def _whole_group(table: OrbitTable) -> AbstractTransform:
         f"the cost is that of symmetry under a whole group with a uniform law, which {transform} "
         f"is not; pass ep.methods.Neighbours(group=...), the group that they generate"
     )
-
-
-def _are_labels(y: Array) -> bool:
-    return y.shape[1] > 1 and bool(np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _brackets(
