@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.testing.adam import adam
-from equiprob.transforms.grid import Grid
+from equiprob.transforms.kernels import resample
 
 Predict = Callable[[Any], Any]
 
@@ -105,7 +105,7 @@ def _turned(key: jax.Array, images: jax.Array, max_radians: jax.Array) -> jax.Ar
     angle = jax.random.uniform(key, (len(images),), minval=-1, maxval=1) * max_radians
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     backwards = jnp.stack([jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)], -2)
-    return jax.vmap(lambda m, image: Grid().apply({"inverse_matrix": m}, image))(backwards, images)
+    return resample({"inverse_matrix": backwards}, images[..., None])[..., 0]
 
 
 @partial(jax.jit, static_argnames=("epochs", "quarter_turns", "augmented"))

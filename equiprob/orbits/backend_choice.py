@@ -15,7 +15,11 @@ from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.programs import trace
 from equiprob.orbits.python_backend import PythonBackend
+from equiprob.transforms.acting import Moves
 from equiprob.transforms.base import AbstractTransform
+
+_moved = jax.jit(Moves.move)
+"""Compiled, so that what has been traced once is known."""
 
 
 def choose_backend(
@@ -66,7 +70,7 @@ def choose_backend(
     identity = np.broadcast_to(transform.identity, (n_rows(x), *transform.identity.shape))
     moves = transform.on(x).at(identity)
     try:
-        jax.eval_shape(lambda moves, rows: moves.move(rows), moves, x)
+        jax.eval_shape(_moved, moves, x)
         traced = trace(predict, x)
     except Exception as error:
         if backend == "jax":

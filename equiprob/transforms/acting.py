@@ -10,29 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal, Protocol, final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import Invariant
-from equiprob.transforms.rows import (
-    LeafActions,
-    act_on_row,
-    as_given,
-    move_block,
-    move_rows,
-    with_given,
-)
+from equiprob.transforms.leaf_actions import Elements, LeafActions
 
 Array = NDArray[np.float64]
-
-Elements = tuple[dict[str, NDArray[Any]], ...]
-"""The arrays of each leaf."""
 
 _NOTHING = LeafActions((), ())
 
@@ -64,18 +52,16 @@ class Moves:
     """Transformations ready to act: a pytree of arrays; how they act is its static part.
 
     Args:
-        there: The arrays that move each leaf of the rows.
+        there: The arrays that move each leaf of the rows, ``(row, ...)``; 1 stands for all rows.
         home: Those that take each leaf of the outputs back (or forth).
         inward: How the leaves of the rows move.
         outward: How those of the outputs move.
-        shared: Whether all rows move by the same transformation; arrays then have no axis of rows.
     """
 
     there: Elements
     home: Elements
     inward: LeafActions = field(metadata={"static": True})
     outward: LeafActions = field(metadata={"static": True})
-    shared: bool = field(metadata={"static": True})
 
     def move(self, x: Any) -> Any:
         """Return ``g x``: rows, a pytree of arrays with rows first, each by its transformation.
@@ -83,7 +69,7 @@ class Moves:
         Within a compiled function it is a part of that, otherwise it is compiled by itself, with
         rows in NumPy where a user's function takes nothing else.
         """
-        return self._acted(self.inward, self.there, x, x)
+        return self.inward.apply(self.there, x, x)
 
     def back(self, output: Any, x: Any = None) -> Any:
         """Return ``rho(g)^-1 y``: outputs at moved rows, taken back (see `move`).
@@ -92,37 +78,17 @@ class Moves:
             output: The outputs.
             x: The rows, as they were before they moved: where actions read leaves of them.
         """
-        return self._acted(self.outward, self.home, output, x)
+        return self.outward.apply(self.home, output, x)
 
     def forth(self, output: Any, x: Any = None) -> Any:
         """Return ``rho(g) y``, for moves made by ``at(..., outputs="forth")``."""
-        return self._acted(self.outward, self.home, output, x)
+        return self.outward.apply(self.home, output, x)
 
     def around(self, predict: Callable[[Any], Any], x: Any) -> Any:
         """Return ``rho(g)^-1 f(g x)``: what a model answers at moved rows, taken back."""
         return self.back(predict(self.move(x)), x)
 
-    def _acted(self, actions: LeafActions, elements: Elements, tree: Any, x: Any) -> Any:
-        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((elements, tree)))
-        reads = any(action.given for action in actions.actions)
-        if self.shared and (reads or not traced):
-            n = len(jax.tree.leaves(tree)[0])
-            wide = jnp.broadcast_to if traced else np.broadcast_to
-            elements = jax.tree.map(lambda v: wide(v, (n, *v.shape)), elements)
-        if reads:
-            elements = with_given(actions, elements, tree, x)
-        if not traced:
-            return as_given(tree, move_rows(actions, elements, tree))
-        act = partial(act_on_row, actions)
-        if self.shared and not reads:
-            return jax.vmap(partial(act, elements))(tree)
-        return jax.vmap(act)(elements, tree)
-
     # ---- several transformations, on the first axis of the arrays (see `Acting.at`) -------------
-
-    def one(self, place: int) -> Moves:
-        """Return one of the transformations."""
-        return jax.tree.map(lambda values: values[place], self)
 
     def block(self, part: slice, size: int | None = None) -> Moves:
         """Return some of the transformations, filled up to `size` by the last of them."""
@@ -136,11 +102,7 @@ class Moves:
 
     def each(self, x: Any, n: int) -> Iterator[Any]:
         """Yield rows moved by one of `n` transformations after another, all made in one call."""
-        there, actions = self.there, self.inward
-        if any(action.given for action in actions.actions):
-            again = jax.tree.map(lambda v: np.broadcast_to(v, (n, *v.shape)), x)
-            there = with_given(actions, there, again, again)
-        return move_block(actions, there, x, n)
+        return self.inward.each(self.there, x, n)
 
     def each_back(self, outputs: Any, x: Any, repeats: int = 1) -> Any:
         """Take outputs ``(transformation and call, row, ...)`` back, all in one call.
@@ -150,20 +112,11 @@ class Moves:
             x: The rows that they belong to, as they were before they moved.
             repeats: How many calls of the model there are for each transformation.
         """
-
-        def flat(values: Any) -> Any:
-            return values.reshape(-1, *values.shape[2:])
-
-        home = jax.tree.map(lambda v: flat(np.repeat(v, repeats, axis=0)), self.home)
-        stacked = jax.tree.map(flat, outputs)
-        if any(action.given for action in self.outward.actions):
-            n = len(jax.tree.leaves(outputs)[0])
-            again = jax.tree.map(lambda v: flat(np.broadcast_to(v, (n, *v.shape))), x)
-            home = with_given(self.outward, home, stacked, again)
-        returned = move_rows(self.outward, home, stacked)
-        return jax.tree.map(
-            lambda leaf, given: np.asarray(leaf).reshape(given.shape), returned, outputs
-        )
+        home = jax.tree.map(lambda values: values[:, None], self.home)
+        by_call = jax.tree.map(lambda v: v.reshape(-1, repeats, *v.shape[1:]), outputs)
+        once = jax.tree.map(lambda v: v[None, None], x)
+        returned = self.outward.apply(home, by_call, once, axes=3)
+        return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), returned)
 
 
 def displacement(predict: Callable[[Any], Any], moves: Moves, x: Any) -> tuple[Any, Any]:
@@ -229,6 +182,8 @@ class Acting:
         """
         parameters = np.asarray(parameters)
         shared = parameters.ndim == (1 if by == "row" else 2)
+        if shared:  # on an axis of rows of length 1
+            parameters = parameters[..., None, :]
         there = self.transform.leaf_elements(self.inward, parameters, self.x_dtypes)
         if outputs == "back":
             outward, home = self.transform.inverse_elements(self.outward, parameters, self.y_dtypes)
@@ -237,7 +192,7 @@ class Acting:
             home = self.transform.leaf_elements(outward, parameters, self.y_dtypes)
         if by == "transformation" and not shared:
             there, home = jax.tree.map(lambda v: np.moveaxis(v, 1, 0), (there, home))
-        return Moves(there, home, self.inward, outward, shared)
+        return Moves(there, home, self.inward, outward)
 
     def rates(self, parameters: Array, direction: Array, step: float) -> Moves:
         """Return the derivative of `at`: a tangent of it, to be moved along by ``jax.jvp``.

@@ -13,7 +13,6 @@ import abc
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, final, override
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -85,8 +84,14 @@ class AbstractLeafAction(abc.ABC):
         return element
 
     @abc.abstractmethod
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
-        """Return the transformed leaf, of the same shape."""
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
+        """Return transformed leaves, of the same shape.
+
+        Args:
+            element: What `prepare` returned, ``(*batch, ...)``.
+            leaf: ``(*batch, *row)``, of NumPy, JAX or PyTorch.
+            axes: How many batch axes both have; those of length 1 are like the other's.
+        """
 
     def keeps_size(self, element: Element, law: Law) -> bool:
         """Whether these ``(...)`` transformations keep the size of an error in the leaf."""
@@ -126,7 +131,7 @@ class Invariant(AbstractLeafAction):
         return {}
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         return leaf
 
     def __str__(self) -> str:
@@ -166,7 +171,7 @@ class Along(AbstractLeafAction):
         }
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         for place, (axis, _) in enumerate(self.axes):
             leaf = along(within(element, f"{place}."), leaf, axis)
         return leaf
@@ -228,7 +233,7 @@ class Indices(AbstractLeafAction):
         return {"place": np.argsort(element["source"], axis=-1).astype(np.int32)}
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         return relabel(element["place"], leaf)
 
     @override
@@ -264,7 +269,7 @@ class Wrapped(AbstractLeafAction):
         return {"lattice": element["lattice"]}
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         return leaf + element["lattice"] @ element["cell"]
 
     @override

@@ -26,8 +26,8 @@ from equiprob.transforms.expression import Call
 from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.foreign import foreign_declaration
 from equiprob.transforms.lattices import hammersley, lattice
+from equiprob.transforms.leaf_actions import LeafActions
 from equiprob.transforms.representations import AbstractRepresentation
-from equiprob.transforms.rows import LeafActions
 from equiprob.transforms.user_actions import Action, PartOfRow
 from equiprob.transforms.words import WORDS, action_of, known_words, moves_with
 

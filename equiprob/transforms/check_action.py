@@ -18,7 +18,7 @@ from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
 from equiprob.transforms.base import AbstractTransform, Parameters, leaf_names
 from equiprob.transforms.fitting import ModelFit, suggestions
-from equiprob.transforms.rows import LeafActions
+from equiprob.transforms.leaf_actions import LeafActions
 
 if TYPE_CHECKING:
     import pandas as pd

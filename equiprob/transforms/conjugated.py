@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, final, override
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,8 +15,9 @@ from equiprob.arguments.checked import checked
 from equiprob.transforms.actions import AbstractLeafAction, Given, Invariant
 from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.expression import Call
+from equiprob.transforms.leaf_actions import LeafActions
+from equiprob.transforms.namespaces import dtype_name, namespace
 from equiprob.transforms.representations import Element
-from equiprob.transforms.rows import LeafActions
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,18 @@ class _Coordinates:
     seed: int
     scale: float
 
-    def act(self, move: Callable[[Any], Any], row: Any) -> Any:
-        """Go there, move, and come back."""
+    def act(self, move: Callable[[Any], Any], leaf: Any, axes: int) -> Any:
+        """Go there, move, and come back; the first `axes` of the leaf are those of rows."""
+        xp, shape, dtype = namespace(leaf), leaf.shape[axes:], dtype_name(leaf)
         generator = np.random.default_rng(self.seed)
-        order = generator.permutation(row.size)
-        centre = (self.scale * generator.normal(size=row.shape)).astype(row.dtype)
-        moved = move(row.reshape(-1)[order].reshape(row.shape) + centre) - centre
-        return moved.reshape(-1)[np.argsort(order)].reshape(row.shape)
+        order = generator.permutation(math.prod(shape))
+        centre = xp.asarray((self.scale * generator.normal(size=shape)).astype(dtype))
+
+        def ordered(values: Any, places: Any) -> Any:
+            flat = values.reshape((*values.shape[:axes], -1))
+            return xp.take(flat, xp.asarray(places), axis=-1).reshape(values.shape)
+
+        return ordered(move(ordered(leaf, order) + centre) - centre, np.argsort(order))
 
 
 @final
@@ -69,8 +75,8 @@ class _Elsewhere(AbstractLeafAction):
         return self.action.is_users
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
-        return self.coordinates.act(lambda there: self.action.apply(element, there), leaf)
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
+        return self.coordinates.act(lambda at: self.action.apply(element, at, axes), leaf, axes)
 
     def __str__(self) -> str:
         """Name it for people."""

@@ -23,7 +23,7 @@ from equiprob.arguments.lending import Lent
 from equiprob.transforms.acting import Acting, Moves
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.candidates import Choice, alternatives, still_moves
-from equiprob.transforms.rows import LeafActions
+from equiprob.transforms.leaf_actions import LeafActions
 
 _MOST_ROWS = 64
 _GAIN = 1.0

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import Any, ClassVar, final, override
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from equiprob.transforms.actions import AbstractLeafAction, Reads, within
-from equiprob.transforms.kernels import along
+from equiprob.transforms.kernels import along, resample
+from equiprob.transforms.namespaces import namespace
 from equiprob.transforms.representations import AbstractRepresentation, Element, Law
 
 
@@ -73,87 +70,18 @@ class Grid(AbstractLeafAction):
         return found | {f"fibre.{name}": values for name, values in fibre.items()}
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
-        if not self.channels_first:
-            return self._moved(element, leaf)
-        return jnp.moveaxis(self._moved(element, jnp.moveaxis(leaf, 0, -1)), -1, 0)
-
-    def _moved(self, element: Element, leaf: jax.Array) -> jax.Array:
-        """Return the moved image, channels last."""
-        height, width = leaf.shape[:2]
-        dtype = leaf.dtype if jnp.issubdtype(leaf.dtype, jnp.inexact) else jnp.float32
-        row, column = self._source(element, height, width, dtype)
-        flat = jnp.asarray(leaf).reshape((-1, *leaf.shape[2:]))
-        read = self._nearest if self.nearest else self._interpolated
-        pixels = read(flat, row, column, height, width).reshape(leaf.shape)
-        return pixels if self.fibre is None else along(within(element, "fibre."), pixels, -1)
-
-    def _nearest(
-        self, flat: jax.Array, row: jax.Array, column: jax.Array, height: int, width: int
-    ) -> jax.Array:
-        """Read the nearest pixels ``(pixel, ...)``; 0, and not `fill`, is outside of a mask."""
-        down, across = (jnp.floor(at + 0.5).astype(jnp.int32) for at in (row, column))
-        if self.wrap:
-            down, across = jnp.mod(down, height), jnp.mod(across, width)
-        inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
-        read = flat.at[down * width + across].get(mode="clip")
-        seen = inside.reshape(inside.shape + (1,) * (flat.ndim - 1))
-        return jnp.where(seen, read, jnp.zeros((), flat.dtype))
-
-    def _interpolated(
-        self, flat: jax.Array, row: jax.Array, column: jax.Array, height: int, width: int
-    ) -> jax.Array:
-        """Read between pixels ``(pixel, ...)``."""
-
-        def spread(weight: jax.Array) -> jax.Array:
-            return weight.reshape(weight.shape + (1,) * (flat.ndim - 1))
-
-        down, across = self._taps(row, height), self._taps(column, width)
-        read = [
-            flat.at[place_row * width + place_column].get(mode="promise_in_bounds")
-            * spread(weight_row * weight_column)
-            for place_row, weight_row in down
-            for place_column, weight_column in across
-        ]
-        pixels = reduce(add, read)
-        if self.fill:
-            total = [reduce(add, [weight for _, weight in taps]) for taps in (down, across)]
-            inside = total[0] * total[1]
-            pixels = pixels + self.fill * spread(1 - inside)
-        return pixels
-
-    def _taps(self, position: jax.Array, size: int) -> list[tuple[jax.Array, jax.Array]]:
-        """Return the pixels along one axis that are read, and their weights: 0 outside the image.
-
-        Weights that fall to 0 there need neither a frame around the image nor a mask.
-        """
-        first = jnp.floor(position)
-        if not self.wrap:
-            first = jnp.clip(first, 0, max(size - 2, 0))
-        taps = [first, first + 1] if self.wrap else [first, first + 1][:size]
-        return [
-            (
-                (jnp.mod(place, size) if self.wrap else place).astype(jnp.int32),
-                jnp.maximum(1 - jnp.abs(position - place), 0),
-            )
-            for place in taps
-        ]
-
-    def _source(
-        self, element: Element, height: int, width: int, dtype: Any
-    ) -> tuple[jax.Array, jax.Array]:
-        """Return the (row, column) each output pixel reads, flattened over pixels."""
-        rows, columns = jnp.meshgrid(
-            jnp.arange(height, dtype=dtype), jnp.arange(width, dtype=dtype), indexing="ij"
-        )
-        x = columns.ravel() - (width - 1) / 2
-        y = (height - 1) / 2 - rows.ravel()
-        if "shift" in element:
-            x, y = x - element["shift"][0], y - element["shift"][1]
-        if "inverse_matrix" in element:
-            m = element["inverse_matrix"]
-            x, y = m[0, 0] * x + m[0, 1] * y, m[1, 0] * x + m[1, 1] * y
-        return (height - 1) / 2 - y, x + (width - 1) / 2
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
+        xp = namespace(leaf)
+        alone = leaf.ndim == axes + 2  # without an axis of channels
+        if self.channels_first:
+            leaf = xp.moveaxis(leaf, -3, -1)
+        last = leaf[..., None] if alone else leaf
+        last = resample(element, last, fill=self.fill, wrap=self.wrap, nearest=self.nearest)
+        if self.fibre is not None:
+            last = along(within(element, "fibre."), last, -1)
+        if self.channels_first:
+            return xp.moveaxis(last, -1, -3)
+        return last[..., 0] if alone else last
 
     @override
     def keeps_size(self, element: Element, law: Law) -> bool:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final, override
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import AbstractLeafAction, Given, Invariant, within
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.leaf_actions import LeafActions
 from equiprob.transforms.representations import Element
-from equiprob.transforms.rows import LeafActions
 
 Elements = tuple[dict[str, NDArray[Any]], ...]
 
@@ -57,9 +56,9 @@ class InTurn(AbstractLeafAction):
         return any(action.is_users for _, action in self.steps)
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         for place, action in self.steps:
-            leaf = action.apply(within(element, f"{place}."), leaf)
+            leaf = action.apply(within(element, f"{place}."), leaf, axes)
         return leaf
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final, override
@@ -9,7 +10,30 @@ from typing import Any, ClassVar, final, override
 import jax
 
 from equiprob.transforms.actions import AbstractLeafAction, Given, Reads, leaf_path, within
+from equiprob.transforms.namespaces import is_torch
 from equiprob.transforms.representations import Element, Law
+
+
+def over_rows(function: Callable[..., Any], arguments: tuple[Any, ...], axes: int) -> Any:
+    """Map a function of one row over batch axes; those of length 1 are like the others'.
+
+    Args:
+        function: A function of pytrees of arrays.
+        arguments: Its arguments, arrays ``(*batch, ...)`` of JAX or PyTorch.
+        axes: How many batch axes there are.
+    """
+    if axes == 0:
+        return function(*arguments)
+    leaves, treedef = jax.tree.flatten(arguments)
+    n = max(leaf.shape[0] for leaf in leaves)
+    alone = [leaf.shape[0] == 1 < n for leaf in leaves]
+    vmap = sys.modules["torch"].func.vmap if any(map(is_torch, leaves)) else jax.vmap
+
+    def inner(*own: Any) -> Any:
+        return over_rows(function, treedef.unflatten(own), axes - 1)
+
+    over = tuple(None if one else 0 for one in alone)
+    return vmap(inner, over)(*(v[0] if one else v for v, one in zip(leaves, alone, strict=True)))
 
 
 @final
@@ -91,14 +115,17 @@ class Action(AbstractLeafAction):
         return {f"read.{name}": element[name] for name in names}
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> jax.Array:
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
+        return over_rows(self._of_row, (element, leaf), axes)
+
+    def _of_row(self, element: Element, row: Any) -> Any:
         others = [element[one.key] for one in self.given]
         read: Any = within(element, "read.")
         if self.reads != "element":
             names = (self.reads,) if isinstance(self.reads, str) else self.reads
             read = tuple(read[name] for name in names)
             read = read[0] if isinstance(self.reads, str) else read
-        return self.function(read, leaf, *others)
+        return self.function(read, row, *others)
 
 
 @final
@@ -157,9 +184,9 @@ class PartOfRow(AbstractLeafAction):
         return self.action.prepare(element, law)
 
     @override
-    def apply(self, element: Element, leaf: jax.Array) -> Any:
+    def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         row = self.treedef.unflatten([element[f"own.{i}"] for i in range(len(self.leaves))])
-        moved = self.action.apply(element, row)
+        moved = self.action.apply(element, row, axes)
         parts, treedef = jax.tree.flatten(moved)
         if treedef != self.treedef:
             raise ValueError(f"the row came back as {treedef}, where {self.treedef} went in")
