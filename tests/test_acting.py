@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from leaf_words import cases
 
 import equiprob as ep
 from equiprob.levels.predictor import AveragedPredictor
@@ -159,3 +160,53 @@ def test_where_nothing_moves_nothing_is_measured():
         table = ep.evaluate_orbits(model(), X, still, backend=backend, progress=False)
         np.testing.assert_array_equal(table.only.within_sq, 0)
         assert np.abs(table.only.base).max() > 0.1
+
+
+# ---- kernels: leading axes are batch axes, in each library ---------------------------------------
+
+CASES = cases()
+
+
+def several(transform, leaf, n=4):
+    """Return rows in float32, and the action and arrays of `n` transformations for each."""
+    x = leaf.rows(np.float32)
+    generator = np.random.default_rng(3)
+    parameters = transform.sample_many(generator, n * len(x)).reshape(len(x), n, -1)
+    moves = transform.on(x).at(parameters, by="transformation")
+    return x, moves.inward.actions[0], moves.there[0]
+
+
+@pytest.mark.parametrize(("transform", "leaf"), CASES.values(), ids=CASES.keys())
+def test_batch_axes_are_one_row_after_the_other(transform, leaf):
+    x, action, arrays = several(transform, leaf)
+    at = lambda *place: {name: values[place] for name, values in arrays.items()}  # noqa: E731
+    rows = [[action.apply(at(j, i), row, 0) for i, row in enumerate(x)] for j in range(4)]
+    exact = {"rtol": 0, "atol": 0 if leaf.kind == "i" else 2e-6 * max(np.abs(x).max(), 1)}
+    np.testing.assert_allclose([action.apply(at(j), x, 1) for j in range(4)], rows, **exact)
+    # What no transformation moves keeps an axis of length 1.
+    block = action.apply(arrays, x[None], 2)
+    np.testing.assert_allclose(np.broadcast_to(block, np.shape(rows)), rows, **exact)
+    shared = {name: values[:, :1] for name, values in arrays.items()}
+    alike = [[action.apply(at(j, 0), row, 0) for row in x] for j in range(4)]
+    block = action.apply(shared, x[None], 2)
+    np.testing.assert_allclose(np.broadcast_to(block, np.shape(alike)), alike, **exact)
+
+
+def test_the_test_of_batch_axes_has_power():
+    """An action that takes the first transformation for all rows differs from row by row."""
+    x, action, arrays = several(*next(iter(CASES.values())))
+    first = {name: np.broadcast_to(values[:, :1], values.shape) for name, values in arrays.items()}
+    assert np.abs(action.apply(first, x[None], 2) - action.apply(arrays, x[None], 2)).max() > 0.1
+
+
+def test_leaves_that_no_transformation_moves_are_given_to_every_call():
+    shift = T.translations(1.0, acts_on={"r": "points", "v": "vectors"}, output_action="points")
+    x = {"r": X, "v": X[:, 0]}
+    predict = lambda x: jnp.tanh(x["v"])[:, None] + x["r"] * jnp.array([1.0, 0.9])  # noqa: E731
+    tables = [
+        ep.evaluate_orbits(predict, x, shift, n_transforms=3, backend=backend, progress=False)
+        for backend in ("python", "jax")
+    ]
+    found = [np.sqrt(table.only.within_sq.mean()) for table in tables]
+    assert found[0] > 0.01
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4)

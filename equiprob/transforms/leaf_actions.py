@@ -75,10 +75,9 @@ class LeafActions:
         """
         once = jax.tree.map(lambda leaf: leaf[None], tree)
         leaves, treedef = jax.tree.flatten(self.apply(elements, once, once, axes=2))
-        still = [isinstance(action, Invariant) for action in self.actions]
         for j in range(n):
-            each = zip(leaves, still, strict=True)
-            yield treedef.unflatten([leaf[0 if stays else j] for leaf, stays in each])
+            # What no transformation moves is there once.
+            yield treedef.unflatten([leaf[j if len(leaf) > 1 else 0] for leaf in leaves])
 
     def _with_given(self, elements: Elements, tree: Any, x: Any) -> Elements:
         """Return elements with the other leaves that actions read."""
