@@ -189,6 +189,76 @@ def test_what_does_not_fit_is_refused_as_here(processes):
         evaluate(processes, Shortens())
 
 
+class Exits:
+    """A model that ends its process in order."""
+
+    def __call__(self, x):
+        if (x == X[70]).all(axis=1).any():
+            raise SystemExit(3)
+        return linear(x)
+
+
+def test_an_exit_in_a_worker_does_not_end_this_process():
+    with (
+        ThreadPoolExecutor(2) as pool,
+        refuses("SystemExit on rows 64 to 79: 3", error=RuntimeError),
+    ):
+        evaluate(pool, Exits())
+
+
+def test_an_executor_that_was_shut_down_is_no_death():
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with refuses("was shut down", "rows 0 to 15", error=RuntimeError) as found:
+        evaluate(pool)
+    assert "died" not in str(found.value)
+    cancelled = Lazy()
+    cancelled.submit = lambda *arguments: _cancelled()
+    with refuses("CancelledError", "was shut down", error=RuntimeError):
+        evaluate(cancelled)
+
+
+def _cancelled():
+    future = Future()
+    future.cancel()
+    return future
+
+
+def test_executors_that_fork_are_refused_before_they_hang():
+    """On Linux with Python 3.12 and 3.13 it is what ProcessPoolExecutor() does by default."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        with refuses("forks this process", "never return", "'spawn'"):
+            evaluate(pool)
+        assert not pool._processes, "no worker was started"
+    with ProcessPoolExecutor(1) as pool:
+        default = multiprocessing.get_start_method()
+        if default == "fork":
+            with refuses("forks this process"):
+                evaluate(pool)
+
+
+# ---- the end of a pass ----------------------------------------------------------------------
+
+
+class Counts:
+    """A model that keeps state: each process adds a little with each call."""
+
+    def __init__(self, step):
+        self.calls, self.step = 0, step
+
+    def __call__(self, x):
+        self.calls += 1
+        return linear(x) + self.step * max(self.calls - 12, 0)
+
+
+def test_a_model_that_changes_in_its_processes_is_noticed_at_the_end(processes, tmp_path):
+    path = tmp_path / "orbits.nc"
+    with refuses("predict changed during the pass", "state", "ProcessPoolExecutor"):
+        evaluate(processes, Counts(1.0), backend="python", checkpoint=path)
+    assert not path.exists(), "what it holds is of a model that changed"
+    assert_same(evaluate(processes, Counts(0.0), backend="python"), evaluate())  # the twin
+
+
 def test_a_worker_that_dies_loses_nothing_that_was_done(processes, tmp_path):
     """The last of the tests with these processes, which it ends."""
     lock, path = tmp_path / "deadly", tmp_path / "orbits.nc"

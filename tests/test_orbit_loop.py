@@ -1,10 +1,15 @@
 """The loop over chunks: where it stops, what it passes over, what it hands to a rule."""
 
+import os
+import signal
+import time
+
 import numpy as np
 import pytest
 from refusals import refuses
 
 import equiprob as ep
+from equiprob.orbits import parts
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 2)).astype(np.float32)
@@ -82,13 +87,12 @@ def test_rules_must_be_functions_that_give_reasons():
 
 
 @pytest.mark.parametrize("failing", [[3], [10], [20, 23], [3, 10]])
-def test_chunks_that_raise_are_passed_over_and_named(failing):
+def test_rows_that_raise_are_passed_over_and_named(failing):
     table, whole = evaluate(fails_on(*failing), y=Y, on_error="skip"), evaluate(y=Y)
-    chunks = sorted({row // 8 for row in failing})
-    assert [(s.start, s.stop) for s in table.skipped] == [(8 * c, 8 * c + 8) for c in chunks]
+    assert [(s.start, s.stop) for s in table.skipped] == [(r, r + 1) for r in failing]
     assert all("OverflowError" in s.reason and "too large" in s.reason for s in table.skipped)
-    assert f"rows {8 * chunks[0]} to {8 * chunks[0] + 7}" in str(table)
-    left = np.flatnonzero(~np.isin(np.arange(24) // 8, chunks))
+    assert f"skipped row {failing[0]}: predict raised OverflowError on row" in str(table)
+    left = np.delete(np.arange(24), failing)
     np.testing.assert_array_equal(np.flatnonzero(table.valid), left)
     np.testing.assert_array_equal(table.row_ids, whole.row_ids)
     np.testing.assert_allclose(table.only.pair_sq[left], whole.only.pair_sq[left], rtol=1e-5)
@@ -96,6 +100,11 @@ def test_chunks_that_raise_are_passed_over_and_named(failing):
     result = ep.ModelEquivarianceError(n_draws=100).fit(table)
     assert result.facts["n_rows"] == len(left)
     assert ep.Diagnostic.NONFINITE_OUTPUTS in result.diagnostics
+    said = f"{len(failing)} of 24 rows ({100 * len(failing) / 24:.2g} %): {failing}; predict raised"
+    assert said in result.status
+    assert "a selection" in result.status
+    both = ep.compare({"a": table, "b": whole}, n_draws=50)
+    assert f"'a' lacks {said}" in both.cautions
 
 
 def test_a_model_that_always_raises_is_an_error_even_then():
@@ -106,3 +115,84 @@ def test_a_model_that_always_raises_is_an_error_even_then():
 def test_what_is_not_the_models_failure_is_never_passed_over():
     with refuses("changed the batch"):
         evaluate(lambda x: np.asarray(x)[:-1], on_error="skip")
+
+
+def test_a_model_for_one_number_of_rows_is_asked_for_that_many_in_every_part():
+    sizes = []
+
+    def predict(x):
+        sizes.append(len(x))
+        assert len(x) == 8, "made for 8 rows"
+        return fails_on(3)(x)
+
+    table = evaluate(predict, on_error="skip", backend="python", batch_dependent=True)
+    assert set(sizes) == {8}
+    assert [(s.start, s.stop) for s in table.skipped] == [(3, 4)]
+
+
+def test_a_chunk_that_fails_as_a_whole_is_given_up_soon(monkeypatch):
+    monkeypatch.setattr(parts, "_MOST_FAILURES", 5)
+    calls = []
+
+    def predict(x):
+        calls.append(len(x))
+        if (x[:, None] == X[:8]).all(axis=2).any():
+            raise MemoryError("too large")
+        return linear(x)
+
+    table = evaluate(predict, on_error="skip", backend="python")
+    assert [(s.start, s.stop) for s in table.skipped] == [(0, 8)]
+    assert len(calls) < 5 + 2 * 5 + 15
+
+
+# ---- signals --------------------------------------------------------------------------------
+
+
+def ended_by(number, chunk, path=None):
+    """Send a signal in the midst of a pass; return what ended it and how far it had come."""
+
+    def rule(table):
+        if len(table) >= chunk:
+            os.kill(os.getpid(), number)
+            time.sleep(10)  # a signal comes at once
+
+    with pytest.raises(KeyboardInterrupt) as ended:
+        evaluate(stop_when=rule, checkpoint=path, checkpoint_every=1000)
+    return ended.value
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_pass_that_says_where_it_is_and_goes_on(number, tmp_path, capsys):
+    path = tmp_path / "orbits.nc"
+    error = ended_by(number, 16, path)
+    line = f"equiprob: the pass ended; {path} holds the first 16 rows: the same call goes on"
+    assert line in capsys.readouterr().err
+    assert any(line in note for note in error.__notes__)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    calls = []
+
+    def counts(x):
+        calls.append(len(x))
+        return linear(x)
+
+    table = evaluate(counts, checkpoint=path, backend="python")
+    assert len(table) == 24
+
+
+def test_without_a_checkpoint_it_says_what_to_pass(capsys):
+    ended_by(signal.SIGTERM, 8)
+    assert "after 8 rows, of which nothing is kept; with checkpoint=" in capsys.readouterr().err
+
+
+def test_a_handler_of_the_users_own_stays(monkeypatch):
+    called = []
+    before = signal.signal(signal.SIGTERM, lambda *_: called.append(1))
+    try:
+
+        def rule(table):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        assert len(evaluate(stop_when=rule)) == 24
+        assert called
+    finally:
+        signal.signal(signal.SIGTERM, before)

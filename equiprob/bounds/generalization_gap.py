@@ -336,7 +336,7 @@ class GeneralizationGap(AbstractEstimator):
             return RowFindings()
         assert given is not None, "columns are of one of the tables"
         means = RowMeans(given.finite.unit_ids, self.n_draws, self.weight_seed)
-        return RowFindings.of(means, evidence.columns, given.positions)
+        return RowFindings.of(means, evidence.columns, given.positions, given.left_out)
 
 
 def _gain(expected: Array, evidence: GapEvidence, found: set[Diagnostic]) -> dict[str, Array]:

@@ -275,7 +275,8 @@ def compare(
         draws["risk"] = np.clip(draws["risk"] * spread.factors(n_draws, weight_seed), *limits)
     if noisy:
         found.add(Diagnostic.NOISE_REMOVED)
-    rows = RowFindings.of(means, _columns(names, losses), _numbers(seeds[names[0]][0], first))
+    numbers = _numbers(seeds[names[0]][0], first)
+    rows = RowFindings.of(means, _columns(names, losses), numbers, _left_out(seeds))
     notes = _notes_on_seeds(spread, names)
     found |= {message for each in notes.values() for message in each}
     words = {name: [m.value for m in each] for name, each in notes.items()}
@@ -431,6 +432,17 @@ def _twins(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, list[
         for name, mine in zip(names, losses.T, strict=True)
     }
     return {name: twins for name, twins in same.items() if twins}
+
+
+def _left_out(seeds: Mapping[str, Sequence[OrbitTable]]) -> str | None:
+    """Say which rows have no finite outputs of which candidate, and so are compared of none."""
+    each = [
+        f"{name!r} lacks {table.left_out}"
+        for name, tables in seeds.items()
+        for table in tables
+        if table.left_out is not None
+    ]
+    return "; ".join(each) or None
 
 
 def _columns(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, Rows]:

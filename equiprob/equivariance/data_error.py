@@ -234,7 +234,7 @@ class DataEquivarianceError(AbstractEstimator):
         table = orbits.finite
         used = slice(None) if evidence.used is None else evidence.used
         means = RowMeans(table.unit_ids[used], self.n_draws, self.weight_seed)
-        rows = RowFindings.of(means, evidence.columns, orbits.positions[used])
+        rows = RowFindings.of(means, evidence.columns, orbits.positions[used], orbits.left_out)
         order = [*_ERRORS, *_COSTS, *_BRACKETS]
         names = sorted(evidence.draws, key=order.index)
         return DataEquivarianceErrorResult(

@@ -194,7 +194,9 @@ class ModelEquivarianceError(AbstractEstimator):
             del columns["the squared error"]  # which rows round most says nothing
             parts = {}
         in_steps = () if errors.step is None else {"the squared error", *parts}
-        rows = RowFindings.of(means, columns, orbits.positions, parts=parts, in_steps=in_steps)
+        rows = RowFindings.of(
+            means, columns, orbits.positions, orbits.left_out, parts=parts, in_steps=in_steps
+        )
         order = ("error", "relative_error", "worst_error", "risk", "asymmetry_share")
         order = (*order, "error_by_part", "profile")
         variance = table.variance_parts

@@ -160,7 +160,7 @@ class Stabilizer(AbstractEstimator):
         columns = {"the squared error": table.only.pair_sq}
         if table.only.pair_sq.mean() <= rounding_limit(table) ** 2:
             columns = {}  # which rows round most says nothing
-        rows = RowFindings.of(means, columns, orbits.positions)
+        rows = RowFindings.of(means, columns, orbits.positions, orbits.left_out)
         return StabilizerResult(
             draws={"membership": inside, "measure": measure},
             dims={"membership": ("transform",), "measure": ("tolerance",)},

@@ -287,7 +287,7 @@ class SymmetryLevel(AbstractEstimator):
         columns = {"the risk": risk.loss}
         if optimum is not None and shipped != risk.unchanged:
             columns["the saving"] = optimum.saved
-        rows = RowFindings.of(means, columns, orbits.positions)
+        rows = RowFindings.of(means, columns, orbits.positions, orbits.left_out)
         position = float(risk.positions[shipped])
         ship = self.path.shipment if name == "squared" else self.path.shipment_as_evaluated
         grid = risk.positions if risk.names is None else np.array(risk.names)

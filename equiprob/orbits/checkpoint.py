@@ -129,17 +129,17 @@ class Checkpoint:
             unpack(arrays, header["store"], store)
         except Exception as error:  # whatever the header claims
             raise self._is_none() from error
-        passed_over = {s.start for s in store.skipped}
-        first = next((s for s in range(0, store.done, orbit_pass.size) if s not in passed_over), -1)
+        first, last = store.first
         at = 0
         while at < store.done:
             chunk = next(chunks, None)
             if chunk is None or chunk.stop > store.done:
                 raise self._refused("x has other rows")
             self._see(chunk)
-            if chunk.start == first:
+            if chunk.start <= first < last <= chunk.stop:
                 self._check_rows(header["first"])
-                self._check_model(orbit_pass, chunk, store)
+                part = chunk.take(slice(first - at, last - at))
+                self._check_model(orbit_pass, part, store, fill=len(part) < len(chunk))
             at = chunk.stop
             yield chunk
         self._check_rows(header["seen"])
@@ -199,6 +199,11 @@ class Checkpoint:
         self._written = time.monotonic()
         self._took = self._written - began
 
+    @property
+    def n_written(self) -> int:
+        """How many rows are in the file."""
+        return self._done
+
     def discard(self) -> None:
         """Remove the file: what it holds is of a model that changed meanwhile."""
         self.path.unlink(missing_ok=True)
@@ -231,11 +236,13 @@ class Checkpoint:
         if self._seen.hexdigest() != written:
             raise self._refused("x, y, row_ids, groups or outputs hold other values")
 
-    def _check_model(self, orbit_pass: OrbitPass, chunk: Chunk, store: Store) -> None:
+    def _check_model(
+        self, orbit_pass: OrbitPass, chunk: Chunk, store: Store, *, fill: bool
+    ) -> None:
         """Refuse a model whose outputs are not those that were written, up to rounding."""
         if orbit_pass.noise is not None:
             return
-        found: Evaluated = orbit_pass.evaluate(chunk, probe=True)
+        found: Evaluated = orbit_pass.evaluate(chunk, probe=True, fill=fill)
         if list(found.statistics) != list(store.templates) or not all(
             _same(found.statistics[name], template) for name, template in store.templates.items()
         ):

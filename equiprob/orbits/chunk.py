@@ -27,7 +27,7 @@ from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
-from equiprob.orbits.output import Measure, declared_dtypes, measures
+from equiprob.orbits.output import Measure, declared_dtypes, measures, rows_of
 from equiprob.orbits.outputs import (
     are_labels,
     check_probabilities,
@@ -76,6 +76,12 @@ class Chunk:
     def stop(self) -> int:
         """One more than the number of the last row."""
         return self.start + len(self)
+
+    def take(self, part: slice) -> Chunk:
+        """Return some of the rows, that follow each other."""
+        first, *_ = part.indices(len(self))
+        x, y, ids, units = take_rows((self.x, self.y, self.ids, self.units), part)
+        return Chunk(self.start + first, x, y, ids, units, rows_of(self.declared, part))
 
 
 @dataclass(frozen=True)
@@ -189,12 +195,13 @@ class OrbitPass:
     def _bins(self) -> MagnitudeBins:
         return MagnitudeBins.of(*self.transform.magnitude_law())
 
-    def evaluate(self, chunk: Chunk, *, probe: bool) -> Evaluated:
+    def evaluate(self, chunk: Chunk, *, probe: bool, fill: bool = False) -> Evaluated:
         """Evaluate the model on a chunk and on its transformations.
 
         Args:
             chunk: Up to `size` rows.
             probe: Whether to find the floor of rounding, too; a stochastic model has none.
+            fill: Whether a short chunk is padded to a whole batch for any model.
 
         Raises:
             PredictionFailed: If the model raises.
@@ -204,7 +211,7 @@ class OrbitPass:
         expected = _Expected.of(named_outputs(engine.output, self.size), chunk)
         n = len(chunk)
         # Padding is copies of the chunk's rows, whose outputs are dropped.
-        index = np.resize(np.arange(n), self.size if engine.pads else n)
+        index = np.resize(np.arange(n), self.size if engine.pads or fill else n)
         x = chunk.x if len(index) == n else take_rows(chunk.x, index)
         parameters = self.design.parameters(self.transform, chunk.ids[index])
         with naming_rows(chunk.start, chunk.stop):

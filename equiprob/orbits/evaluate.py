@@ -104,15 +104,17 @@ def evaluate_orbits(
         backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
         progress: Show a progress bar; when left out, where the pass takes more than a few seconds.
         executor: A ``concurrent.futures.Executor`` whose workers evaluate the chunks: a
-            ``ProcessPoolExecutor``, Dask's ``Client.get_executor()``, ``mpi4py.futures``. Any
-            number of workers gives the same numbers, to rounding.
+            ``ProcessPoolExecutor`` (with ``mp_context=multiprocessing.get_context("spawn")``: one
+            that forks is refused), Dask's ``Client.get_executor()``, ``mpi4py.futures``. Any number
+            of workers gives the same numbers, to rounding.
         checkpoint: A netCDF file that what is known is written to. If the pass ends early, however
             that may be, the same call goes on from there, and ends with the same numbers.
         checkpoint_every: Seconds between two writes, at least. Writing takes at most a twentieth
             of the time.
-        on_error: Whether a chunk of rows on which `predict` raises stops everything (``"raise"``),
-            or is passed over (``"skip"``): its rows are named by ``table.skipped``, and count as
-            rows without finite outputs.
+        on_error: Whether rows on which `predict` raises stop everything (``"raise"``), or are
+            passed over (``"skip"``): a batch that fails is cut into halves until the rows that fail
+            are told from the others. They are named by ``table.skipped``, count as rows without
+            finite outputs, and every status says how many they are.
         stop_when: Called with the table of the rows so far after each chunk: the reason to stop
             there, which ``table.stopped`` records, or None to go on. Rows come in the order of `x`;
             shuffle them before, where that order means something.
@@ -128,6 +130,7 @@ def evaluate_orbits(
         TypeError: If `predict` does not return arrays of floats, `transform` is no transform, or
             `predict` cannot be sent to the executor's workers.
         RuntimeError: If `predict` raises, or a worker dies; the message names the rows.
+        KeyboardInterrupt: On Ctrl-C and on SIGTERM; a note says where what was done is.
 
     Warns:
         RuntimeWarning: If the checkpoint cannot be written (a full disk); the pass goes on.

@@ -31,7 +31,12 @@ class Skipped:
 
     def __str__(self) -> str:
         """Name the rows."""
-        return f"rows {self.start} to {self.stop - 1}: {self.reason}"
+        return f"{rows_named(self.start, self.stop)}: {self.reason}"
+
+
+def rows_named(start: int, stop: int) -> str:
+    """Return what rows from `start` up to, and without, `stop` are called."""
+    return f"row {start}" if stop - start == 1 else f"rows {start} to {stop - 1}"
 
 
 class naming_rows:
@@ -39,7 +44,7 @@ class naming_rows:
 
     def __init__(self, start: int, stop: int) -> None:
         """Name the rows from `start` up to, and without, `stop`."""
-        self._rows = f"rows {start} to {stop - 1}"
+        self._rows = rows_named(start, stop)
 
     def __enter__(self) -> None:
         """Begin."""

@@ -13,9 +13,11 @@ from typing import Any
 from equiprob.arguments.calls import calling
 from equiprob.orbits.checkpoint import Checkpoint
 from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass, forget_pass
+from equiprob.orbits.ending import saying_where
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
 from equiprob.orbits.lasting import Change, require_unchanged
+from equiprob.orbits.parts import first_failure
 from equiprob.orbits.sources import AbstractRows
 from equiprob.orbits.statistics import check_not_lost
 from equiprob.orbits.store import Store
@@ -34,7 +36,7 @@ class Course:
 
     Args:
         progress: Show a progress bar; None: where the pass is slow.
-        skip_errors: Whether chunks on which the model raises are passed over.
+        skip_errors: Whether rows on which the model raises are passed over.
         stop_when: Called with the table so far after each chunk; a reason ends the loop.
         executor: Whose workers evaluate the chunks; None: they are evaluated here.
         checkpoint: The file that the pass goes on from, and is written to; None: there is none.
@@ -53,7 +55,7 @@ def run_pass(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Orbit
     """Evaluate all rows, or as many as a rule asks for, and return their table.
 
     Raises:
-        PredictionFailed: If the model raises on a chunk, or on all where they are passed over.
+        PredictionFailed: If the model raises on rows, or on all where they are passed over.
         ValueError: If the checkpoint is damaged, or of another call.
     """
     record = _record(orbit_pass, rows, course)
@@ -65,17 +67,9 @@ def _run(
     orbit_pass: OrbitPass, rows: AbstractRows, course: Course, record: Checkpoint | None
 ) -> OrbitTable:
     store, probed = Store(orbit_pass, rows.n, rows.grouped), ProbedRows()
-    chunks = _with_progress(rows.chunks(orbit_pass.size), rows.n, course.progress)
     try:
-        stopped = None
-        if record is not None:
-            for chunk in record.resume(store, chunks, orbit_pass):
-                probed.see(chunk)
-            stopped = record.stopped
-        if stopped is None:
-            outcomes = _outcomes(orbit_pass, chunks, store, course)
-            stopped = _take_all(outcomes, rows, store, probed, course.stop_when, record)
-            _ask_again(orbit_pass, probed, store, course.executor, record)
+        with saying_where(lambda: _how_to_go_on(store, record)):
+            stopped = _evaluated(orbit_pass, rows, course, record, store, probed)
         if store.is_empty:
             raise PredictionFailed(f"no row was evaluated: {store.skipped[0].reason}")
         table = store.table(rows.reference(store.done), stopped)
@@ -85,6 +79,41 @@ def _run(
     finally:
         forget_pass(orbit_pass.token)
     return replace(table, statistics=with_floors(table.statistics, floors), floor_method=method)
+
+
+def _how_to_go_on(store: Store, record: Checkpoint | None) -> str:
+    """Say what is left of a pass that a signal ended."""
+    if record is None:
+        return (
+            f"equiprob: the pass ended after {store.done} rows, of which nothing is kept; with "
+            f"checkpoint='orbits.nc', the same call goes on after them"
+        )
+    return (
+        f"equiprob: the pass ended; {record.path} holds the first {record.n_written} rows: the "
+        f"same call goes on after them"
+    )
+
+
+def _evaluated(
+    orbit_pass: OrbitPass,
+    rows: AbstractRows,
+    course: Course,
+    record: Checkpoint | None,
+    store: Store,
+    probed: ProbedRows,
+) -> str | None:
+    """Put all rows into the store; return why not all were needed, where a rule said so."""
+    chunks = _with_progress(rows.chunks(orbit_pass.size), rows.n, course.progress)
+    stopped = None
+    if record is not None:
+        for chunk in record.resume(store, chunks, orbit_pass):
+            probed.see(chunk)
+        stopped = record.stopped
+    if stopped is None:
+        outcomes = _outcomes(orbit_pass, chunks, store, course)
+        stopped = _take_all(outcomes, rows, store, probed, course.stop_when, record)
+        _ask_again(orbit_pass, probed, store, course.executor, record)
+    return stopped
 
 
 def _record(orbit_pass: OrbitPass, rows: AbstractRows, course: Course) -> Checkpoint | None:
@@ -99,13 +128,18 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Yield each chunk with what was found there, in the order of the rows."""
     arguments = orbit_pass, chunks, lambda: store.is_empty
-    by = course.executor
-    outcomes = evaluated_here(*arguments) if by is None else evaluated_by(by, *arguments)
+    by, apart = course.executor, course.skip_errors
+    outcomes = (
+        evaluated_here(*arguments, apart=apart)
+        if by is None
+        else evaluated_by(by, *arguments, apart=apart)
+    )
     with closing(outcomes):
-        for chunk, found in outcomes:
-            if isinstance(found, PredictionFailed) and not course.skip_errors:
-                raise found
-            yield chunk, found
+        for chunk, parts in outcomes:
+            failure = None if apart else first_failure(parts)
+            if failure is not None:
+                raise failure
+            yield chunk, parts
 
 
 def _take_all(
@@ -119,10 +153,12 @@ def _take_all(
     """Put what is found into the store, chunk by chunk; return why not all rows were needed."""
     stopped = None
     try:
-        for chunk, found in outcomes:
+        for chunk, parts in outcomes:
             with nullcontext() if record is None else record.taking(chunk, store):
-                probed.see(chunk, None if isinstance(found, PredictionFailed) else found.statistics)
-                _take(rows, store, chunk, found)
+                for part, found in parts:
+                    failed = isinstance(found, PredictionFailed)
+                    probed.see(part, None if failed else found.statistics)
+                    _take(rows, store, part, found)
             stopped = _stopped(rule, store, rows)
             if record is not None:
                 record.save(store, stopped)
@@ -155,7 +191,8 @@ def _ask_again(
                 return
             changes = {name: Change.of_base(base[name], s) for name, s in before.items()}
         else:
-            ((_, found),) = evaluated_by(executor, orbit_pass, iter([chunk]), lambda: False)
+            again = evaluated_by(executor, orbit_pass, iter([chunk]), lambda: False, apart=False)
+            ((_, ((_, found),)),) = again
             if isinstance(found, PredictionFailed):
                 raise found
             changes = {

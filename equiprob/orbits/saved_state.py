@@ -28,6 +28,7 @@ def packed(store: Store) -> tuple[Arrays, dict[str, Any]]:
     header: dict[str, Any] = {
         "done": store.done,
         "evaluated": store.evaluated,
+        "first": store.first,
         "backend": store.backend,
         "skipped": [[s.start, s.stop, s.reason] for s in store.skipped],
         "outputs": [[name, s.shape, s.dtype.name] for name, s in store.outputs.items()],
@@ -52,6 +53,8 @@ def unpack(arrays: Arrays, header: dict[str, Any], store: Store) -> None:
     """
     store.done, store.evaluated = int(header["done"]), int(header["evaluated"])
     store.backend = header["backend"]
+    first, last = header["first"]
+    store.first = int(first), int(last)
     store.skipped = [Skipped(*skipped) for skipped in header["skipped"]]
     store.outputs = {
         name: jax.ShapeDtypeStruct(tuple(shape), jnp.dtype(dtype))

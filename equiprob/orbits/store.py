@@ -70,11 +70,12 @@ class Store:
         n: How many rows there will be, where that is known.
         grouped: Whether groups were given.
         done: Rows so far.
-        skipped: Chunks that were passed over.
+        skipped: Rows that were passed over.
         outputs: Shapes and dtypes of the outputs, once a chunk has been evaluated.
         backend: The backend in use.
         templates: Row statistics of each output, for what is no array in them.
         evaluated: Rows that were not passed over.
+        first: The first rows that were evaluated together, and one more than the last of them.
         blocks: The rows, where they are pooled.
     """
 
@@ -87,6 +88,7 @@ class Store:
     backend: str = ""
     templates: dict[str, RowStatistics] = field(default_factory=dict)
     evaluated: int = 0
+    first: tuple[int, int] = (0, 0)
     blocks: BlockState | None = None
     arrays: RowArrays = field(init=False)
 
@@ -104,6 +106,8 @@ class Store:
     def add(self, chunk: Chunk, found: Evaluated) -> None:
         """Add the statistics of one more chunk."""
         self.outputs, self.backend = found.outputs, found.backend
+        if self.is_empty:
+            self.first = (chunk.start, chunk.stop)
         self.evaluated += len(chunk)
         for name, statistics in found.statistics.items():
             template = self.templates.setdefault(name, statistics)
@@ -119,7 +123,7 @@ class Store:
         self.done += len(chunk)
 
     def skip(self, chunk: Chunk, reason: str) -> None:
-        """Pass over a chunk on which the model raised: its rows have no finite output."""
+        """Pass over rows on which the model raised: they have no finite output."""
         self.skipped.append(Skipped(chunk.start, chunk.stop, reason))
         if self.blocks is None:
             self._put(chunk.ids, chunk.units, {})

@@ -176,6 +176,18 @@ class OrbitTable:
         return self._take(np.flatnonzero(self.valid))
 
     @property
+    def left_out(self) -> str | None:
+        """Which rows have no finite outputs, how large a share they are, and why; None if none."""
+        n_bad = len(self) - self.n_finite
+        if not n_bad:
+            return None
+        reason = f"; {self.skipped[0].reason}" if self.skipped else ""
+        return (
+            f"{n_bad} of {len(self)} rows ({100 * n_bad / len(self):.2g} %): "
+            f"{describe_rows(self.nonfinite_rows)}{reason}"
+        )
+
+    @property
     def positions(self) -> NDArray[np.int64]:
         """Numbers of the rows with finite outputs, of those that are not pooled."""
         if self.blocks is None:

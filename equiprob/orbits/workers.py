@@ -10,29 +10,45 @@ from __future__ import annotations
 import pickle
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import CancelledError
 from typing import Any
 
-from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass
-from equiprob.orbits.failures import PredictionFailed
+from equiprob.orbits.chunk import Chunk, OrbitPass
+from equiprob.orbits.failures import PredictionFailed, rows_named
+from equiprob.orbits.parts import Part, evaluated_in_parts
 
 IN_FLIGHT = 64
 """Chunks that are under way or wait for their turn."""
 
-Outcome = tuple[Chunk, Evaluated | PredictionFailed]
+Outcome = tuple[Chunk, list[Part]]
+"""A chunk, and what was found on it: in one part, or in several where the model failed on some."""
 
 
 def check_executor(executor: Any) -> None:
-    """Raise a TypeError for what is no executor."""
+    """Raise for what is no executor, or one that forks.
+
+    Raises:
+        TypeError: If it is none.
+        ValueError: If its workers are forks of this process.
+    """
     submits = callable(getattr(executor, "submit", None)) and not isinstance(executor, type)
     if executor is not None and not submits:
         raise TypeError(
             f"executor must be a concurrent.futures.Executor (such as ProcessPoolExecutor(), or "
             f"Client.get_executor() of Dask), got {executor!r}"
         )
+    context = getattr(executor, "_mp_context", None)
+    method = getattr(context, "get_start_method", None)
+    if callable(method) and method() == "fork":
+        raise ValueError(
+            "the executor forks this process, in which JAX has threads: its workers would wait for "
+            "locks that nobody holds, and the call would never return; pass "
+            "ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn'))"
+        )
 
 
 def evaluated_here(
-    orbit_pass: OrbitPass, chunks: Iterator[Chunk], is_first: Callable[[], bool]
+    orbit_pass: OrbitPass, chunks: Iterator[Chunk], is_first: Callable[[], bool], *, apart: bool
 ) -> Generator[Outcome]:
     """Evaluate chunks one after another.
 
@@ -40,27 +56,30 @@ def evaluated_here(
         orbit_pass: The pass.
         chunks: The chunks.
         is_first: Whether none has been evaluated yet: the first finds the floor of rounding, too.
+        apart: Whether rows on which the model raises are told from the others.
     """
     for chunk in chunks:
-        try:
-            yield chunk, orbit_pass.evaluate(chunk, probe=is_first())
-        except PredictionFailed as error:
-            yield chunk, error
+        yield chunk, evaluated_in_parts(orbit_pass, chunk, probe=is_first(), apart=apart)
 
 
 def evaluated_by(
-    executor: Any, orbit_pass: OrbitPass, chunks: Iterator[Chunk], is_first: Callable[[], bool]
+    executor: Any,
+    orbit_pass: OrbitPass,
+    chunks: Iterator[Chunk],
+    is_first: Callable[[], bool],
+    *,
+    apart: bool,
 ) -> Generator[Outcome]:
     """Evaluate chunks by the workers of an executor; see `evaluated_here`.
 
     Raises:
-        RuntimeError: If a worker dies.
+        RuntimeError: If a worker dies, or the executor was shut down.
     """
     sent = Sent(orbit_pass)
     under_way: deque[tuple[Chunk, Any]] = deque()
     try:
         for chunk in chunks:
-            under_way.append((chunk, _submitted(executor, sent, chunk, probe=is_first())))
+            under_way.append((chunk, _submitted(executor, sent, chunk, is_first(), apart)))
             # One at a time until the first has been evaluated: the others depend on it.
             while len(under_way) >= (1 if is_first() else IN_FLIGHT):
                 yield _outcome(*under_way.popleft())
@@ -71,10 +90,10 @@ def evaluated_by(
             future.cancel()
 
 
-def _submitted(executor: Any, sent: Sent, chunk: Chunk, *, probe: bool) -> Any:
+def _submitted(executor: Any, sent: Sent, chunk: Chunk, probe: bool, apart: bool) -> Any:
     try:
-        return executor.submit(_evaluate, sent, chunk, probe)
-    except (TypeError, ValueError, PredictionFailed):
+        return executor.submit(_evaluate, sent, chunk, probe, apart)
+    except (TypeError, ValueError):
         raise
     except Exception as error:
         raise _lost(chunk, error) from error
@@ -83,8 +102,6 @@ def _submitted(executor: Any, sent: Sent, chunk: Chunk, *, probe: bool) -> Any:
 def _outcome(chunk: Chunk, future: Any) -> Outcome:
     try:
         return chunk, future.result()
-    except PredictionFailed as error:
-        return chunk, error
     except (TypeError, ValueError):  # what predict returned does not fit
         raise
     except Exception as error:
@@ -92,15 +109,24 @@ def _outcome(chunk: Chunk, future: Any) -> Outcome:
 
 
 def _lost(chunk: Chunk, error: Exception) -> RuntimeError:
+    is_shut = "after shutdown" in str(error) or isinstance(error, CancelledError)
+    why = "it was shut down" if is_shut else "a worker died, perhaps for want of memory"
+    said = f"{type(error).__name__}: {error}".removesuffix(": ")
     return RuntimeError(
-        f"the executor lost rows {chunk.start} to {chunk.stop - 1} ({type(error).__name__}: "
-        f"{error}): a worker died, perhaps for want of memory. Rows before {chunk.start} are done: "
-        f"make the same call with a new executor, and with checkpoint=, which keeps them"
+        f"the executor lost {rows_named(chunk.start, chunk.stop)} ({said}): {why}. Rows before "
+        f"{chunk.start} are done: make the same call with a new executor, and with checkpoint=, "
+        f"which keeps them"
     )
 
 
-def _evaluate(sent: Sent, chunk: Chunk, probe: bool) -> Evaluated:
-    return sent.orbit_pass.evaluate(chunk, probe=probe)
+def _evaluate(sent: Sent, chunk: Chunk, probe: bool, apart: bool) -> list[Part]:
+    try:
+        return evaluated_in_parts(sent.orbit_pass, chunk, probe=probe, apart=apart)
+    except SystemExit as error:  # it would end the process that asks for the result
+        failed = PredictionFailed(
+            f"predict raised SystemExit on {rows_named(chunk.start, chunk.stop)}: {error}"
+        )
+        return [(chunk, failed)]
 
 
 class Sent:

@@ -220,8 +220,8 @@ class Diagnostic(enum.Enum):
         "numbers, and rows of a batch are not independent"
     )
     NONFINITE_OUTPUTS = (
-        "rows with outputs that are not finite (or above 1e60) were left out (see "
-        "nonfinite_rows): the result speaks of the others"
+        "rows with outputs that are not finite (or above 1e60), or on which the model raised, were "
+        "left out (see nonfinite_rows): the result speaks of the others, which are a selection"
     )
     NONFINITE_AS_WORST = "rows with outputs that are not finite count as the largest possible error"
     BLIND_CLASSIFIER = (

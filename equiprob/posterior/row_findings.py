@@ -61,6 +61,7 @@ class RowFindings:
         means: RowMeans,
         columns: Mapping[str, Array],
         numbers: NDArray[np.int64],
+        left_out: str | None = None,
         *,
         parts: Mapping[str, tuple[Array, Array]] | None = None,
         in_steps: Collection[str] = (),
@@ -73,12 +74,15 @@ class RowFindings:
                 important first.
             numbers: Each row's number in the user's arrays, ``(row,)``; of pooled rows those of the
                 single ones.
+            left_out: Which rows are missing from the means, in words; None where none are.
             parts: Means of parts of what rows have seen, such as the error at one size: sums within
                 rows ``(row,)`` and how much of each row counts ``(row,)``, by what they are.
             in_steps: Columns and parts of values that labels make: how many rows fail is all that
                 is uncertain of them, and the posterior knows that.
         """
         found, details = {Diagnostic.UNSEEN_FAILURES}, {}
+        if left_out is not None:
+            details[Diagnostic.NONFINITE_OUTPUTS.name] = left_out
         if means.n_units < ENOUGH_FOR_FAILURES:
             found = {Diagnostic.RARE_FAILURES}
         if means.n_units < FEW_UNITS:
