@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import multihost_utils
+from refusals import refuses
 
 import equiprob as ep
 from equiprob.orbits import jax_backend
@@ -124,6 +126,17 @@ def test_devices_and_processes_give_the_same_numbers(n_processes, n_devices, tmp
 def test_one_process_gathers_its_own_table():
     table = evaluate(np.arange(20), "rows")
     assert ep.gather(table) is table
+
+
+def test_a_process_that_is_gone_is_said_with_what_to_do(monkeypatch):
+    def lost(values):
+        raise jax.errors.JaxRuntimeError("DEADLINE_EXCEEDED: GetKeyValue() timed out")
+
+    table = evaluate(np.arange(N), "rows")
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(multihost_utils, "process_allgather", lost)
+    with refuses("2 processes", "one of them has ended", "checkpoint=", error=RuntimeError):
+        ep.gather(table)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ class ChangedDecisions(AbstractEstimator):
         draws["share_by_magnitude"] = self._parts(table, bins)
         coords["magnitude"], dims["share_by_magnitude"] = magnitude, ("magnitude",)
         found = design_diagnostics(orbits) - {Diagnostic.WORST_NEEDS_CROSSED}
-        rows = RowFindings.of(means, {"the share": of_rows}, orbits.positions)
+        rows = RowFindings.of(means, {"the share": of_rows}, orbits.positions, orbits.left_out)
         return ChangedDecisionsResult(
             draws=draws,
             dims=dims,

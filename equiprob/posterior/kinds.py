@@ -16,6 +16,7 @@ KINDS = {
     "alignment": ("equiprob.equivariance.alignment", "Alignment"),
     "approximation_gap": ("equiprob.bounds.approximation_gap", "ApproximationGapResult"),
     "audit": ("equiprob.auditing.findings", "Audit"),
+    "changed_decisions": ("equiprob.equivariance.changed_decisions", "ChangedDecisionsResult"),
     "comparison": ("equiprob.decisions.compare", "Comparison"),
     "data_error": ("equiprob.equivariance.data_error", "DataEquivarianceErrorResult"),
     "decision": ("equiprob.decisions.decide", "Decision"),
