@@ -258,7 +258,7 @@ def changed(**columns):
 @pytest.mark.parametrize(
     ("runs", "words"),
     [
-        (power_laws().drop(columns="seed"), ["seed", "missing"]),
+        (power_laws().drop(columns="candidate"), ["candidate", "a column for each"]),
         (power_laws(sizes=(100,)), ["2 sample sizes", "100"]),
         (changed(risk=-1.0), ["risk", "above 0", "candidate steep"]),
         (changed(risk=np.nan), ["2 sample sizes", "18 runs have no finite risk"]),

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.curves.cells import SHARED_TEST, cells_of
+from equiprob.curves.cells import SHARED_TEST, Cells, cells_of
 from equiprob.curves.grid import INDEX, NOISES, SLOPES, TURNS
 from equiprob.curves.mixing import drawn_shapes, edge_mass, mixed
 from equiprob.curves.paths import drawn_curves
 from equiprob.curves.priors import CurvePriors
 from equiprob.curves.result import FARTHEST
 from equiprob.curves.runs import Runs
-from equiprob.curves.smoothing import LEVEL_SD, smooth, unseen
+from equiprob.curves.smoothing import LEVEL_SD, Smoothed, smooth, unseen
 
 Array = NDArray[np.float64]
 
@@ -77,6 +78,37 @@ def free_curves(
     """
     cells = cells_of(runs, same_test=same_test)
     smoothed = [(smooth if evidence else unseen)(c, risk_max) for c in cells]
+    found = curves_given(
+        cells,
+        smoothed,
+        priors,
+        nodes,
+        risk_max=risk_max,
+        n_draws=n_draws,
+        evidence=evidence,
+        generator=generator,
+    )
+    test = np.sqrt([SHARED_TEST * c.test_variance for c in cells])
+    if same_test and runs.trials is None and test.any():
+        white = generator.normal(size=(n_draws, len(cells)))
+        common = generator.normal(size=(n_draws, 1))
+        mix = np.sqrt(_TEST_CORRELATION) * common + np.sqrt(1 - _TEST_CORRELATION) * white
+        found.draws["test_offset"] = test * mix
+    return found
+
+
+def curves_given(
+    cells: Sequence[Cells],
+    smoothed: Sequence[Smoothed],
+    priors: CurvePriors,
+    nodes: Array,
+    *,
+    risk_max: float | None,
+    n_draws: int,
+    evidence: bool,
+    generator: np.random.Generator,
+) -> FreeCurves:
+    """Draw curves, judged on the same test rows, from the evidence of each candidate's runs."""
     on_grid = priors.on_grid()
     found = mixed([s.evidence for s in smoothed], on_grid)
     shared, points = drawn_shapes(found, n_draws, generator)
@@ -107,12 +139,6 @@ def free_curves(
         "common_exponent": SLOPES[shared[0]],
         "seed_sd": spread,
     }
-    test = np.sqrt([SHARED_TEST * c.test_variance for c in cells])
-    if same_test and runs.trials is None and test.any():
-        white = generator.normal(size=(n_draws, len(cells)))
-        common = generator.normal(size=(n_draws, 1))
-        mix = np.sqrt(_TEST_CORRELATION) * common + np.sqrt(1 - _TEST_CORRELATION) * white
-        draws["test_offset"] = test * mix
     facts = {
         "slope_at_edge": edge_mass(found),
         "p_noise_free": float(np.exp(found.shared[:, :, 0]).sum()),

@@ -51,6 +51,9 @@ class LearningCurve(AbstractEstimator):
         test_rows: Whether the runs of a candidate were judged on the ``"same"`` rows, whose
             particulars then move its whole curve, or each on ``"own"`` rows (the roll-outs of a
             robot). It matters where runs have a ``risk_se``.
+        size: The column of the runs that curves run over: another number of samples, or what
+            training costs (``"compute"``); messages and methods call it n all the same.
+        n_total: What sizes in percent are of.
         seed: Seed of the draws.
 
     Assumptions:
@@ -66,6 +69,8 @@ class LearningCurve(AbstractEstimator):
     case: Literal["H", "I", "N"] = "H"
     risk_max: float | None = None
     test_rows: Literal["same", "own"] = "same"
+    size: str = "n"
+    n_total: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,14 +84,20 @@ class LearningCurve(AbstractEstimator):
             raise TypeError(f"priors must be CurvePriors(...), got {self.priors!r}")
         if self.risk_max is not None and not 0 < self.risk_max < np.inf:
             raise ValueError(f"risk_max must be a number above 0, got {self.risk_max!r}")
+        if self.n_total is not None and not 0 < self.n_total < np.inf:
+            raise ValueError(f"n_total must be a number of rows, got {self.n_total!r}")
 
     def fit(self, runs: pd.DataFrame | Any, *, data_error: Any = None) -> LearningCurveResult:
         """Fit to a table of runs.
 
         Args:
-            runs: A DataFrame with a row for each training run: ``candidate``, ``n``, ``seed``,
-                ``risk``, and optionally ``risk_se``, ``error``, ``error_se``. Runs whose risk is
-                not finite are left out, and named.
+            runs: A DataFrame with a row for each training run: ``candidate``, ``n``, ``seed`` and
+                ``risk``, and optionally ``risk_se``, ``error``, ``error_se``. In place of the risk:
+                ``accuracy``, or ``failures`` (or ``successes``) and ``trials``, which may be 0.
+                Without ``seed`` the rows of one candidate and n are its seeds; a mean of several
+                has ``sd`` and ``seeds``. A table without ``candidate`` has a column of risks for
+                each. Sizes may be "1k" or "5%". Runs whose risk is not finite are left out, and
+                named.
             data_error: What is known of the data error e*, which takes the place of its prior: a
                 result of `DataEquivarianceError`, or draws.
 
@@ -119,7 +130,7 @@ class LearningCurve(AbstractEstimator):
         return self._fitted(self._read(runs), None, evidence=False)
 
     def _read(self, runs: Any) -> Runs:
-        checked = read_runs(runs)
+        checked = read_runs(runs, self.size, self.n_total)
         if self.risk_max is not None and checked.risk.max() > self.risk_max:
             raise ValueError(
                 f"no risk may exceed risk_max={self.risk_max:g}, and the largest is "
@@ -134,6 +145,9 @@ class LearningCurve(AbstractEstimator):
         """Draw from the posterior, or from the prior where the runs count as no evidence."""
         nodes = nodes_of(runs.sizes)
         found = runs.diagnostics()
+        risk_max = 1.0 if runs.trials is not None else self.risk_max
+        if risk_max is None and runs.may_be_rates and not runs.has_levels:
+            found.add(Diagnostic.MAY_BE_RATES)
         generator = np.random.default_rng([self.seed, 41])
         draws: dict[str, Array] = {}
         facts: dict[str, Any] = {"is_prior": not evidence}
@@ -159,7 +173,7 @@ class LearningCurve(AbstractEstimator):
                 runs,
                 self.priors,
                 nodes,
-                risk_max=self.risk_max,
+                risk_max=risk_max,
                 same_test=self.test_rows == "same",
                 n_draws=self.n_draws,
                 evidence=evidence,
@@ -168,7 +182,7 @@ class LearningCurve(AbstractEstimator):
             draws |= free.draws
             draws.pop("shared_seed_sd", None)
             facts |= free.facts
-        return self._result(runs, nodes, draws, found, facts)
+        return self._result(runs, nodes, draws, found, facts | {"risk_max": risk_max})
 
     def _elicited(self, runs: Runs, data_error: Any) -> Array | None:
         if data_error is None:
@@ -221,7 +235,6 @@ class LearningCurve(AbstractEstimator):
                 "n_runs": len(runs.risk),
                 "left_out": list(runs.left_out),
                 "weight": _WEIGHTS[self.case],
-                "risk_max": self.risk_max,
                 "has_relative_error": runs.has_relative_error,
                 "seed": self.seed,
             },

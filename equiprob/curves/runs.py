@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.curves.tables import runs_frame
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.run_tables import as_frame, numbers, refuse, refuse_unless_amounts
+from equiprob.posterior.run_tables import numbers, refuse, refuse_unless_amounts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
 
-_REQUIRED = ("candidate", "n", "seed", "risk")
 _MEASURED = ("risk_se", "error", "error_se")
 
 _EXACTLY_SYMMETRIC = 1e-4
 """Error, over the largest one, below which a candidate counts as equivariant up to rounding."""
 
 _FEW_SEEDS = 3
+_RISEN = 0.05
+_NEAR_ONE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,8 @@ class Runs:
         error_se: Its standard error, 0 where not given, ``(run,)``.
         left_out: Index labels of the runs that were left out.
         has_relative_error: Whether there is a column ``relative_error`` and none ``error``.
+        failures: Where risks are rates of counts, ``(run,)``.
+        trials: The same.
     """
 
     candidates: tuple[str, ...]
@@ -98,6 +102,18 @@ class Runs:
                 found[k, j] = np.median(here)
         return found
 
+    @property
+    def _rising(self) -> bool:
+        """Whether most candidates' risks are larger at their largest size than at their least."""
+        cells = self.cell_values(np.log(self.risk))
+        seen = [row[np.isfinite(row)] for row in cells]
+        return float(np.mean([row[-1] > row[0] + _RISEN for row in seen])) > 0.5
+
+    @property
+    def may_be_rates(self) -> bool:
+        """Whether risks look like rates of errors that come near to 1."""
+        return bool(_NEAR_ONE < self.risk.max() <= 1 and self.trials is None)
+
     def diagnostics(self) -> set[Diagnostic]:
         """Return what the runs alone cannot tell."""
         found: set[Diagnostic] = set()
@@ -110,6 +126,8 @@ class Runs:
         cells = np.unique(np.stack([self.candidate, self.size]), axis=1).shape[1]
         if len(self.risk) < _FEW_SEEDS * cells:
             found.add(Diagnostic.FEW_SEEDS)
+        if self._rising:
+            found.add(Diagnostic.RISKS_RISE)
         if not self.has_levels:
             found.add(Diagnostic.NO_ERRORS)
         elif len(self.candidates) < 3:
@@ -117,21 +135,22 @@ class Runs:
         return found
 
 
-def read_runs(table: pd.DataFrame | Any) -> Runs:
+def read_runs(table: pd.DataFrame | Any, size: str = "n", n_total: float | None = None) -> Runs:
     """Check a table of runs.
 
     Args:
-        table: A DataFrame, or anything that ``pandas.DataFrame`` takes, a row for each run:
-            ``candidate``, ``n``, ``seed``, ``risk``, and optionally ``risk_se``, ``error``,
-            ``error_se``. Other columns are ignored. Runs whose risk is not finite (a crashed
-            training) are left out.
+        table: A DataFrame, or anything that ``pandas.DataFrame`` takes; see
+            `equiprob.LearningCurve.fit`. Runs whose risk is not finite (a crashed training) are
+            left out.
+        size: The column that curves run over.
+        n_total: What sizes in percent are of.
 
     Raises:
         ValueError: If columns are missing, a run is given twice, a risk is not above 0, a size not
             a positive number, an error or standard error negative or infinite, or fewer than two
             sizes are left.
     """
-    frame = as_frame(table, _REQUIRED)
+    frame = runs_frame(table, size, n_total)
     given = {
         name: numbers(frame, name) for name in ("n", "risk", *_MEASURED) if name in frame.columns
     }
@@ -143,7 +162,8 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
         ~crashed & (given["risk"] <= 0),
         "risk",
         "must be above 0 (curves are fitted to logarithms; give the mean loss, not the log "
-        "likelihood or a score)",
+        "likelihood or a score; where none of some trials failed, give columns 'failures' and "
+        "'trials')",
     )
     for name in _MEASURED:
         if name in given:
@@ -151,7 +171,7 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
     twice = frame.duplicated(["candidate", "n", "seed"], keep=False).to_numpy() & ~crashed
     refuse(frame, twice, "seed", "must differ between runs of one candidate at one n")
     kept = np.flatnonzero(~crashed)
-    sizes, size = np.unique(n[kept], return_inverse=True)
+    sizes, place = np.unique(n[kept], return_inverse=True)
     if len(sizes) < 2:
         raise ValueError(
             f"a learning curve needs runs at 2 sample sizes or more, got n = {sizes.tolist()}"
@@ -162,12 +182,13 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
     _, seed = np.unique(frame["seed"].to_numpy()[kept].astype(str), return_inverse=True)
     nothing = np.full(len(frame), np.nan)
     error = given.get("error", nothing)[kept]
+    counts = {c: numbers(frame, c)[kept] for c in ("failures", "trials") if "failures" in frame}
     return Runs(
         candidates=candidates,
         sizes=sizes,
         seeds=int(seed.max()) + 1,
         candidate=np.array([candidates.index(name) for name in names]),
-        size=size,
+        size=place,
         seed=seed,
         risk=given["risk"][kept],
         risk_se=np.nan_to_num(given.get("risk_se", nothing)[kept]),
@@ -175,4 +196,5 @@ def read_runs(table: pd.DataFrame | Any) -> Runs:
         error_se=np.nan_to_num(given.get("error_se", nothing)[kept]),
         left_out=tuple(str(label) for label in frame.index[crashed]),
         has_relative_error="relative_error" in frame.columns and "error" not in frame.columns,
+        **counts,
     )

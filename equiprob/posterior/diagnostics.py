@@ -160,6 +160,14 @@ class Diagnostic(enum.Enum):
         "the chains did not converge (R-hat above 1.01, or divergent steps): give more warm-up and "
         "samples, or other priors"
     )
+    MAY_BE_RATES = (
+        "risks lie between 0 and 1 and come near to 1: if they are rates of errors or of failures, "
+        "pass risk_max=1, or columns 'failures' and 'trials'"
+    )
+    RISKS_RISE = (
+        "the risks of most candidates rise with n: if these are accuracies or scores, pass what is "
+        "lost (1 - accuracy) in their place"
+    )
     UNEVEN_WEIGHTS = (
         "the draws stand for the posterior by uneven weights (Pareto k above 0.7): the ends of "
         "intervals are rough; give more runs, or narrower priors"

@@ -138,7 +138,7 @@ def result_page(result: AbstractResult) -> Page:
     """Return a page of one result."""
     words = str(result)
     kind = type(result).__name__.removesuffix("Result")
-    known = {_KINDS[step]: question for step, question in _QUESTIONS.items()}
+    known = {kind: _QUESTIONS[step] for step, kind in _KINDS.items()}
     question = known.get(kind, _Question(kind, "The result, drawn.", ""))
     return Page(
         title=question.heading,
