@@ -461,6 +461,22 @@ _INVERSE_HINT = (
 )
 
 
+def actions_by_leaf(declared: Any, tree: Any, argument: str) -> list[AbstractLeafAction]:
+    """Return the declared action on each leaf of a tree, whatever the law.
+
+    Raises:
+        ValueError: If a declaration is missing, or not of the language.
+    """
+    by_leaf, leaves = _by_leaf(declared, tree), jax.tree.leaves(tree)
+    missing = [name for name in leaf_names(tree) if name not in by_leaf]
+    if missing:
+        raise ValueError(f"{argument} does not say how {missing} transform")
+    return [
+        action_of(by_leaf[name], len(leaf.shape) - 1, where=argument + name)
+        for name, leaf in zip(leaf_names(tree), leaves, strict=True)
+    ]
+
+
 def _by_leaf(declared: Any, tree: Any) -> dict[str, Any]:
     """Return the declaration of each leaf by its path, and what else is declared."""
     names, treedef = leaf_names(tree), jax.tree.structure(tree)

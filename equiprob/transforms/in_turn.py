@@ -14,6 +14,7 @@ from equiprob.transforms.actions import AbstractLeafAction, Given, Invariant, wi
 from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.leaf_actions import LeafActions
 from equiprob.transforms.representations import Element
+from equiprob.transforms.shares import shares
 
 Elements = tuple[dict[str, NDArray[Any]], ...]
 
@@ -75,10 +76,15 @@ class AbstractInTurn(AbstractTransform):
     Args:
         factors: The transforms.
         ranges: The magnitude of each factor that a magnitude of 1 stands for.
+        acts_on: How inputs transform under all of them: each takes the axes that it knows. None:
+            each has a declaration of its own.
+        output_action: The same for outputs.
     """
 
     factors: tuple[AbstractTransform, ...]
     ranges: tuple[float, ...]
+    acts_on: Any = None
+    output_action: Any = None
 
     magnitude_label = "largest transformation"
     magnitude_unit = "share of the range"
@@ -123,20 +129,39 @@ class AbstractInTurn(AbstractTransform):
 
     @override
     def input_actions(self, x: Any) -> LeafActions:
-        return _in_turn([factor.input_actions(x) for factor in self.factors])
+        return _in_turn([factor.input_actions(x) for factor in self._declared("acts_on", x)])
 
     @override
     def output_actions(self, output: Any) -> LeafActions:
-        return _in_turn([factor.output_actions(output) for factor in self.factors])
+        factors = self._declared("output_action", output)
+        return _in_turn([factor.output_actions(output) for factor in factors])
+
+    def _declared(self, argument: str, tree: Any) -> Sequence[AbstractTransform]:
+        """Return the factors, each with its part of what is declared of all."""
+        declared = getattr(self, argument)
+        if declared is None:
+            return self.factors
+        each = shares(self.factors, declared, tree, argument=argument)
+        pairs = zip(self.factors, each, strict=True)
+        return [replace(factor, **{argument: own}) for factor, own in pairs]
 
     @override
     def of_output(self, name: str) -> AbstractTransform:
+        if self.output_action is not None:
+            return super().of_output(name)
         return replace(self, factors=tuple(factor.of_output(name) for factor in self.factors))
 
     @property
     @override
     def keeps_output(self) -> bool:
+        if self.output_action is not None:
+            return super().keeps_output
         return all(factor.keeps_output for factor in self.factors)
+
+    @override
+    def declared(self) -> dict[str, Any]:
+        given = {"acts_on": self.acts_on, "output_action": self.output_action}
+        return {name: value for name, value in given.items() if value is not None}
 
     @override
     def leaf_elements(

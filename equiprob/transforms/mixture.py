@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final, override
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,7 @@ class Mixture(AbstractInTurn):
 
     @override
     def call(self) -> Call:
-        return Call("mixture", (list(self.factors),), {"weights": self.weights})
+        return Call("mixture", (list(self.factors),), {"weights": self.weights} | self.declared())
 
     @property
     @override
@@ -115,7 +115,11 @@ class Mixture(AbstractInTurn):
 
 @checked
 def mixture(
-    transforms: Sequence[AbstractTransform], *, weights: ArrayLike | None = None
+    transforms: Sequence[AbstractTransform],
+    *,
+    weights: ArrayLike | None = None,
+    acts_on: Any = None,
+    output_action: Any = None,
 ) -> Mixture:
     """Apply a draw of one of several transforms, chosen at random: an augmentation policy.
 
@@ -123,6 +127,8 @@ def mixture(
         transforms: Two or more transforms, each with its own declarations of how inputs and outputs
             transform.
         weights: The probability of each; equal when left out.
+        acts_on: How inputs transform, declared once for all, as in `product`.
+        output_action: The same for outputs.
 
     Returns:
         The transform. Results report its parts apart (``error_by_part``). Its magnitude is that of
@@ -136,4 +142,10 @@ def mixture(
     mass = np.ones(n) if weights is None else as_numbers("weights", weights)
     if mass.shape != (n,) or not (np.isfinite(mass) & (mass > 0)).all():
         raise ValueError(f"weights must be {n} positive numbers, got {weights}")
-    return Mixture(factors=factors, ranges=ranges, weights=mass / mass.sum())
+    return Mixture(
+        factors=factors,
+        ranges=ranges,
+        weights=mass / mass.sum(),
+        acts_on=acts_on,
+        output_action=output_action,
+    )

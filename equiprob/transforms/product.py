@@ -26,7 +26,8 @@ class Product(AbstractInTurn):
 
     @override
     def call(self) -> Call:
-        return Call("product", self.factors, {"commute": True} if self.commute else {})
+        commute = {"commute": True} if self.commute else {}
+        return Call("product", self.factors, commute | self.declared())
 
     @property
     @override
@@ -122,7 +123,12 @@ class Product(AbstractInTurn):
 
 
 @checked
-def product(*transforms: AbstractTransform, commute: bool = False) -> Product:
+def product(
+    *transforms: AbstractTransform,
+    commute: bool = False,
+    acts_on: Any = None,
+    output_action: Any = None,
+) -> Product:
     """Apply one independent draw of each of several transforms, the last one first.
 
     Args:
@@ -131,11 +137,28 @@ def product(*transforms: AbstractTransform, commute: bool = False) -> Product:
         commute: Your promise that the order does not matter, as for rotations and permutations of
             atoms: products and inverses are then those of the factors, and the law is a Haar
             measure if all of theirs are. `check_action` tests it.
+        acts_on: How inputs transform, declared once for all: each transform moves the axes that it
+            knows (``"items points"``: permutations the items, rotations the points). When left
+            out, each transform has its own declaration.
+        output_action: The same for outputs.
 
     Returns:
         The transform. Its magnitude is the largest of the factors', each as a share of its range.
 
     Raises:
         ValueError: If there are fewer than two transforms.
+
+    Examples:
+        >>> import equiprob as ep
+        >>> atoms = {"positions": "items points", "species": "items"}
+        >>> turns, orders = ep.transforms.rotations3d(), ep.transforms.permutations(4)
+        >>> print(ep.transforms.product(turns, orders, commute=True, acts_on=atoms))
+        product(rotations3d(up to 180 degrees), permutations(4))
     """
-    return Product(factors=transforms, ranges=ranges_of(transforms), commute=commute)
+    return Product(
+        factors=transforms,
+        ranges=ranges_of(transforms),
+        commute=commute,
+        acts_on=acts_on,
+        output_action=output_action,
+    )
