@@ -46,7 +46,8 @@ def test_a_word_is_an_action_and_is_no_other(transform, leaf):
 def test_every_word_is_in_the_table_of_leaves():
     tried = " ".join(str(t.input_actions(leaf.rows()).actions[0]) for t, leaf in CASES.values())
     combined = {"columns": "vectors _", "tensors2": "vectors vectors"}
-    for word in WORDS.keys() - {"invariant"}:
+    alone = WORDS.keys() - {"invariant", "wrapped"}  # the latter reads another leaf
+    for word in sorted(alone):
         assert combined.get(word, word).removesuffix("_channels_first") in tried
     assert [row[0] for row in table_of_words()] == list(WORDS)
 

@@ -23,6 +23,8 @@ _DRAWS = 8
 _MOST_EXCHANGED = 4
 """Entries of an axis up to which they are exchanged in every way."""
 
+_ORDERS = [*permutations("xyz")][1:]
+
 _COMBINED = ("items items", "image of vectors", "image of regular")
 
 
@@ -51,8 +53,8 @@ def alternatives(
     found: dict[Any, Choice] = {}
     for phrase, action in _fitting(transform, some, leaf, side):
         effect, label = _effect(action, some, transform), _label(phrase)
-        if effect == before:
-            continue
+        if effect == before or (effect in found and "[" in label):
+            continue  # another order of the same is named once
         known = found.get(effect)
         found[effect] = (
             Choice(label, action)
@@ -122,7 +124,7 @@ def _phrases(ndim: int) -> Iterator[str]:
         yield from (word + " _" * k for word in ("items", "regular", "axial"))
     yield from _COMBINED
     for word in ORDERABLE:
-        yield from (f"{word}[{''.join(order)}]" for order in permutations("xyz"))
+        yield from (f"{word}[{''.join(order)}]" for order in _ORDERS)
         yield from (f"{word}[{order}]" for order in ("yx", "x-y"))
 
 

@@ -58,4 +58,9 @@ def _share(factor: AbstractTransform, action: AbstractLeafAction) -> AbstractLea
     if not isinstance(action, Along):
         return action if moves_with(action, probe) else Invariant()
     axes = tuple((axis, held) for axis, held in action.axes if set(held.reads) & set(probe))
-    return replace(action, axes=axes) if axes else Invariant()
+    if not axes:
+        return Invariant()
+    words = ["_"] * -min(axis for axis, _ in action.axes)
+    for axis, held in axes:
+        words[axis] = str(held)
+    return replace(action, axes=axes, phrase=" ".join(words))
