@@ -53,8 +53,9 @@ def alternatives(
     found: dict[Any, Choice] = {}
     for phrase, action in _fitting(transform, some, leaf, side):
         effect, label = _effect(action, some, transform), _label(phrase)
-        if effect == before or (effect in found and "[" in label):
-            continue  # another order of the same is named once
+        another_order = isinstance(phrase, str) and "[" in phrase
+        if effect == before or (effect in found and another_order):
+            continue
         known = found.get(effect)
         found[effect] = (
             Choice(label, action)
