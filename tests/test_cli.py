@@ -1,17 +1,20 @@
 """The command line: expressions, files, answers and exit codes."""
 
 import json
+import tempfile
+import time
 
 import click
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from onnx_files import linear_file
 from refusals import refuses
 
 import equiprob as ep
-from equiprob.cli import main
+from equiprob.cli import expressions, main
 from equiprob.cli.expressions import parse_transform
 
 mpl.use("Agg")
@@ -271,3 +274,111 @@ def test_saved_results_that_are_none_are_refused(tmp_path):
     assert done.exit_code == 2
     assert "cannot be read as netCDF" in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["x.nc"]
+
+
+# ---- numbers, files and faults -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"rotations2d({'9' * 4000})",
+        f"rotations2d({'9' * 4000}deg)",
+        "rotations2d(" + "1 " * 9000 + ")",
+        "rotations2d(" + "1." * 9000 + ")",
+        "rotations2d(" + "1e1" * 6000 + ")",
+        "rotations2d(1e300*1e300)",
+        "rotations2d(1e400)",
+        "rotations2d(x" + ".y" * 9000 + ")",
+        "-" * 15000 + "1",
+        "(" * 5000,
+        "'" * 9001,
+    ],
+    ids=lambda text: f"{text[12:16]}-{len(text)}",
+)
+def test_long_numbers_and_deep_nests_are_refused_at_once(text):
+    """It had taken minutes: every part of a long number was tried as one with a unit."""
+    began = time.process_time()
+    with pytest.raises(ValueError, match=r"transform|number") as refused:
+        parse_transform(text)
+    assert time.process_time() - began < 2
+    assert len(str(refused.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("lorentz(800)", "max_rapidity"),
+        ("euclidean3d(1e208)", "max_shift"),
+        ("translations(1e208)", "max_shift"),
+        ("scalings(1e250)", "max_factor"),
+        ("scalings(1)", "max_factor"),
+    ],
+)
+def test_sizes_beyond_numbers_name_their_argument(text, word):
+    with pytest.raises(ValueError, match=f"{word} must be .* at most"):
+        parse_transform(text)
+
+
+def table_files(folder):
+    x = np.random.default_rng(1).normal(size=(60, 2))
+    frame = pd.DataFrame(x, columns=["a", "b"])
+    frame["y"], frame["who"] = x[:, 0], [f"g{i // 2}" for i in range(len(x))]
+    frame.to_csv(folder / "t.csv", index=False)
+    np.save(folder / "t.npy", x)
+
+
+def test_check_takes_arrays_and_tables(tmp_path):
+    table_files(tmp_path)
+    few = ("--transform", 'rotations2d(acts_on="vectors")', "--draws", 50, "--json")
+    one = run("check", "--data", tmp_path / "t.npy", *few)
+    assert one.exit_code == 0, one.output
+    columns = ("--target", "y", "--groups", "who")
+    csv = run("check", "--data", tmp_path / "t.csv", *columns, *few)
+    assert csv.exit_code == 0, csv.output
+    # The same rows: what interpolation and shapes say is the same.
+    leaves = [json.loads(done.stdout)["action"]["leaves"][0] for done in (one, csv)]
+    assert leaves[0] == leaves[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "words"),
+    [
+        ("t.csv", (), "columns ['who']"),
+        ("t.csv", ("--target", "z"), "'z' is not in"),
+        ("t.npy", ("--target", "y"), "'y' is not in"),
+        ("t.txt", (), "takes .npz (numpy.savez), .npy"),
+        ("t.parquet", (), "t.parquet"),
+    ],
+)
+def test_what_data_are_taken_is_said(tmp_path, data, more, words):
+    table_files(tmp_path)
+    for name in ("t.txt", "t.parquet"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    done = run("check", "--data", tmp_path / data, "--transform", "rotations2d()", *more)
+    assert done.exit_code == 2, done.output
+    assert words in done.stderr
+
+
+def test_numbers_that_jax_does_not_have_are_refused(tmp_path):
+    wide = np.random.default_rng(0).normal(size=(24, 2)).astype(np.longdouble)
+    if wide.dtype.itemsize <= 8:
+        pytest.skip("long doubles are doubles here")
+    np.savez(tmp_path / "d.npz", x=wide)
+    done = run("check", "--data", tmp_path / "d.npz", "--transform", VECTORS)
+    assert done.exit_code == 2
+    assert "JAX does not have it; pass it as float64" in done.stderr
+
+
+def test_a_fault_of_ours_writes_what_to_send(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(expressions, "parse_transform", lambda text: [][0])
+    np.savez(tmp_path / "d.npz", x=np.zeros((24, 2)))
+    done = run("check", "--data", tmp_path / "d.npz", "--transform", "rotations2d()")
+    assert done.exit_code == 70
+    (written,) = tmp_path.glob("equiprob-error-*.txt")
+    assert str(written) in done.stderr
+    text = written.read_text()
+    assert "IndexError" in text
+    assert "jax " in text
+    assert "command:" in text

@@ -89,7 +89,7 @@ def test_actions_that_jax_cannot_trace_may_act_in_turn():
         (lambda: T.rotations3d(parity="odd"), "parity must be one of"),
         (lambda: T.euclidean3d(0.0), "max_shift must be positive"),
         (lambda: T.scalings(1.0), "max_factor must be larger than 1"),
-        (lambda: T.scalings(dimensions=0), "dimensions must be a positive integer"),
+        (lambda: T.scalings(dimensions=0), "dimensions must be an integer from 1"),
         (lambda: T.lorentz(0.0), "max_rapidity must be positive"),
         (lambda: T.product(T.cyclic(4)), "two or more transforms"),
         (lambda: T.mixture([T.cyclic(4), "flip"]), "transforms must be a list, each of them made"),

@@ -43,7 +43,15 @@ class OnnxPredictor:
         size = self._fixed_size
         n = len(next(iter(feed.values())))
         parts = [self._run(feed, slice(i, i + (size or n))) for i in range(0, n, size or n)]
-        joined = [np.concatenate(each)[:n] for each in zip(*parts, strict=True)]
+        each = list(zip(*parts, strict=True))
+        for name, outputs in zip(self.outputs, each, strict=True):
+            if any(np.ndim(output) == 0 for output in outputs):
+                raise ValueError(
+                    f"output {name!r} of the model is one number for all rows of a batch; export "
+                    f"the model with outputs that have rows first, or choose another of "
+                    f"{[o.name for o in self.session.get_outputs()]}"
+                )
+        joined = [np.concatenate(outputs)[:n] for outputs in each]
         return joined[0] if len(self.outputs) == 1 else dict(zip(self.outputs, joined, strict=True))
 
     def _run(self, feed: dict[str, NDArray[Any]], rows: slice) -> list[NDArray[Any]]:
@@ -57,8 +65,9 @@ class OnnxPredictor:
     @property
     def _fixed_size(self) -> int | None:
         """The number of rows that the file was exported for, if it is fixed."""
-        first = self.session.get_inputs()[0].shape[0]
-        return first if isinstance(first, int) else None
+        shape = self.session.get_inputs()[0].shape
+        first = shape[0] if shape else None  # some files do not say what they take
+        return first if isinstance(first, int) and first > 0 else None
 
     def _feed(self, x: Any) -> dict[str, NDArray[Any]]:
         """Return the arrays that the model's inputs are fed, in their dtypes."""

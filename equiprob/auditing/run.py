@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from equiprob.arguments.checked import checked
 from equiprob.arguments.models import adapter_for
+from equiprob.arguments.names import check_names
 from equiprob.arguments.refusals import is_refusal
 from equiprob.auditing.findings import Audit
 from equiprob.bounds.approximation_gap import ApproximationGap
@@ -268,6 +269,7 @@ def _named(
     named = dict(models) if isinstance(models, Mapping) else {"model": models}
     if not named:
         raise ValueError("models is empty: pass a predict function, or a dict of them by name")
+    check_names("a model's name", named)
     for name, predict in named.items():
         adapter = adapter_for(predict)
         if adapter or not (isinstance(name, str) and name and callable(predict)):

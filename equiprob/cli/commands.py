@@ -17,7 +17,7 @@ _data = [
         "--data",
         type=_FILE,
         required=True,
-        help="An .npz file that numpy.savez wrote: arrays with rows first.",
+        help="Arrays with rows first: .npz (numpy.savez), .npy, .csv or .parquet.",
     ),
     click.option(
         "--transform",
@@ -105,7 +105,7 @@ The file of data is written in Python, with rows no model was trained on:
     help="An ONNX file, or name=file; repeat it to compare models.",
 )
 @_with(_data)
-@click.option("--train", type=_FILE, help="An .npz file of the training rows, named as in --data.")
+@click.option("--train", type=_FILE, help="A file of the training rows, named as in --data.")
 @click.option("--output", help="Which output of the model, by name, where it has several.")
 @click.option(
     "--batch-dependent",
@@ -171,7 +171,7 @@ def audit(
     import equiprob as ep
     from equiprob.auditing.assertion import Gate
     from equiprob.cli.expressions import parse_transform
-    from equiprob.cli.files import choose, read_arrays, read_models
+    from equiprob.cli.files import read_data, read_models
 
     for path in (report, save):
         writable(path)
@@ -181,12 +181,12 @@ def audit(
     elif bound is not None:
         raise ValueError("--bound certifies a limit: pass --max-error, too")
     parsed = parse_transform(transform)
-    rows = choose(read_arrays(data), data, inputs, target, groups)
+    rows = read_data(data, inputs, target, groups)
     trained = None
     if train is not None:
         if target is None:
             raise ValueError("--train needs --target: the gap is one of risks")
-        part = choose(read_arrays(train), train, inputs, target, None)
+        part = read_data(train, inputs, target, None)
         trained = (part.x, part.y)
     found = ep.audit(
         read_models(models, output, softmax=softmax),
@@ -267,10 +267,10 @@ def check(
     """
     import equiprob as ep
     from equiprob.cli.expressions import parse_transform
-    from equiprob.cli.files import choose, read_arrays
+    from equiprob.cli.files import read_data
 
     parsed = parse_transform(transform)
-    rows = choose(read_arrays(data), data, inputs, target, groups)
+    rows = read_data(data, inputs, target, groups)
     action = ep.check_action(parsed, rows.x, rows.y, seed=seed)
     law = ep.InvarianceCheck(seed=seed, n_draws=draws).fit(rows.x, parsed, groups=rows.groups)
     answer(
@@ -335,13 +335,13 @@ def curve(
     (the model's equivariance error, for the optimal level) and error_se.
     """
     import equiprob as ep
-    from equiprob.cli.files import read_runs_table
+    from equiprob.cli.files import read_table
     from equiprob.report.curve_page import curve_page
 
     for path in (report, save):
         writable(path)
     estimator = ep.LearningCurve(seed=seed, n_draws=draws, risk_max=risk_max)
-    result = estimator.fit(read_runs_table(runs))
+    result = estimator.fit(read_table(runs))
     if save is not None:
         result.save(save)
         say(f"Result: {save}")

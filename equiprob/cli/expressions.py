@@ -56,7 +56,10 @@ _LONGEST = 20_000
 _DEEPEST = 20
 
 _STRINGS = re.compile(r"""('[^'\\]*'|"[^"\\]*")""")
-_UNITS = re.compile(r"((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(deg|rad)\b")
+_NUMBER = re.compile(r"((?>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?))(?:\s*+(deg|rad)\b)?")
+"""A number and its unit, if it has one: each is read once, however long."""
+
+_LARGEST = 1e300
 
 _OPERATIONS: dict[type, Callable[[float, float], float]] = {
     ast.Add: lambda a, b: a + b,
@@ -82,13 +85,13 @@ def parse_transform(text: str) -> AbstractTransform:
         tree = ast.parse(_with_units(text).strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(
-            f"transform {text!r} cannot be read: expected something like "
+            f"transform {text!r:.200} cannot be read: expected something like "
             f"rotations2d(max_angle=30deg)"
         ) from error
     result = _value(tree.body, depth=0)
     if not isinstance(result, AbstractTransform):
         raise ValueError(
-            f"{text!r} is no transform: expected a call of one of {', '.join(_FACTORIES)}"
+            f"{text!r:.200} is no transform: expected a call of one of {', '.join(_FACTORIES)}"
         )
     return result
 
@@ -96,8 +99,27 @@ def parse_transform(text: str) -> AbstractTransform:
 def _with_units(text: str) -> str:
     """Write ``30deg`` as ``(30*deg)``, outside strings."""
     parts = _STRINGS.split(text)
-    parts[::2] = [_UNITS.sub(r"(\1*\2)", part) for part in parts[::2]]
+    parts[::2] = [_NUMBER.sub(_with_unit, part) for part in parts[::2]]
     return "".join(parts)
+
+
+def _with_unit(found: re.Match[str]) -> str:
+    number, unit = found.groups()
+    return number if unit is None else f"({number}*{unit})"
+
+
+def _within_reach(number: float) -> float:
+    if not -_LARGEST <= number <= _LARGEST:
+        raise ValueError(f"a number in the transform must be at most {_LARGEST:g} in size")
+    return number
+
+
+def _shown(node: ast.expr) -> str:
+    """Return the text of a node for a message, as far as it is worth reading."""
+    try:
+        return f"{ast.unparse(node)!r:.200}"
+    except RecursionError:
+        return "what is nested so deep"
 
 
 def _value(node: ast.expr, depth: int) -> Any:
@@ -109,7 +131,7 @@ def _value(node: ast.expr, depth: int) -> Any:
         case ast.Constant(value=bool() | str() | None as value):
             return value
         case ast.Constant(value=int() | float() as number):
-            return number
+            return _within_reach(number)
         case ast.Name(id=name) if name in _NUMBERS:
             return _NUMBERS[name]
         case ast.Name(id=name) if name in _FACTORIES:
@@ -129,7 +151,7 @@ def _value(node: ast.expr, depth: int) -> Any:
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             return _called(name, args, keywords, deeper)
     raise ValueError(
-        f"{ast.unparse(node)!r} is not part of a transform: expected numbers (with deg or rad), "
+        f"{_shown(node)} is not part of a transform: expected numbers (with deg or rad), "
         f"strings, lists, dicts and calls of {', '.join(_FACTORIES)}"
     )
 
@@ -143,13 +165,13 @@ def _leaf_name(key: ast.expr | None) -> str:
 def _number(node: ast.expr, depth: int) -> float:
     value = _value(node, depth)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{ast.unparse(node)!r} must be a number")
+        raise ValueError(f"{_shown(node)} must be a number")
     return value
 
 
 def _calculated(operation: type, left: float, right: float) -> float:
     try:
-        return _OPERATIONS[operation](left, right)
+        return _within_reach(_OPERATIONS[operation](left, right))
     except (ZeroDivisionError, OverflowError) as error:
         raise ValueError(f"a number in the transform is not finite: {error}") from error
 

@@ -21,27 +21,64 @@ class Data(NamedTuple):
     groups: NDArray[Any] | None
 
 
-def read_arrays(path: Path) -> Arrays:
-    """Return the arrays of an ``.npz`` file by name.
+def read_data(path: Path, inputs: Sequence[str], target: str | None, groups: str | None) -> Data:
+    """Return the rows of a file: arrays by name, one array, or a table.
+
+    Args:
+        path: An ``.npz`` or ``.npy`` file, or a table (``.csv``, ``.parquet``), whose columns that
+            are not the targets or the groups are one array ``(row, column)``.
+        inputs: Names of the inputs; see `choose`.
+        target: Name of the targets.
+        groups: Name of the groups.
 
     Raises:
-        ValueError: If the file is missing, is none, or holds pickled objects.
+        ValueError: If the file is missing or of another kind, holds pickled objects, or has no
+            array of a name.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    kind = path.suffix.lower()
+    if kind in (".csv", ".parquet"):
+        return _of_table(read_table(path), path, inputs, target, groups)
+    if kind not in (".npz", ".npy"):
+        raise ValueError(
+            f"--data takes .npz (numpy.savez), .npy (one array, the inputs), .csv and .parquet "
+            f"files, got {str(path)!r}"
+        )
+    return choose(_numpy_arrays(path), path, inputs, target, groups)
+
+
+def _numpy_arrays(path: Path) -> Arrays:
     try:
-        with np.load(path, allow_pickle=False) as loaded:
-            if not hasattr(loaded, "files"):
-                raise ValueError(f"{path} holds one array: pass a file that numpy.savez wrote")
+        loaded = np.load(path, allow_pickle=False)
+        if not hasattr(loaded, "files"):
+            return {"x": loaded}
+        with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile, ValueError, MemoryError) as error:
-        if "holds one array" in str(error):
-            raise
-        pickled = "allow_pickle" in str(error) or "Object arrays" in str(error)
-        why = "it holds Python objects, which are not loaded" if pickled else str(error)
+    # Damaged archives end in errors of zipfile, zlib, struct and NumPy's own.
+    except Exception as error:
+        pickled = "allow_pickle=False" in str(error) and zipfile.is_zipfile(path)
+        pickled = pickled or "Object arrays" in str(error)
+        why = "it holds Python objects, which are not loaded" if pickled else str(error)[:200]
         raise ValueError(
             f"{path} cannot be read ({why}): pass arrays of numbers written by numpy.savez"
         ) from error
+
+
+def _of_table(
+    table: Any, path: Path, inputs: Sequence[str], target: str | None, groups: str | None
+) -> Data:
+    """Return the columns of a table as inputs ``(row, column)``, targets and groups."""
+    columns = {str(name): np.asarray(table[name]) for name in table.columns}
+    chosen = list(inputs) or [name for name in columns if name not in (target, groups)]
+    rows = choose(columns, path, chosen, target, groups)
+    words = [name for name in chosen if columns[name].dtype.kind not in "biuf"]
+    if words:
+        raise ValueError(
+            f"the columns {words} of {path} are no numbers; name the columns that are inputs with "
+            f"--input, once for each"
+        )
+    return rows._replace(x=np.column_stack([columns[name] for name in chosen]))
 
 
 def choose(
@@ -122,8 +159,8 @@ def _probabilities(model: Callable[[Any], Any], name: str) -> Callable[[Any], An
     return predict
 
 
-def read_runs_table(path: Path) -> Any:
-    """Return the table of a CSV file.
+def read_table(path: Path) -> Any:
+    """Return the table of a CSV or Parquet file.
 
     Raises:
         ValueError: If the file is missing or is no table.
@@ -132,7 +169,13 @@ def read_runs_table(path: Path) -> Any:
 
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    parquet = path.suffix.lower() == ".parquet"
     try:
-        return pd.read_csv(path)
-    except (ValueError, OSError, MemoryError) as error:
-        raise ValueError(f"{path} cannot be read as a CSV table: {error}") from error
+        return pd.read_parquet(path) if parquet else pd.read_csv(path)
+    except ImportError as error:
+        raise ValueError(
+            f"reading {path} needs pyarrow (pip install pyarrow); or pass a .csv or .npz file"
+        ) from error
+    except Exception as error:  # pandas has errors of its own, and those of its engines
+        kind = "Parquet" if parquet else "CSV"
+        raise ValueError(f"{path} cannot be read as a {kind} table: {str(error)[:200]}") from error

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
+import shlex
 import sys
+import tempfile
+import traceback
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -54,12 +58,35 @@ def _explained(error: Exception) -> int:
         click.echo(f"Error: {str(error) or 'there is not enough memory'}", err=True)
         return BAD_INPUT
     click.echo(
-        f"Internal error: {type(error).__name__}: {error}\n"
-        f"This is a fault of equiprob {version('equiprob')}, not of your input. Please report it, "
-        f"with the command and what it prints after EQUIPROB_TRACEBACK=1 is set.",
+        f"Internal error: {type(error).__name__}: {str(error)[:300]}\n"
+        f"This is a fault of equiprob {version('equiprob')}, not of your input. Please report it"
+        f"{_with_record(error)}.",
         err=True,
     )
     return INTERNAL_ERROR
+
+
+def _with_record(error: Exception) -> str:
+    """Write what a report of an internal error needs; return where, in words."""
+    versions = [f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy", "numpyro")]
+    lines = [
+        f"{', '.join(versions)}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {shlex.join(sys.argv)}",
+        *traceback.format_exception(error),
+    ]
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            prefix="equiprob-error-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as file:
+            file.write("\n".join(lines))
+    except OSError:  # no room there, either
+        return ", with the command and what it prints after EQUIPROB_TRACEBACK=1 is set"
+    return f", with the file {file.name}, which holds versions, the command and the traceback"
 
 
 def answer(words: str, data: Mapping[str, Any], *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.curves.tables import runs_frame
+from equiprob.arguments.names import check_names
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.run_tables import numbers, refuse, refuse_unless_amounts
 
@@ -179,6 +180,7 @@ def read_runs(table: pd.DataFrame | Any, size: str = "n", n_total: float | None 
         )
     names = [str(c) for c in frame["candidate"].to_numpy()[kept]]
     candidates = tuple(dict.fromkeys(names))
+    check_names("a candidate's name", candidates)
     _, seed = np.unique(frame["seed"].to_numpy()[kept].astype(str), return_inverse=True)
     nothing = np.full(len(frame), np.nan)
     error = given.get("error", nothing)[kept]

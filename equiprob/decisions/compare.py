@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
+from equiprob.arguments.names import check_names
 from equiprob.decisions.choice import Choice
 from equiprob.decisions.seeds import SeedSpread
 from equiprob.decisions.shrinkage import Shrinkage
@@ -367,6 +368,7 @@ def _align(
     """Return the tables restricted to the rows they share, in one order."""
     if on not in ("rows", "intersection"):
         raise ValueError(f"on must be 'rows' or 'intersection', got {on!r}")
+    check_names("a candidate's name", seeds)
     flat = [(name, table) for name, group in seeds.items() for table in group]
     for name, table in flat:
         if table.only.y is None:

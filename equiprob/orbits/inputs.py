@@ -46,6 +46,11 @@ def check_batch(x: Any, start: int = 0) -> int:
                 f"x{name} must be an array of numbers with rows first, got "
                 f"{type(leaf).__name__} of dtype {array.dtype} and shape {array.shape}"
             )
+        if array.dtype.char in ("g", "G"):  # long doubles
+            raise ValueError(
+                f"x{name} has dtype {array.dtype}, which JAX does not have; pass it as float64, "
+                f"x.astype('float64')"
+            )
         lengths[f"x{name}"] = len(array)
         if len(array) and jnp.issubdtype(array.dtype, jnp.inexact):
             bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)

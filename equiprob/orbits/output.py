@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_numbers, mask_of
 from equiprob.arguments.checked import check_fields
+from equiprob.arguments.names import check_names
 
 Array = NDArray[np.float64]
 
@@ -68,6 +69,7 @@ class Output:
             counts = as_numbers("per", self.per)
             if counts.ndim != 1 or not (np.isfinite(counts) & (counts > 0)).all():
                 raise ValueError(f"per must be positive counts (row,), got {self.per!r}")
+        check_names("unit", [self.unit])
         if self.dtype is not None and not _is_float(self.dtype):
             raise ValueError(
                 f"dtype must be the floating-point precision of the model, such as 'float32' or "

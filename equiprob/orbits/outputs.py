@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_array
+from equiprob.arguments.names import check_names
 from equiprob.orbits.output import DEFAULT_OUTPUT
 from equiprob.orbits.statistics import LARGEST, is_usable
 from equiprob.orbits.table import describe_rows
@@ -28,6 +29,7 @@ def named_outputs(output: Any, n: int) -> dict[Any, Any]:
         if not leaves or any(len(path) != 1 for path, _ in leaves):
             raise TypeError("predict returned a nested or empty dict; return a flat dict of arrays")
         named = {path[0].key: leaf for path, leaf in leaves}
+        check_names("an output's name", named)
     else:
         named = {DEFAULT_OUTPUT: output}
     for name, leaf in named.items():

@@ -103,6 +103,8 @@ class AbstractLeafAction(abc.ABC):
 
     def refuses(self, dtype: Any) -> str | None:
         """Say why a leaf of this dtype cannot be acted on, or return None."""
+        if getattr(dtype, "char", None) in ("g", "G"):  # long doubles
+            return "JAX does not have it; pass it as float64, x.astype('float64')"
         if self.keeps_integers or jnp.issubdtype(dtype, jnp.inexact):
             return None
         return (

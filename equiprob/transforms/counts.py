@@ -10,6 +10,9 @@ MOST_NUMBERS = 2**20
 MOST_QUASI = 1024
 """Numbers of one transformation up to which quasi-random points are more even than random ones."""
 
+LARGEST = 1e30
+"""Lengths and factors: the square of more is beyond float64 with inputs in any unit."""
+
 _MOST_AT_ONCE = 2**28
 """Numbers that are drawn at once, for all rows of a batch (2 GiB)."""
 
@@ -28,6 +31,17 @@ def require_count(name: str, value: int, least: int) -> None:
         raise ValueError(
             f"{name} must be an integer from {least} to {MOST_NUMBERS:,}, got {value!r}"
         )
+
+
+def require_size(name: str, value: float, most: float, *, above: float = 0.0) -> None:
+    """Raise for a size that numbers of the inputs' precision cannot have.
+
+    Raises:
+        ValueError: If it is not above the least, or larger than `most`.
+    """
+    least = "positive" if above == 0 else f"larger than {above:g}"
+    if not above < value <= most:
+        raise ValueError(f"{name} must be {least} and at most {most:g}, got {value}")
 
 
 def require_room(n_rows: int, n_transforms: int, n_numbers: int) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.counts import LARGEST, require_size
 from equiprob.transforms.expression import Call
 from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Parity, Rotations3D
@@ -38,8 +39,7 @@ class Euclidean3D(AbstractTransform):
 
     def __post_init__(self) -> None:
         """Check the range of shifts."""
-        if not (np.isfinite(self.max_shift) and self.max_shift > 0):
-            raise ValueError(f"max_shift must be positive, got {self.max_shift}")
+        require_size("max_shift", self.max_shift, LARGEST)
 
     def __str__(self) -> str:
         """Name the transform for people."""

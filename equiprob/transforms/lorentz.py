@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.counts import require_size
 from equiprob.transforms.expression import Call
 from equiprob.transforms.rotation_group import rotation_matrices, rotation_vectors, unit_vectors
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Rotations3D
 
 Array = NDArray[np.float64]
+
+_MOST_RAPIDITY = 80.0
+"""The energy of a boost grows as its exponential, which float32 does not hold beyond."""
 
 
 @final
@@ -32,8 +36,7 @@ class Lorentz(AbstractTransform):
 
     def __post_init__(self) -> None:
         """Check the range of rapidities."""
-        if not (np.isfinite(self.max_rapidity) and self.max_rapidity > 0):
-            raise ValueError(f"max_rapidity must be positive, got {self.max_rapidity}")
+        require_size("max_rapidity", self.max_rapidity, _MOST_RAPIDITY)
 
     def __str__(self) -> str:
         """Name the transform for people."""

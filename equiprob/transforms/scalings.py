@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.counts import LARGEST, require_count, require_size
 from equiprob.transforms.laws import quantile_function, sampler
 
 
@@ -30,10 +31,8 @@ class Scalings(AbstractTransform):
 
     def __post_init__(self) -> None:
         """Check the range and the dimension."""
-        if not (np.isfinite(self.max_factor) and self.max_factor > 1):
-            raise ValueError(f"max_factor must be larger than 1, got {self.max_factor}")
-        if not isinstance(self.dimensions, int | np.integer) or self.dimensions < 1:
-            raise ValueError(f"dimensions must be a positive integer, got {self.dimensions!r}")
+        require_size("max_factor", self.max_factor, LARGEST, above=1)
+        require_count("dimensions", self.dimensions, 1)
         if self.law is not None:
             object.__setattr__(self, "_quantile", quantile_function(self.law))
             object.__setattr__(self, "_draw", sampler(self.law))

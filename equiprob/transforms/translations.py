@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.base import AbstractTransform, Parameters
-from equiprob.transforms.counts import require_count
+from equiprob.transforms.counts import LARGEST, require_count, require_size
 
 
 @final
@@ -27,8 +27,7 @@ class Translations(AbstractTransform):
 
     def __post_init__(self) -> None:
         """Check the range and the dimension."""
-        if not (np.isfinite(self.max_shift) and self.max_shift > 0):
-            raise ValueError(f"max_shift must be positive, got {self.max_shift}")
+        require_size("max_shift", self.max_shift, LARGEST)
         require_count("dimensions", self.dimensions, 1)
         if self.whole and self.max_shift != int(self.max_shift):
             raise ValueError(f"with whole=True max_shift must be an integer, got {self.max_shift}")
