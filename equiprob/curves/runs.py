@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.curves.tables import runs_frame
 from equiprob.arguments.names import check_names
+from equiprob.curves.tables import runs_frame
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.run_tables import numbers, refuse, refuse_unless_amounts
 
