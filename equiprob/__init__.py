@@ -26,6 +26,7 @@ _WHERE = {
     "Diagnostic": "equiprob.posterior.diagnostics",
     "GapForecast": "equiprob.bounds.generalization_gap",
     "GeneralizationGap": "equiprob.bounds.generalization_gap",
+    "Generators": "equiprob.equivariance.generators",
     "Geometry": "equiprob.bounds.geometry",
     "InvarianceCheck": "equiprob.equivariance.invariance_check",
     "InvariantLaw": "equiprob.equivariance.invariance_check",

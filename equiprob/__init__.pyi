@@ -30,6 +30,7 @@ from equiprob.equivariance.controls import Controls as Controls
 from equiprob.equivariance.controls import controls as controls
 from equiprob.equivariance.cross_fit import cross_fit as cross_fit
 from equiprob.equivariance.data_error import DataEquivarianceError as DataEquivarianceError
+from equiprob.equivariance.generators import Generators as Generators
 from equiprob.equivariance.invariance_check import InvarianceCheck as InvarianceCheck
 from equiprob.equivariance.invariance_check import InvariantLaw as InvariantLaw
 from equiprob.equivariance.local_error import LocalEquivarianceError as LocalEquivarianceError
@@ -68,6 +69,7 @@ __all__ = [
     "Diagnostic",
     "GapForecast",
     "GeneralizationGap",
+    "Generators",
     "Geometry",
     "InvarianceCheck",
     "InvariantLaw",

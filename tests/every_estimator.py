@@ -121,4 +121,4 @@ EVERY = {
     "decision on a level": lambda d: ep.decide(d.level(ep.paths.Blend())),
 }
 """Results by name. Those of chains (`LearningCurve`, `Calibrated`, `Hierarchical`) take seconds and
-have tests of their own."""
+have tests of their own, as have those that need derivatives of a model."""

@@ -90,6 +90,12 @@ CALLS = {
         fitted(ep.Stabilizer, "orbits"),
         DRAWS | {"tolerance": 0.1, "credibility": 0.9, "tolerances": [0.1, 0.2], "orbits": ORBITS},
     ),
+    "Generators": (
+        fitted(ep.Generators, "predict", "x"),
+        DRAWS
+        | {"tolerance": 0.1, "translations": False, "output": "invariant", "x": np.tile(X, (4, 1))}
+        | {"predict": lambda batch: (batch**2).sum(axis=1)},
+    ),
     "ChangedDecisions": (
         fitted(ep.ChangedDecisions, "orbits"),
         DRAWS | {"threshold": 0.1, "orbits": ORBITS},

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.calibration import calibrated_problems, input_law_problems, many_rows_problems
+from benchmarks.calibration import (
+    calibrated_problems,
+    generator_problems,
+    input_law_problems,
+    many_rows_problems,
+)
 from benchmarks.calibration.page import PAGE, SHORT, listed, markdown, tabulate
 
 MORE_PAGE = PAGE.with_name("calibration_more.md")
@@ -21,8 +26,9 @@ def write_more_page(records: list[dict[str, Any]]) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
     law = table["quantity"] == "auc"
     gap = table["quantity"] == "gap of one more run"
+    found = table["problem"].str.startswith("Generators")
     MORE_PAGE.write_text(
-        "# Calibration: many rows, the inputs' law, forecasts of gaps\n\n"
+        "# Calibration: many rows, the inputs' law, forecasts of gaps, generators\n\n"
         f"Written by `python -m benchmarks.calibration --suites more` ({versions}, Python "
         f"{platform.python_version()}; up to {int(table['runs'].max())} replications a cell, 1000 "
         "draws each).\n\n"
@@ -34,7 +40,7 @@ def write_more_page(records: list[dict[str, Any]]) -> None:
         "A linear model under rotations, 4 transformations a row. `rows`: row statistics are kept, "
         "weights are drawn for blocks of units. `blocks`: only sums over blocks are kept "
         '(`keep="blocks"`).\n'
-        f"{markdown(table[~law & ~gap], many_rows_problems.SIZES, surely=True)}\n\n"
+        f"{markdown(table[~law & ~gap & ~found], many_rows_problems.SIZES, surely=True)}\n\n"
         "## The law of the inputs\n\n"
         "The AUC of the classifier: one half where the law is invariant; elsewhere what a "
         "classifier that was trained on all of these rows has on 4,000 fresh ones, which is a "
@@ -44,7 +50,11 @@ def write_more_page(records: list[dict[str, Any]]) -> None:
         "## Forecasts of gaps\n\n"
         "`Calibrated` on four runs at 100, 200, 400 and 1000 rows and three levels each; columns "
         "are the rows at which one more run is forecast.\n"
-        f"{markdown(table[gap], calibrated_problems.SIZES, surely=True)}\n"
+        f"{markdown(table[gap], calibrated_problems.SIZES, surely=True)}\n\n"
+        "## Generators\n\n"
+        "A particle in a harmonic well and a field: the relative error of the second and third "
+        "generators, the root of the mean of their squares.\n"
+        f"{markdown(table[found], generator_problems.SIZES, surely=True)}\n"
     )
     print(MORE_PAGE.read_text())
 

@@ -16,6 +16,7 @@ from benchmarks.calibration.calibrated_problems import CALIBRATED_PROBLEMS
 from benchmarks.calibration.changed_decision_problems import CHANGED_DECISION_PROBLEMS
 from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
 from benchmarks.calibration.few_rows_problems import FEW_ROWS_PROBLEMS
+from benchmarks.calibration.generator_problems import GENERATOR_PROBLEMS
 from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
 from benchmarks.calibration.input_law_problems import INPUT_LAW_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
@@ -52,7 +53,12 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
     "few": {**FEW_ROWS_PROBLEMS, **LIMIT_PROBLEMS},
     "geometry": {**GEOMETRY_PROBLEMS, **STRUCTURAL_PROBLEMS},
-    "more": {**MANY_ROWS_PROBLEMS, **INPUT_LAW_PROBLEMS, **CALIBRATED_PROBLEMS},
+    "more": {
+        **MANY_ROWS_PROBLEMS,
+        **INPUT_LAW_PROBLEMS,
+        **CALIBRATED_PROBLEMS,
+        **GENERATOR_PROBLEMS,
+    },
 }
 """What is simulated together and fills one page."""
 

@@ -8,6 +8,7 @@ from equiprob.plots.controls import plot_controls
 from equiprob.plots.data_error import plot_data_error
 from equiprob.plots.decision import plot_decision, plot_information, plot_regret
 from equiprob.plots.generalization_gap import plot_gap_forecast, plot_generalization_gap
+from equiprob.plots.generators import plot_generators
 from equiprob.plots.geometry import plot_geometry
 from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.learning_curve import plot_learning_curve, plot_optimal_level
@@ -27,6 +28,7 @@ __all__ = [
     "plot_decision",
     "plot_gap_forecast",
     "plot_generalization_gap",
+    "plot_generators",
     "plot_geometry",
     "plot_information",
     "plot_invariance_check",

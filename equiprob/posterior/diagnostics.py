@@ -207,6 +207,10 @@ class Diagnostic(enum.Enum):
         "is too small by that: take it as a statement from below; noise_variance or repeats give "
         "one from above"
     )
+    NOT_CLOSED = (
+        "brackets of the generators that were found are not among them: at this tolerance some "
+        "symmetries are missed, or some of these are none"
+    )
     NEIGHBOURS_FAR = (
         "neighbours are far apart for how the truth varies (see dimension and distance_correction "
         "in the facts): the symmetry cost is indicative, and more often too small than too large"
