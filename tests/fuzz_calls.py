@@ -235,6 +235,7 @@ CALLS = {
     "by_element": (ep.transforms.by_element, {"table": [[0, 1], [1, 0]]}),
     "lattice_shifts": (ep.transforms.lattice_shifts, {"items": 2, "max_cells": 1}),
     "mirror": (ep.transforms.mirror, {"axis": "y", "dimensions": 3}),
+    "supercells": (ep.transforms.supercells, {"repeats": [[1, 1, 1], [2, 1, 1]]}),
     "pixels": (ep.transforms.pixels, {"height": 4, "width": 5}),
     "reflected": (ep.transforms.reflected, {"order": [1, 0], "signs": [1, 1]}),
     "sign_flips": (ep.transforms.sign_flips, {"dimensions": 2}),

@@ -63,6 +63,7 @@ def test_angles_have_units(text, same):
         "rotations2d(law=Normal(0, 10deg))",
         "scalings(max_factor=1.5)",
         "sign_flips(3)",
+        "supercells([[1, 1, 1], [2, 1, 1]], output_action='invariant')",
         "translations(max_shift=3, whole=True, acts_on='image', wrap=True)",
     ],
 )

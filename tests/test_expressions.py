@@ -20,6 +20,11 @@ WRITTEN = {
         acts_on={"a b": ("_", "points"), "c": "invariant"}, output_action={"s": "voigt"}
     ),
     "keypoints": T.dihedral(4, output_action=(T.reflected([0, 2, 1]), T.pixels(48, 64))),
+    "supercells": T.supercells(
+        [[1, 1, 1], [2, 1, 2]],
+        acts_on={"r": "positions", "c": "cell", "z": "items"},
+        output_action={"energy": "extensive", "forces": "items"},
+    ),
     "fill": T.rotations2d(fill=0.1 + 0.2),
 }
 FUNCTIONS = [name for name, transform in WRITTEN.items() if "from_functions" in repr(transform)]

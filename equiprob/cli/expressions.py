@@ -41,6 +41,7 @@ _FACTORIES = (
     "rotations3d",
     "scalings",
     "sign_flips",
+    "supercells",
     "translations",
 )
 

@@ -65,7 +65,12 @@ def choose_backend(
         computed_in=computed_in,
         batch_dependent=batch_dependent,
     )
-    if backend == "python" or noise is not None:
+    resizes = transform.on(x).changes_shape
+    if resizes and backend == "jax":
+        raise ValueError(
+            f"{transform} changes the shape of rows: leave backend out (predict may be jitted)"
+        )
+    if backend == "python" or noise is not None or resizes:
         return python(noise=noise)
     identity = np.broadcast_to(transform.identity, (n_rows(x), *transform.identity.shape))
     moves = transform.on(x).at(identity)

@@ -91,7 +91,7 @@ class PythonBackend(AbstractBackend):
         repeats = range(1 if self._noise is None else self._noise.repeats)
         moves = self._acting.at(parameters, by="transformation")
         m = parameters.shape[1]
-        size = _block_size(x, m)
+        size = 1 if self._acting.changes_shape else _block_size(x, m)
         first, self._first = self._first, None
         known = first[1] if first is not None and first[0] is x else None
         lent = Lent.of(x)
@@ -106,7 +106,9 @@ class PythonBackend(AbstractBackend):
             for start in range(0, m, size):
                 block = slice(start, start + size)
                 stacked = _stacked(outputs_of(block), len(range(*block.indices(m))) * len(repeats))
-                yield jax.tree.leaves(moves.block(block).each_back(stacked, lent.x, len(repeats)))
+                back = moves.block(block).each_back(stacked, lent.x, len(repeats))
+                self._check_shapes(back)
+                yield jax.tree.leaves(back)
             lent.require_unchanged()
 
         passes = _stacked(self._raw(lent.x, known, ids), len(repeats))
@@ -124,6 +126,8 @@ class PythonBackend(AbstractBackend):
     def _require_row_wise(self, x: Any, first: Any) -> None:
         """Raise where rows have other outputs in other batches."""
         call, outputs = self._outputs_alone, judged(first, n_rows(x), self._computed_in)
+        if self._acting.changes_shape and n_rows(x) == 1:
+            return
         if n_rows(x) > 1:
             require_row_wise(call, x, outputs, self._acting, may_shorten=True)
             return
@@ -177,10 +181,21 @@ class PythonBackend(AbstractBackend):
             self._accepted.add(kind)
         return arrays
 
+    def _check_shapes(self, back: Any) -> None:
+        """Raise where outputs of rows of another shape do not come back in that of before."""
+        pairs = zip(jax.tree.leaves(back), jax.tree.leaves(self.output), strict=True)
+        for now, before in pairs:
+            if now.shape[2:] != before.shape[1:]:
+                raise ValueError(
+                    f"an output that was taken back has rows of shape {now.shape[2:]}, and at the "
+                    f"rows themselves of shape {before.shape[1:]}: declare how it changes, such as "
+                    f"Action(function, inverse, changes_shape=True)"
+                )
+
     def _check(self, arrays: Any, n: int) -> None:
         """Raise where outputs of `n` rows are not those of a model, or not what they were first."""
         named = _row_shapes(arrays, n)
-        if self.output is not None:
+        if self.output is not None and not self._acting.changes_shape:
             before = _row_shapes(self.output, n_rows(jax.tree.leaves(self.output)))
             if named != before:
                 raise ValueError(

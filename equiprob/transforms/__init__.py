@@ -19,6 +19,7 @@ from equiprob.transforms.rotations2d import rotations2d
 from equiprob.transforms.rotations3d import rotations3d
 from equiprob.transforms.scalings import scalings
 from equiprob.transforms.sign_flips import sign_flips
+from equiprob.transforms.supercells import supercells
 from equiprob.transforms.translations import translations
 from equiprob.transforms.user_actions import Action
 
@@ -48,5 +49,6 @@ __all__ = [
     "rotations3d",
     "scalings",
     "sign_flips",
+    "supercells",
     "translations",
 ]

@@ -112,11 +112,22 @@ class Moves:
             x: The rows that they belong to, as they were before they moved.
             repeats: How many calls of the model there are for each transformation.
         """
+        if any(action.changes_shape for action in self.outward.actions):
+            each = [jax.tree.map(lambda v, i=i: v[i], outputs) for i in range(_length(outputs))]
+            homes = (
+                jax.tree.map(lambda v, i=i: v[i // repeats], self.home) for i in range(len(each))
+            )
+            back = [self.outward.apply(h, one, x) for h, one in zip(homes, each, strict=True)]
+            return jax.tree.map(lambda *values: np.stack(values), *back)
         home = jax.tree.map(lambda values: values[:, None], self.home)
         by_call = jax.tree.map(lambda v: v.reshape(-1, repeats, *v.shape[1:]), outputs)
         once = jax.tree.map(lambda v: v[None, None], x)
         returned = self.outward.apply(home, by_call, once, axes=3)
         return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), returned)
+
+
+def _length(tree: Any) -> int:
+    return len(jax.tree.leaves(tree)[0])
 
 
 def displacement(predict: Callable[[Any], Any], moves: Moves, x: Any) -> tuple[Any, Any]:
@@ -153,6 +164,11 @@ class Acting:
     def keeps_output(self) -> bool:
         """Whether all outputs stay as they are."""
         return all(isinstance(action, Invariant) for action in self.outward.actions)
+
+    @property
+    def changes_shape(self) -> bool:
+        """Whether rows or outputs come in another shape where they are moved."""
+        return any(a.changes_shape for a in (*self.inward.actions, *self.outward.actions))
 
     @property
     def reads_more(self) -> bool:

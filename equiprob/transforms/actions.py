@@ -75,6 +75,15 @@ class AbstractLeafAction(abc.ABC):
         return False
 
     @property
+    def changes_shape(self) -> bool:
+        """Whether it moves all rows at once, by one transformation, to rows of another shape."""
+        return False
+
+    def on_all(self, element: Element, leaf: Any) -> Any:
+        """Return all rows of a leaf at once, of another shape, where `changes_shape`."""
+        raise NotImplementedError
+
+    @property
     def is_users(self) -> bool:
         """Whether a user's function is called, which JAX may be unable to trace."""
         return False

@@ -58,6 +58,8 @@ def expression(value: Any) -> str:
         return f"[{', '.join(map(expression, value))}]"
     if hasattr(value, "log_prob") and hasattr(value, "sample"):
         return str(_law(value))
+    if (words := getattr(getattr(value, "function", None), "declared", None)) is not None:
+        return expression(words)  # an action that words were made into
     if callable(value) or isinstance(value, AbstractLeafAction):
         return in_words(value)
     return repr(value)

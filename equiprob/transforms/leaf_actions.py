@@ -53,6 +53,8 @@ class LeafActions:
         ):
             if isinstance(action, Invariant):
                 moved.append(leaf)
+            elif action.changes_shape:
+                moved.append(_resized(name, action, element, leaf))
             elif is_traced:
                 element, leaf = jax.tree.map(jnp.asarray, (element, leaf))
                 moved.append(_moved(name, action, element, leaf, axes))
@@ -73,6 +75,10 @@ class LeafActions:
             tree: A pytree of arrays with rows first.
             n: How many transformations there are.
         """
+        if any(action.changes_shape for action in self.actions):
+            for j in range(n):
+                yield self.apply(jax.tree.map(lambda v, j=j: v[j], elements), tree, tree)
+            return
         once = jax.tree.map(lambda leaf: leaf[None], tree)
         leaves, treedef = jax.tree.flatten(self.apply(elements, once, once, axes=2))
         for j in range(n):
@@ -102,6 +108,24 @@ class LeafActions:
 def _leaves_by_path(tree: Any) -> dict[str, Any]:
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path): leaf for path, leaf in paths}
+
+
+def _resized(name: str, action: AbstractLeafAction, element: Mapping[str, Any], leaf: Any) -> Any:
+    """Return all rows of a leaf, of another shape, under the transformation that all share."""
+    where = f"the action on leaf {name}" if name else "the action"
+    given, first = {one.key for one in action.given}, {}
+    for key, values in element.items():
+        if key not in given and (values != values[:1]).any():
+            raise ValueError(
+                f"{where} changes the shape of rows, so that all of them must move by the same "
+                f"transformation, and here each has its own: pass n_transforms no smaller than the "
+                f"number of elements of a finite law, or design='crossed'"
+            )
+        first[key] = values if key in given else values[0]
+    try:
+        return np.asarray(action.on_all(first, leaf))
+    except Exception as error:
+        raise RuntimeError(f"{where} raised {type(error).__name__}: {advised(error)}") from error
 
 
 def _moved(

@@ -52,12 +52,17 @@ class Action(AbstractLeafAction):
         reads: What they get instead of the parameter: ``"matrix"``, ``"shift"``, ``"scale"``,
             ``"index"`` (the place in a finite set), a tuple of such, or ``"element"``, the dict of
             all that the transform has.
+        changes_shape: The functions get all rows at once, and make rows of another shape, as a
+            supercell does. All rows then move by the same transformation: that takes a finite law
+            all of which is drawn, or ``design="crossed"``. The inverse returns outputs of the shape
+            of before.
     """
 
     function: Callable[..., Any]
     inverse: Callable[..., Any] | None = None
     given_leaves: tuple[Any, ...] = ()
     reads: str | tuple[str, ...] = "parameter"
+    resizes: bool = False
 
     tolerance: ClassVar[float] = 0.5
 
@@ -68,6 +73,7 @@ class Action(AbstractLeafAction):
         *,
         given: Any = (),
         reads: str | Sequence[str] = "parameter",
+        changes_shape: bool = False,
     ) -> None:
         """Keep names as tuples."""
         names = tuple(given) if isinstance(given, tuple | list) else (given,)
@@ -75,6 +81,12 @@ class Action(AbstractLeafAction):
         object.__setattr__(self, "inverse", inverse)
         object.__setattr__(self, "given_leaves", names)
         object.__setattr__(self, "reads", reads if isinstance(reads, str) else tuple(reads))
+        object.__setattr__(self, "resizes", changes_shape)
+
+    @property
+    @override
+    def changes_shape(self) -> bool:
+        return self.resizes
 
     @property
     @override
@@ -95,7 +107,13 @@ class Action(AbstractLeafAction):
     def undo(self) -> AbstractLeafAction | None:
         if self.inverse is None:
             return None
-        return Action(self.inverse, self.function, given=self.given_leaves, reads=self.reads)
+        return Action(
+            self.inverse,
+            self.function,
+            given=self.given_leaves,
+            reads=self.reads,
+            changes_shape=self.resizes,
+        )
 
     @property
     @override
@@ -117,6 +135,10 @@ class Action(AbstractLeafAction):
     @override
     def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         return over_rows(self._of_row, (element, leaf), axes)
+
+    @override
+    def on_all(self, element: Element, leaf: Any) -> Any:
+        return self._of_row(element, leaf)
 
     def _of_row(self, element: Element, row: Any) -> Any:
         others = [element[one.key] for one in self.given]
@@ -171,6 +193,11 @@ class PartOfRow(AbstractLeafAction):
 
     @property
     @override
+    def changes_shape(self) -> bool:
+        return self.action.changes_shape
+
+    @property
+    @override
     def is_users(self) -> bool:
         return True
 
@@ -185,8 +212,16 @@ class PartOfRow(AbstractLeafAction):
 
     @override
     def apply(self, element: Element, leaf: Any, axes: int) -> Any:
-        row = self.treedef.unflatten([element[f"own.{i}"] for i in range(len(self.leaves))])
-        moved = self.action.apply(element, row, axes)
+        return self._part(self.action.apply(element, self._row(element), axes))
+
+    @override
+    def on_all(self, element: Element, leaf: Any) -> Any:
+        return self._part(self.action.on_all(element, self._row(element)))
+
+    def _row(self, element: Element) -> Any:
+        return self.treedef.unflatten([element[f"own.{i}"] for i in range(len(self.leaves))])
+
+    def _part(self, moved: Any) -> Any:
         parts, treedef = jax.tree.flatten(moved)
         if treedef != self.treedef:
             raise ValueError(f"the row came back as {treedef}, where {self.treedef} went in")
