@@ -113,7 +113,7 @@ def leaves_of(transform: Any) -> Iterator[Leaf]:
     if size is not None:
         yield from _of_dimension(size)
     if "matrix" in element:
-        is_orthogonal = not isinstance(transform, Scalings)
+        is_orthogonal = not isinstance(transform.law, Scalings)
         yield from _of_matrices(size if is_orthogonal else 0)
     if size == 2:
         yield from _of_the_plane()

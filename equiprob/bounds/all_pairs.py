@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.equivariance.row_metrics import flattened, squared_distances
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
+from equiprob.transforms.law import Parameters
 
 Array = NDArray[np.float64]
 

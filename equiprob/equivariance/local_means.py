@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from equiprob.equivariance.row_metrics import OrbitMetric, squared_distances
 from equiprob.orbits.keys import Ids
-from equiprob.transforms.base import Parameters
+from equiprob.transforms.law import Parameters
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

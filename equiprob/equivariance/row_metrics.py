@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
+from equiprob.transforms.law import Parameters
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -31,8 +31,9 @@ from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
 from equiprob.orbits.programs import Predict
 from equiprob.transforms.acting import Moves, displacement
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
+from equiprob.transforms.law import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.lending import read_only
 from equiprob.transforms.acting import Moves
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 
 
 @final

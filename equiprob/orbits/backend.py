@@ -12,7 +12,7 @@ import numpy as np
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array, root_mean_square, rounding_of_output
-from equiprob.transforms.base import Parameters
+from equiprob.transforms.law import Parameters
 
 FEW_ROUNDINGS = 16.0
 """Root mean square roundings, of the size of the outputs, by which equal calls may differ."""

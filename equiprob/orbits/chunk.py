@@ -39,7 +39,8 @@ from equiprob.orbits.outputs import (
 from equiprob.orbits.precision import root_mean_square, rounding_of_output
 from equiprob.orbits.probe import probed, response
 from equiprob.orbits.statistics import Rows, RowStatistics
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 
 MOST_ROWS = 1_000_000
 """Rows up to which keep="auto" keeps the statistics of each."""

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.counts import MOST_QUASI, require_room
+from equiprob.transforms.law import Parameters
 
 Kind = Literal["quasi", "random", "crossed", "full"]
 

@@ -25,7 +25,8 @@ from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.programs import Predict, compiled, fingerprint
 from equiprob.orbits.row_wise import Judged, judged, require_row_wise, require_same_beside
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 
 
 @final

@@ -21,7 +21,8 @@ from equiprob.orbits.output import Measure
 from equiprob.orbits.precision import root_mean_square, rounding_of
 from equiprob.orbits.programs import equations, trace
 from equiprob.transforms.acting import displacement
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 
 PROBED_ROWS = 32
 PROBED_TRANSFORMS = 4

@@ -20,7 +20,8 @@ from equiprob.orbits.designs import Design
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.statistics import LARGEST, Rows, RowStatistics
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 
 FloorMethod = Literal["float64 pass", "perturbation"]
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.output import Output
 from equiprob.transforms.rotation_group import rotation_matrices
-from equiprob.transforms.rotations3d import Rotations3D, rotations3d
+from equiprob.transforms.rotations3d import rotations3d
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[Any]
 
@@ -47,7 +48,7 @@ class ClusterTask:
     y: dict[str, Array]
 
     @property
-    def transform(self) -> Rotations3D:
+    def transform(self) -> Transform:
         """All rotations, acting on positions and forces."""
         return rotations3d(
             acts_on={"positions": "points", "charges": "invariant"},

@@ -8,11 +8,10 @@ elements there, and cast to the dtype of the leaf they act on.
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,31 +20,19 @@ from numpy.typing import NDArray
 
 from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
-from equiprob.transforms.counts import MOST_QUASI, n_typical
-from equiprob.transforms.expression import Call
 from equiprob.transforms.fingerprint import fingerprint_of
 from equiprob.transforms.foreign import foreign_declaration
-from equiprob.transforms.lattices import hammersley, lattice
+from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.leaf_actions import LeafActions
 from equiprob.transforms.representations import AbstractRepresentation
 from equiprob.transforms.user_actions import Action, PartOfRow
 from equiprob.transforms.words import WORDS, action_of, known_words, moves_with
-
-Parameters = NDArray[np.float64]
-"""Transformation parameters, ``(..., n_parameters)``: leading axes are batch axes."""
 
 _ONLY_OUTPUT = "output"
 """What the output of a model is called that returns one array."""
 
 _KEEPS_SIZE_DRAWS = 8
 """Elements at which it is seen whether outputs keep their size."""
-
-
-class Enumeration(NamedTuple):
-    """All elements of a finite law: parameters ``(element, n_parameters)`` and probabilities."""
-
-    parameters: Parameters
-    weights: NDArray[np.float64]
 
 
 def leaf_names(tree: Any) -> tuple[str, ...]:
@@ -62,7 +49,7 @@ def leaf_names(tree: Any) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class AbstractTransform(abc.ABC):
+class AbstractTransform(AbstractLaw):
     """A probability distribution over transformations, and how each acts.
 
     Args:
@@ -80,88 +67,6 @@ class AbstractTransform(abc.ABC):
     fill: float = 0.0
     wrap: bool = False
 
-    # ---- the law --------------------------------------------------------------------------------
-
-    @property
-    @abc.abstractmethod
-    def n_uniforms(self) -> int:
-        """How many uniform numbers one parameter takes (0: the law can only be sampled)."""
-
-    @abc.abstractmethod
-    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
-        """Map uniforms ``(..., n_uniforms)`` in [0, 1) to parameters ``(..., n_parameters)``."""
-
-    def sample(self, generator: np.random.Generator) -> Parameters:
-        """Draw one parameter ``(n_parameters,)`` from the law."""
-        return self.sample_many(generator, 1)[0]
-
-    def sample_many(self, generator: np.random.Generator, n: int) -> Parameters:
-        """Draw `n` independent parameters ``(n, n_parameters)`` from the law."""
-        return self.parameters(generator.random((n, self.n_uniforms)))
-
-    def spread(self, n: int, shifts: NDArray[np.float64]) -> Parameters:
-        """Return `n` parameters that represent the law together, moved by a random shift.
-
-        Args:
-            n: How many.
-            shifts: Uniforms ``(..., n_uniforms)``, one random shift for each design.
-
-        Returns:
-            Parameters ``(..., n, n_parameters)``, each of which has the law.
-        """
-        return self.parameters((lattice(n, self.periodic) + shifts[..., None, :]) % 1.0)
-
-    @property
-    def periodic(self) -> tuple[bool, ...]:
-        """Of each uniform, whether it goes around a circle: 0 and 1 are one transformation."""
-        return (False,) * self.n_uniforms
-
-    def enumeration(self) -> Enumeration | None:
-        """Return all elements and their probabilities when there are finitely many, else None."""
-        return None
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of kinds of transformations whose errors are reported apart; () for one kind."""
-        return ()
-
-    def part(self, parameters: Parameters) -> NDArray[np.int64]:
-        """Return the place in `parts` of ``(...)`` transformations."""
-        return np.zeros(parameters.shape[:-1], dtype=np.int64)
-
-    @property
-    def is_haar(self) -> bool:
-        """Whether the law is the Haar (uniform) measure of a compact group, by construction."""
-        return False
-
-    @property
-    def products(self) -> NDArray[np.int64] | None:
-        """The multiplication table ``(first, second)`` of a finite group, or None."""
-        return None
-
-    # ---- the set --------------------------------------------------------------------------------
-
-    @property
-    @abc.abstractmethod
-    def identity(self) -> Parameters:
-        """The parameter ``(n_parameters,)`` of the transformation that changes nothing."""
-
-    @abc.abstractmethod
-    def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
-        """Return the float64 arrays that describe ``(...)`` transformations (see `actions`)."""
-
-    def inverse(self, parameters: Parameters) -> Parameters:
-        """Return the parameters of the inverse transformations.
-
-        Raises:
-            ValueError: If the transformations have no inverse here.
-        """
-        raise ValueError(f"{self} has no inverse; {_INVERSE_HINT}")
-
-    def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
-        """Return the parameters of "`second`, then `first`", or None where it is not a group."""
-        return None
-
     @cached_property
     def fingerprint(self) -> dict[str, str]:
         """What makes the transform, in words by its arguments: equal for equal transforms.
@@ -170,19 +75,6 @@ class AbstractTransform(abc.ABC):
         """
         return fingerprint_of(self)
 
-    def call(self) -> Call:
-        """Return the call of the public function that makes this transform.
-
-        By default that has the name of its module, and the fields of the law as arguments.
-        """
-        own = {f.name: f for f in fields(self) if f.name not in _DECLARED}
-        given = {
-            name: getattr(self, name)
-            for name, each in own.items()
-            if each.default is MISSING or getattr(self, name) is not each.default
-        }
-        return Call(type(self).__module__.rpartition(".")[2], (), given | self.declared())
-
     def declared(self) -> dict[str, Any]:
         """Return the arguments that say how leaves move."""
         given = {"acts_on": self.acts_on}
@@ -190,69 +82,6 @@ class AbstractTransform(abc.ABC):
             given["output_action"] = self.output_action
         frame = {"fill": self.fill} if self.fill else {}
         return given | frame | ({"wrap": True} if self.wrap else {})
-
-    def __repr__(self) -> str:
-        """Write the expression that makes it, in the language of the command line."""
-        return str(self.call())
-
-    # ---- for people -----------------------------------------------------------------------------
-
-    magnitude_label = "magnitude"
-    magnitude_unit = ""
-
-    @abc.abstractmethod
-    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
-        """Return how large ``(...)`` transformations are, in `magnitude_unit` (0 at identity)."""
-
-    @property
-    def generators(self) -> tuple[tuple[str, str], ...]:
-        """Name and unit of the parameters (the first ones) that move continuously."""
-        return ()
-
-    @property
-    def grid_symmetry(self) -> int:
-        """Order of the symmetry of the pixel grid that equispaced transformations alias with."""
-        return 1
-
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
-        """Return the transform whose law is this one's, given a magnitude up to `max_magnitude`.
-
-        Raises:
-            ValueError: If the law has no such restriction here.
-        """
-        raise ValueError(
-            f"{self} cannot be restricted to a range of magnitudes; use rotations2d, translations "
-            f"or a finite set, or a path that needs no restriction such as ep.paths.Blend()"
-        )
-
-    def probability_within(self, max_magnitude: float) -> float:
-        """Return the probability of a magnitude of at most `max_magnitude`."""
-        magnitudes, weights = self.magnitude_law()
-        return float(weights[magnitudes <= max_magnitude * (1 + 1e-9)].sum())
-
-    def typical(self) -> tuple[Parameters, NDArray[np.float64]]:
-        """Return parameters ``(parameter, n_parameters)`` and weights that represent the law.
-
-        Exact for finite sets; otherwise 4096 quasi-random (or, without a quantile function,
-        random) parameters of equal weight; fewer where each is made of thousands of numbers.
-        """
-        finite = self.enumeration()
-        if finite is not None:
-            return finite.parameters, finite.weights
-        n = n_typical(self.n_uniforms)
-        if self.n_uniforms > MOST_QUASI:
-            uniforms = np.random.default_rng(0).random((n, self.n_uniforms))
-            parameters = self.parameters(uniforms)
-        elif self.n_uniforms:
-            parameters = self.parameters(hammersley(n, self.n_uniforms, centred=True))
-        else:
-            parameters = self.sample_many(np.random.default_rng(0), n)
-        return parameters, np.full(n, 1 / n)
-
-    def magnitude_law(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return magnitudes and weights that represent the law of the magnitude."""
-        parameters, weights = self.typical()
-        return self.magnitude(parameters), weights
 
     # ---- acting ---------------------------------------------------------------------------------
 
@@ -451,14 +280,6 @@ class AbstractTransform(abc.ABC):
                 f"{np.shape(parameter)}"
             )
         return np.broadcast_to(parameter, (*rows.pop(), *np.shape(parameter)))
-
-
-_DECLARED = ("acts_on", "output_action", "fill", "wrap")
-
-_INVERSE_HINT = (
-    "an output that is not 'invariant' needs one: pass inverse= (from_functions), or "
-    "output_action=ep.transforms.Action(function, inverse)"
-)
 
 
 def actions_by_leaf(declared: Any, tree: Any, argument: str) -> list[AbstractLeafAction]:

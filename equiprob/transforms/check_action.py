@@ -16,8 +16,9 @@ from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.arguments.checked import checked
 from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
-from equiprob.transforms.base import AbstractTransform, Parameters, leaf_names
+from equiprob.transforms.base import AbstractTransform, leaf_names
 from equiprob.transforms.fitting import ModelFit, suggestions
+from equiprob.transforms.law import Parameters
 from equiprob.transforms.leaf_actions import LeafActions
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.actions import AbstractLeafAction, Given, Invariant
-from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.expression import Call
+from equiprob.transforms.law import Enumeration, Parameters
 from equiprob.transforms.leaf_actions import LeafActions
 from equiprob.transforms.namespaces import dtype_name, namespace
 from equiprob.transforms.representations import Element

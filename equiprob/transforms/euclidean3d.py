@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.counts import LARGEST, require_size
 from equiprob.transforms.expression import Call
 from equiprob.transforms.lattices import hammersley
+from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Parity, Rotations3D
+from equiprob.transforms.transform import Transform
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Euclidean3D(AbstractTransform):
+class Euclidean3D(AbstractLaw):
     """Rotations followed by shifts; made by `euclidean3d`.
 
     The parameter is the shift, the rotation vector and, unless all motions are proper, the
@@ -50,7 +51,7 @@ class Euclidean3D(AbstractTransform):
     @override
     def call(self) -> Call:
         turn = {"max_angle": self.rotation.max_angle, "parity": self.rotation.parity}
-        return Call("euclidean3d", (self.max_shift,), turn | self.declared())
+        return Call("euclidean3d", (self.max_shift,), turn)
 
     @property
     @override
@@ -118,10 +119,9 @@ class Euclidean3D(AbstractTransform):
         return (*shifts, *SPATIAL_GENERATORS)
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         angle, shift = self.ranges
         rotation = self.rotation.restricted(max_magnitude * angle)
-        assert isinstance(rotation, Rotations3D)
         largest = min(max_magnitude * shift, self.max_shift)
         return replace(self, rotation=rotation, max_shift=largest)
 
@@ -140,7 +140,7 @@ def euclidean3d(
     parity: Parity = "proper",
     acts_on: Any = "points",
     output_action: Any = "invariant",
-) -> Euclidean3D:
+) -> Transform:
     """Rotate and shift points of space at random.
 
     Args:
@@ -160,10 +160,9 @@ def euclidean3d(
         ValueError: If `max_shift` is not positive, or as in `rotations3d`.
     """
     rotation = Rotations3D(max_angle=float(max_angle), parity=parity)
-    return Euclidean3D(
+    law = Euclidean3D(
         rotation=rotation,
         max_shift=float(max_shift),
         ranges=(float(np.rad2deg(max_angle)), float(max_shift)),
-        acts_on=acts_on,
-        output_action=output_action,
     )
+    return Transform(law=law, acts_on=acts_on, output_action=output_action)

@@ -55,7 +55,7 @@ _LONGEST = 90
 
 def fingerprint_of(transform: Any) -> dict[str, str]:
     """Return what makes a transform, in words by the names of its arguments."""
-    found = {"kind": type(transform).__name__} | _parts(transform)
+    found = _parts(transform)
     drawn = transform.sample_many(np.random.default_rng(0), _N_DRAWS)
     return found | {_DRAWS: _numbers(np.asarray(drawn))}
 
@@ -122,19 +122,21 @@ def _short(text: str | None) -> str:
 
 
 def _parts(transform: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
+    """Return the words of a transform or a law; those of a transform's law are its own."""
+    found: dict[str, str] = {"kind": type(transform).__name__}
     for each in fields(transform):
-        if each.name not in _TITLES:
-            key = _ARGUMENTS.get(each.name, each.name)
-            found |= _flat(key, getattr(transform, each.name))
+        value = getattr(transform, each.name)
+        if each.name == "law" and hasattr(value, "sample_many"):
+            found |= _parts(value)
+        elif each.name not in _TITLES:
+            found |= _flat(_ARGUMENTS.get(each.name, each.name), value)
     return found
 
 
 def _flat(key: str, value: Any) -> dict[str, str]:
     """Return the words of one argument, apart where it holds transforms or a dict by leaf."""
     if hasattr(value, "sample_many"):
-        inner = {"kind": type(value).__name__} | _parts(value)
-        return {f"{key}.{name}": words for name, words in inner.items()}
+        return {f"{key}.{name}": words for name, words in _parts(value).items()}
     if isinstance(value, Mapping):
         items = [(f"{key}[{name!r}]", item) for name, item in value.items()]
     elif isinstance(value, tuple) and any(hasattr(item, "sample_many") for item in value):

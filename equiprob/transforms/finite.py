@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_array, as_numbers
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.expression import Call
+from equiprob.transforms.law import AbstractLaw, Enumeration, Parameters
 from equiprob.transforms.rotations2d import rotation_matrix
+from equiprob.transforms.transform import Transform
 
 _MOST_CONDITION = 1e10
 """Condition number above which a matrix counts as singular."""
@@ -24,7 +25,7 @@ _MOST_ORDER = 360
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Finite(AbstractTransform):
+class Finite(AbstractLaw):
     """A finite set of transformations; made by `finite`, `cyclic` and `dihedral`.
 
     The parameter is the index of the element.
@@ -65,13 +66,13 @@ class Finite(AbstractTransform):
 
     @override
     def call(self) -> Call:
-        made = {"cyclic": cyclic, "dihedral": dihedral}.get(self.name)
+        made = {"cyclic": _turns, "dihedral": _turns_and_flips}.get(self.name)
         order = len(self.elements) // (2 if self.name == "dihedral" else 1)
-        if made is not None and order and np.array_equal(made(order).elements, self.elements):
-            return Call(self.name, (order,), self.declared())
+        if made is not None and order and np.array_equal(made(order), self.elements):
+            return Call(self.name, (order,))
         even = np.allclose(self.weights, self.weights[0])
         weights = {} if even else {"weights": self.weights}
-        return Call("finite", (self.elements,), weights | self.declared())
+        return Call("finite", (self.elements,), weights)
 
     @property
     @override
@@ -139,18 +140,12 @@ class Finite(AbstractTransform):
         return self._magnitudes[parameters[..., 0].astype(int)]
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         keep = self._magnitudes <= max_magnitude * (1 + 1e-9)
         if not keep.any():
             raise ValueError(f"{self} has no element of a magnitude up to {max_magnitude}")
-        return Finite(
-            elements=self.elements[keep],
-            weights=self.weights[keep] / self.weights[keep].sum(),
-            name=self.name,
-            acts_on=self.acts_on,
-            output_action=self.output_action,
-            fill=self.fill,
-        )
+        weights = self.weights[keep] / self.weights[keep].sum()
+        return replace(self, elements=self.elements[keep], weights=weights)
 
     @cached_property
     def _magnitudes(self) -> NDArray[np.float64]:
@@ -197,7 +192,7 @@ def finite(
     acts_on: Any = "vectors",
     output_action: Any = "invariant",
     fill: float = 0.0,
-) -> Finite:
+) -> Transform:
     """Draw from a finite set of matrices or permutations.
 
     Args:
@@ -225,18 +220,21 @@ def finite(
         raise ValueError(
             f"weights must be positive numbers, one for each of the {n} elements, got {mass}"
         )
-    return Finite(
-        elements=array,
-        weights=mass / mass.sum(),
-        acts_on=acts_on,
-        output_action=output_action,
-        fill=fill,
-    )
+    law = Finite(elements=array, weights=mass / mass.sum())
+    return Transform(law=law, acts_on=acts_on, output_action=output_action, fill=fill)
 
 
-def _planar(name: str, matrices: NDArray[np.float64], **actions: Any) -> Finite:
+def _of_equal_weights(name: str, matrices: NDArray[np.float64]) -> Finite:
     n = len(matrices)
-    return Finite(elements=matrices, weights=np.full(n, 1 / n), name=name, **actions)
+    return Finite(elements=matrices, weights=np.full(n, 1 / n), name=name)
+
+
+def _turns(order: int) -> NDArray[np.float64]:
+    return rotation_matrix(2 * np.pi * np.arange(order) / order)
+
+
+def _turns_and_flips(order: int) -> NDArray[np.float64]:
+    return np.concatenate([_turns(order), _turns(order) @ np.diag([1.0, -1.0])])
 
 
 @checked
@@ -246,7 +244,7 @@ def cyclic(
     acts_on: Any = "image",
     output_action: Any = "invariant",
     fill: float = 0.0,
-) -> Finite:
+) -> Transform:
     """Rotate the plane by multiples of ``360 / order`` degrees (exact on images for order 4).
 
     Args:
@@ -264,8 +262,8 @@ def cyclic(
         cyclic set of 4 elements
     """
     _require_order(order)
-    turns = rotation_matrix(2 * np.pi * np.arange(order) / order)
-    return _planar("cyclic", turns, acts_on=acts_on, output_action=output_action, fill=fill)
+    law = _of_equal_weights("cyclic", _turns(order))
+    return Transform(law=law, acts_on=acts_on, output_action=output_action, fill=fill)
 
 
 @checked
@@ -275,7 +273,7 @@ def dihedral(
     acts_on: Any = "image",
     output_action: Any = "invariant",
     fill: float = 0.0,
-) -> Finite:
+) -> Transform:
     """Rotate the plane by multiples of ``360 / order`` degrees, with and without a reflection.
 
     Args:
@@ -288,15 +286,14 @@ def dihedral(
         ValueError: If `order` is not a positive integer.
     """
     _require_order(order)
-    turns = rotation_matrix(2 * np.pi * np.arange(order) / order)
-    elements = np.concatenate([turns, turns @ np.diag([1.0, -1.0])])
-    return _planar("dihedral", elements, acts_on=acts_on, output_action=output_action, fill=fill)
+    law = _of_equal_weights("dihedral", _turns_and_flips(order))
+    return Transform(law=law, acts_on=acts_on, output_action=output_action, fill=fill)
 
 
 @checked
 def mirror(
     axis: str = "x", *, dimensions: int = 3, acts_on: Any = "vectors", output_action: Any = None
-) -> Finite:
+) -> Transform:
     """Reflect space in a plane, or leave it as it is.
 
     Args:
@@ -321,8 +318,8 @@ def mirror(
         )
     flip = np.eye(dimensions)
     flip[axes.index(axis), axes.index(axis)] = -1.0
-    given = {"acts_on": acts_on, "output_action": output_action or "invariant"}
-    return _planar("mirror", np.stack([np.eye(dimensions), flip]), **given)
+    law = _of_equal_weights("mirror", np.stack([np.eye(dimensions), flip]))
+    return Transform(law=law, acts_on=acts_on, output_action=output_action or "invariant")
 
 
 def _require_order(order: int) -> None:

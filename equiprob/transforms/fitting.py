@@ -21,8 +21,9 @@ from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
 from equiprob.arguments.lending import Lent
 from equiprob.transforms.acting import Acting, Moves
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.candidates import Choice, alternatives, still_moves
+from equiprob.transforms.law import Parameters
 from equiprob.transforms.leaf_actions import LeafActions
 
 _MOST_ROWS = 64

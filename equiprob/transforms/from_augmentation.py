@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.expression import Call
+from equiprob.transforms.law import AbstractLaw, Parameters
+from equiprob.transforms.transform import Transform
 from equiprob.transforms.user_actions import Action
 
 Pipeline = Callable[[Any, int], Any]
@@ -28,7 +29,7 @@ _SEEDS = 2**24
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class FromAugmentation(AbstractTransform):
+class FromAugmentation(AbstractLaw):
     """A random pipeline; made by `from_augmentation`.
 
     The parameter is the seed of a draw; 0 is the identity, by definition.
@@ -46,7 +47,7 @@ class FromAugmentation(AbstractTransform):
 
     @override
     def call(self) -> Call:
-        return Call("from_augmentation", (self.pipeline,), self.declared())
+        return Call("from_augmentation", (self.pipeline,))
 
     @property
     @override
@@ -87,7 +88,7 @@ def from_augmentation(
     magnitude: Callable[[int], float] | None = None,
     output_action: Any = "invariant",
     name: str | None = None,
-) -> FromAugmentation:
+) -> Transform:
     """Build a transform from a random pipeline, as training uses it.
 
     Args:
@@ -126,13 +127,12 @@ def from_augmentation(
             return row if reference is None else _as_rows(reference(row), row)
         return _as_rows(pipeline(row, seed), row)
 
-    return FromAugmentation(
+    law = FromAugmentation(
         pipeline=augment,
         name=name or getattr(augment, "__name__", type(augment).__name__),
         size=magnitude,
-        acts_on=Action(act),
-        output_action=output_action,
     )
+    return Transform(law=law, acts_on=Action(act), output_action=output_action)
 
 
 def _as_rows(moved: Any, row: Any) -> Any:

@@ -12,16 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.expression import Call
+from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.laws import Quantile, Sampler, quantile_function, sampler
+from equiprob.transforms.transform import Transform
 
 _Draw = Callable[[np.random.Generator], Any]
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class FromFunctions(AbstractTransform):
+class FromFunctions(AbstractLaw):
     """Transformations given by functions; made by `from_functions`."""
 
     draw: Sampler
@@ -33,14 +34,15 @@ class FromFunctions(AbstractTransform):
     unit_of_size: str
     haar: bool
 
+    argument = "act"
+
     def __str__(self) -> str:
         """Name the transform for people."""
         return self.name
 
     @override
     def call(self) -> Call:
-        given = {"law": self.draw, "act": self.acts_on, "output_action": self.output_action}
-        return Call("from_functions", (), given | {"name": self.name})
+        return Call("from_functions", (), {"law": self.draw, "name": self.name})
 
     @property
     @override
@@ -129,7 +131,7 @@ def from_functions(
     magnitude_unit: str = "",
     haar: bool = False,
     name: str = "from_functions",
-) -> FromFunctions:
+) -> Transform:
     """Build a transform from a law over parameters and the action of one parameter.
 
     Args:
@@ -184,9 +186,7 @@ def from_functions(
             f"law must be a function of a numpy Generator or a numpyro Distribution, got "
             f"{type(law).__name__}"
         )
-    return FromFunctions(
-        acts_on=act,
-        output_action=output_action,
+    law = FromFunctions(
         draw=draw,
         quantile=quantile,
         unit=unit,
@@ -196,3 +196,4 @@ def from_functions(
         unit_of_size=magnitude_unit,
         haar=haar,
     )
+    return Transform(law=law, acts_on=act, output_action=output_action)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import AbstractLeafAction, Given, Invariant, within
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 from equiprob.transforms.leaf_actions import LeafActions
 from equiprob.transforms.representations import Element
 from equiprob.transforms.shares import shares

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.law import AbstractLaw, Parameters
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class LatticeShifts(AbstractTransform):
+class LatticeShifts(AbstractLaw):
     """Whole lattice vectors, drawn for each point; made by `lattice_shifts`.
 
     The parameter lists how many of each lattice vector each point moves by.
@@ -70,7 +71,7 @@ class LatticeShifts(AbstractTransform):
         return np.abs(parameters).max(axis=-1)
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         largest = int(max_magnitude + 1e-9)
         if largest < 1:
             raise ValueError(f"{self} has no shifts up to {max_magnitude} other than none")
@@ -90,7 +91,7 @@ def lattice_shifts(
     dimensions: int = 3,
     acts_on: Any = None,
     output_action: Any = "invariant",
-) -> LatticeShifts:
+) -> Transform:
     """Move each point of a periodic cell by whole lattice vectors, as unwrapped atoms are.
 
     Args:
@@ -114,10 +115,7 @@ def lattice_shifts(
         lattice_shifts(8 items, up to 1 cells)
     """
     usual = {"positions": "wrapped", "cell": "invariant"}
-    return LatticeShifts(
-        items=items,
-        max_cells=max_cells,
-        dimensions=dimensions,
-        acts_on=usual if acts_on is None else acts_on,
-        output_action=output_action,
+    law = LatticeShifts(items=items, max_cells=max_cells, dimensions=dimensions)
+    return Transform(
+        law=law, acts_on=usual if acts_on is None else acts_on, output_action=output_action
     )

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from equiprob.transforms.base import Parameters
+from equiprob.transforms.law import Parameters
 
 Quantile = Callable[[np.ndarray], np.ndarray]
 Sampler = Callable[[np.random.Generator, int], np.ndarray]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.counts import require_size
 from equiprob.transforms.expression import Call
+from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.rotation_group import rotation_matrices, rotation_vectors, unit_vectors
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Rotations3D
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ _MOST_RAPIDITY = 80.0
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Lorentz(AbstractTransform):
+class Lorentz(AbstractLaw):
     """Rotations followed by boosts; made by `lorentz`.
 
     The parameter is the rapidity vector of the boost and the rotation vector.
@@ -44,7 +45,7 @@ class Lorentz(AbstractTransform):
 
     @override
     def call(self) -> Call:
-        return Call("lorentz", (self.max_rapidity,), self.declared())
+        return Call("lorentz", (self.max_rapidity,))
 
     @property
     @override
@@ -96,7 +97,7 @@ class Lorentz(AbstractTransform):
         return (*boosts, *SPATIAL_GENERATORS)
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         return replace(self, max_rapidity=min(float(max_magnitude), self.max_rapidity))
 
     @override
@@ -120,7 +121,7 @@ def _boosts(rapidity: Array) -> Array:
 @checked
 def lorentz(
     max_rapidity: float = 1.0, *, acts_on: Any = "vectors", output_action: Any = "invariant"
-) -> Lorentz:
+) -> Transform:
     """Rotate and boost four-vectors ``(t, x, y, z)`` at random.
 
     Args:
@@ -138,9 +139,5 @@ def lorentz(
     Raises:
         ValueError: If `max_rapidity` is not positive.
     """
-    return Lorentz(
-        max_rapidity=float(max_rapidity),
-        rotation=Rotations3D(),
-        acts_on=acts_on,
-        output_action=output_action,
-    )
+    law = Lorentz(max_rapidity=float(max_rapidity), rotation=Rotations3D())
+    return Transform(law=law, acts_on=acts_on, output_action=output_action)

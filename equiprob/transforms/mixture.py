@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.expression import Call
 from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
+from equiprob.transforms.law import Enumeration, Parameters
 
 
 @final

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.counts import require_count
+from equiprob.transforms.law import AbstractLaw, Enumeration, Parameters
+from equiprob.transforms.transform import Transform
 
 _MOST_ENUMERATED = 6
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Permutations(AbstractTransform):
+class Permutations(AbstractLaw):
     """The symmetric group on `items` items; made by `permutations`.
 
     The parameter lists the place each item moves to.
@@ -83,7 +84,7 @@ class Permutations(AbstractTransform):
 @checked
 def permutations(
     items: int, *, acts_on: Any = "permuted", output_action: Any = "invariant"
-) -> Permutations:
+) -> Transform:
     """Put a list of items in a uniformly random order (the Haar measure of the symmetric group).
 
     Args:
@@ -100,4 +101,5 @@ def permutations(
         >>> print(ep.transforms.permutations(3))
         permutations(3)
     """
-    return Permutations(items=items, acts_on=acts_on, output_action=output_action)
+    law = Permutations(items=items)
+    return Transform(law=law, acts_on=acts_on, output_action=output_action)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.expression import Call
 from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
+from equiprob.transforms.law import Enumeration, Parameters
 
 _MOST_ENUMERATED = 1024
 
@@ -57,8 +58,7 @@ class Product(AbstractInTurn):
 
     @override
     def spread(self, n: int, shifts: NDArray[np.float64]) -> Parameters:
-        usual = AbstractTransform.spread
-        if all(type(factor).spread is usual for factor in self.factors):
+        if not any(factor.has_own_spread for factor in self.factors):
             return super().spread(n, shifts)  # one lattice in all dimensions
         # Designs of their own: each in an order that tells nothing of the others'.
         orders = [np.random.default_rng([n, i]).permutation(n) for i in range(len(self.factors))]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.laws import quantile_function, sampler
+from equiprob.transforms.transform import Transform
 
 
 def wrap_angle(angle: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -30,7 +31,7 @@ def rotation_matrix(angle: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Rotations2D(AbstractTransform):
+class Rotations2D(AbstractLaw):
     """Counter-clockwise rotations of the plane; made by `rotations2d`."""
 
     max_angle: float = float(np.pi)
@@ -116,7 +117,7 @@ class Rotations2D(AbstractTransform):
         return 4 if self.is_haar else 1
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         if self.law is not None:
             return super().restricted(max_magnitude)
         return replace(self, max_angle=min(float(np.deg2rad(max_magnitude)), self.max_angle))
@@ -136,7 +137,7 @@ def rotations2d(
     output_action: Any = "invariant",
     law: Any = None,
     fill: float = 0.0,
-) -> Rotations2D:
+) -> Transform:
     """Rotate images, points or vectors of the plane by a random angle.
 
     Args:
@@ -166,6 +167,5 @@ def rotations2d(
         >>> print(turns)
         rotations2d(up to 30 degrees)
     """
-    return Rotations2D(
-        max_angle=float(max_angle), acts_on=acts_on, output_action=output_action, law=law, fill=fill
-    )
+    law = Rotations2D(max_angle=float(max_angle), law=law)
+    return Transform(law=law, acts_on=acts_on, output_action=output_action, fill=fill)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, final, get_args, override
+from typing import Any, Literal, Self, final, get_args, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.rotation_group import (
     alternating,
     angles_below,
@@ -19,6 +19,7 @@ from equiprob.transforms.rotation_group import (
     spread_rotations,
     unit_vectors,
 )
+from equiprob.transforms.transform import Transform
 
 Parity = Literal["proper", "improper", "both"]
 
@@ -27,7 +28,7 @@ SPATIAL_GENERATORS = tuple((f"rotation about {axis}", "rad") for axis in "xyz")
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Rotations3D(AbstractTransform):
+class Rotations3D(AbstractLaw):
     """Rotations of space; made by `rotations3d`.
 
     The parameter is the rotation vector, and, unless all are proper, the determinant: 1, or -1 for
@@ -127,7 +128,7 @@ class Rotations3D(AbstractTransform):
         return SPATIAL_GENERATORS
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         return replace(self, max_angle=min(float(np.deg2rad(max_magnitude)), self.max_angle))
 
     @override
@@ -143,7 +144,7 @@ def rotations3d(
     parity: Parity = "proper",
     acts_on: Any = "points",
     output_action: Any = "invariant",
-) -> Rotations3D:
+) -> Transform:
     """Rotate points, vectors or tensors of space at random, with reflections or without.
 
     Args:
@@ -174,6 +175,5 @@ def rotations3d(
         >>> print(ep.transforms.rotations3d(acts_on=molecules, parity="both"))
         rotations3d(up to 180 degrees, proper and improper)
     """
-    return Rotations3D(
-        max_angle=float(max_angle), parity=parity, acts_on=acts_on, output_action=output_action
-    )
+    law = Rotations3D(max_angle=float(max_angle), parity=parity)
+    return Transform(law=law, acts_on=acts_on, output_action=output_action)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.counts import LARGEST, require_count, require_size
+from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.laws import quantile_function, sampler
+from equiprob.transforms.transform import Transform
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Scalings(AbstractTransform):
+class Scalings(AbstractLaw):
     """Multiplication by a random factor; made by `scalings`.
 
     The parameter is the natural logarithm of the factor.
@@ -95,7 +96,7 @@ class Scalings(AbstractTransform):
         return (("logarithm of the factor", ""),)
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         if self.law is not None:
             return super().restricted(max_magnitude)
         return replace(self, max_factor=min(2.0**max_magnitude, self.max_factor))
@@ -116,7 +117,7 @@ def scalings(
     output_action: Any = "invariant",
     law: Any = None,
     fill: float = 0.0,
-) -> Scalings:
+) -> Transform:
     """Make images, points or vectors larger or smaller by a random factor.
 
     Args:
@@ -137,11 +138,5 @@ def scalings(
     Raises:
         ValueError: If `max_factor` is not larger than 1, or `law` is not scalar.
     """
-    return Scalings(
-        max_factor=float(max_factor),
-        dimensions=dimensions,
-        acts_on=acts_on,
-        output_action=output_action,
-        law=law,
-        fill=fill,
-    )
+    law = Scalings(max_factor=float(max_factor), dimensions=dimensions, law=law)
+    return Transform(law=law, acts_on=acts_on, output_action=output_action, fill=fill)

@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
 from equiprob.transforms.counts import require_count
+from equiprob.transforms.law import AbstractLaw, Enumeration, Parameters
+from equiprob.transforms.transform import Transform
 
 _MOST_ENUMERATED = 10
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class SignFlips(AbstractTransform):
+class SignFlips(AbstractLaw):
     """The group {-1, 1}^dimensions; made by `sign_flips`."""
 
     dimensions: int
@@ -79,7 +80,7 @@ class SignFlips(AbstractTransform):
 @checked
 def sign_flips(
     dimensions: int, *, acts_on: Any = "vectors", output_action: Any = "invariant"
-) -> SignFlips:
+) -> Transform:
     """Flip the sign of each coordinate with probability one half (the Haar measure of {-1, 1}^d).
 
     Args:
@@ -91,4 +92,5 @@ def sign_flips(
     Raises:
         ValueError: If `dimensions` is not an integer from 1 to 1,048,576.
     """
-    return SignFlips(dimensions=dimensions, acts_on=acts_on, output_action=output_action)
+    law = SignFlips(dimensions=dimensions)
+    return Transform(law=law, acts_on=acts_on, output_action=output_action)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Parameters
 from equiprob.transforms.counts import LARGEST, require_count, require_size
+from equiprob.transforms.law import AbstractLaw, Parameters
+from equiprob.transforms.transform import Transform
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Translations(AbstractTransform):
+class Translations(AbstractLaw):
     """Uniform shifts in a box; made by `translations`."""
 
     max_shift: float
@@ -80,7 +81,7 @@ class Translations(AbstractTransform):
         )
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         largest = np.floor(max_magnitude + 1e-9) if self.whole else max_magnitude
         if largest <= 0:
             raise ValueError(f"{self} has no shifts up to {max_magnitude} other than none")
@@ -105,7 +106,7 @@ def translations(
     output_action: Any = "invariant",
     fill: float = 0.0,
     wrap: bool = False,
-) -> Translations:
+) -> Transform:
     """Shift points or images by a random amount, uniform in a box.
 
     Args:
@@ -130,12 +131,5 @@ def translations(
         >>> print(ep.transforms.translations(2.5))
         translations(shifts up to 2.5)
     """
-    return Translations(
-        max_shift=float(max_shift),
-        dimensions=dimensions,
-        whole=whole,
-        acts_on=acts_on,
-        output_action=output_action,
-        fill=fill,
-        wrap=wrap,
-    )
+    law = Translations(max_shift=float(max_shift), dimensions=dimensions, whole=whole)
+    return Transform(law=law, acts_on=acts_on, output_action=output_action, fill=fill, wrap=wrap)

@@ -36,9 +36,11 @@ from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.paired_means import is_one_hot
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 from equiprob.transforms.rotations2d import Rotations2D
 from equiprob.transforms.rotations3d import Rotations3D
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -210,10 +212,11 @@ def _whole_group(table: OrbitTable) -> AbstractTransform:
     transform = table.transform
     if transform.is_haar:
         return transform
-    if isinstance(transform, Rotations2D):
-        return replace(transform, max_angle=float(np.pi), law=None)
-    if isinstance(transform, Rotations3D) and transform.parity == "proper":
-        return replace(transform, max_angle=float(np.pi))
+    law = transform.law if isinstance(transform, Transform) else transform
+    if isinstance(law, Rotations2D):
+        return replace(transform, law=replace(law, max_angle=float(np.pi), law=None))
+    if isinstance(law, Rotations3D) and law.parity == "proper":
+        return replace(transform, law=replace(law, max_angle=float(np.pi)))
     raise ValueError(
         f"the cost is that of symmetry under a whole group with a uniform law, which {transform} "
         f"is not; pass ep.methods.Neighbours(group=...), the group that they generate"

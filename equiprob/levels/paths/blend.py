@@ -13,7 +13,8 @@ from equiprob.arguments.checked import check_fields
 from equiprob.levels.path_risk import SquaredPathRisk
 from equiprob.levels.paths.base import AbstractPath, Positions
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 
 
 @final

@@ -14,7 +14,8 @@ from equiprob.levels.path_risk import SquaredPathRisk
 from equiprob.levels.paths.base import SHARED_ROW, AbstractPath, Positions, Shipment, residuals
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 
 
 @final

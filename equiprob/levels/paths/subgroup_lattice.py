@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from equiprob.levels.paths.base import AbstractPath, Positions
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.law import Parameters
 from equiprob.transforms.subgroups import subgroups
 
 _MOST_NAMED = 4
