@@ -210,3 +210,12 @@ def test_leaves_that_no_transformation_moves_are_given_to_every_call():
     found = [np.sqrt(table.only.within_sq.mean()) for table in tables]
     assert found[0] > 0.01
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
+
+
+def test_a_recommended_model_may_be_a_part_of_another_compiled_function():
+    """What rotations of space are is computed by JAX, and must stay numbers while it traces."""
+    turn = T.rotations3d(acts_on="vectors", output_action="vectors")
+    x = np.random.default_rng(4).normal(size=(6, 3)).astype(np.float32)
+    parameters = turn.parameters(np.random.default_rng(5).random((2, 3)))
+    average = AveragedPredictor(jnp.tanh, turn, parameters, np.full(2, 0.5), 0.0)
+    np.testing.assert_allclose(jax.jit(average)(x), average(x), atol=1e-6)

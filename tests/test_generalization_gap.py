@@ -71,7 +71,7 @@ def one_split(x, transform, lipschitz, defect, cap=1.0):
 
 def largest_difference(x, transform, halves, lipschitz, defect, cap=1.0):
     """Maximize mean_A h - mean_B h over the class, on the rows and all their images."""
-    elements = [np.eye(x.shape[1])] if transform is None else list(transform.elements)
+    elements = [np.eye(x.shape[1])] if transform is None else list(transform.law.elements)
     points = np.concatenate([x @ g.T for g in elements])
     n, m = len(x), len(points)
     objective = np.zeros(m)

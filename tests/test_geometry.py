@@ -139,7 +139,7 @@ def _mirror(d):
 
 def test_orbit_distances_of_a_finite_set_are_exact():
     x = disc_task(60, seed=0).x
-    images = np.stack([x @ m.T for m in EIGHTHS.elements])
+    images = np.stack([x @ m.T for m in EIGHTHS.law.elements])
     truth = np.min([cdist(image, x) for image in images], axis=0)
     distance = OrbitMetric.of(x, EIGHTHS, EPS)
     everywhere = np.full(60, np.inf)

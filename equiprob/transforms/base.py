@@ -1,9 +1,8 @@
-"""What is a probability distribution over transformations, and how does it act?
+"""How do transformations act on the inputs and the outputs that are declared of them?
 
-A transform holds a law over parameters, the action of one parameter on inputs (leaf by leaf) and on
-outputs, and what is known of it: whether the law is the Haar measure of a compact group, its finite
-enumeration, a magnitude for plots. Parameters are computed in float64 on the host, turned into
-elements there, and cast to the dtype of the leaf they act on.
+A transform is a law (see `law`) and two declarations, which are matched with the leaves of inputs
+and outputs. What a transformation is comes from the law in float64, and is cast to the dtype of the
+leaf that it acts on.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ def in_float64(function: Callable[..., Any]) -> Callable[..., Array]:
         flat = [np.zeros((padded, a.shape[-1])) for a in arrays]
         for rows, array in zip(flat, arrays, strict=True):
             rows[:n] = np.broadcast_to(array, (*leading, array.shape[-1])).reshape(n, -1)
-        with jax.enable_x64(True):
+        # These are numbers even where a function is being traced around them.
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             result = np.asarray(compiled(*flat))
         return result[:n].reshape(*leading, *result.shape[1:])
 
