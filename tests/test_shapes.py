@@ -56,6 +56,11 @@ def test_supercells_find_an_energy_that_is_not_extensive():
     assert found["per_atom"] == pytest.approx(0.01 * np.sqrt((9 + 81) / 3), rel=1e-3)
     # n^2 over copies less n^2: 0, 9 and 27, times .01 * 3.
     assert found["energy"] == pytest.approx(0.03 * np.sqrt((81 + 729) / 3), rel=1e-3)
+    table = ep.evaluate_orbits(lambda x: crystal(x, bug=0.01), CRYSTALS, cells(), n_transforms=8)
+    summary = ep.ModelEquivarianceError(n_draws=20).fit(table["energy"]).summary()
+    spread = np.asarray(crystal(CRYSTALS)["energy"]).std()
+    relative = summary.loc["relative_error", "estimate"] * spread / found["energy"]
+    assert 0.5 < relative < 2  # six rows: their spread is a rough one
     wrong = errors(crystal, cells(energy="invariant"))
     assert wrong["energy"] > 100 * errors(crystal, cells())["energy"]
 

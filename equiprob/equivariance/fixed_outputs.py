@@ -70,7 +70,11 @@ def fixed_part_of_mean(table: OrbitTable, values: Array) -> Array:
     alone = table.transform.of_output(table.outputs[0])
     if not alone.keeps_output:
         mean = centre[:k].reshape(shape)
-        # What stays under an action that reads more differs from row to row: nothing is common.
-        reads = alone.on(output=mean[None]).reads_more
-        centre[:k] = 0.0 if reads else fixed_part(alone, mean).ravel()
+        acting = alone.on(output=mean[None])
+        # What stays under an action that reads more differs from row to row. Outputs of other
+        # shapes are compared as they are brought back: their mean stays.
+        if acting.reads_more:
+            centre[:k] = 0.0
+        elif not acting.changes_shape:
+            centre[:k] = fixed_part(alone, mean).ravel()
     return centre if weight is None else weight * centre
