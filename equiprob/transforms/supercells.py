@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_array
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform, Enumeration, Parameters
+from equiprob.transforms.law import AbstractLaw, Enumeration, Parameters
+from equiprob.transforms.transform import Transform
 from equiprob.transforms.user_actions import Action
 
 Array = NDArray[Any]
@@ -22,7 +23,7 @@ _OUTPUT_WORDS = ("extensive", "items", "invariant")
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Supercells(AbstractTransform):
+class Supercells(AbstractLaw):
     """Supercells, all alike probable; made by `supercells`. The parameter is the place of one."""
 
     repeats: NDArray[np.int64]
@@ -144,7 +145,7 @@ def _output(word: Any, where: str) -> Any:
 @checked
 def supercells(
     repeats: ArrayLike, *, acts_on: Any = None, output_action: Any = "extensive"
-) -> Supercells:
+) -> Transform:
     """Repeat periodic cells along their lattice vectors.
 
     Args:
@@ -184,8 +185,8 @@ def supercells(
             f"{words}"
         )
     grown = Action(_Grown(tuple(words.items())), reads="repeats", changes_shape=True)
-    return Supercells(
-        repeats=array.astype(np.int64),
+    return Transform(
+        law=Supercells(repeats=array.astype(np.int64)),
         acts_on=grown,
         output_action=_output(output_action, "output_action"),
     )
