@@ -55,8 +55,8 @@ test-lowest: .venv/pyvenv.cfg ## run the tests with the lowest versions that pyp
 	$(UV) pip install -q --python .venv-lowest --resolution lowest-direct -e . --group test
 	.venv-lowest/bin/python -m pytest -W "ignore::DeprecationWarning" $(PYTEST_ARGS) $(LOWEST_TESTS)
 
-fuzz: .venv/.test ## give 2,000 malformed inputs to functions, files and command lines
-	EQUIPROB_FUZZ=2000 .venv/bin/python -m pytest tests/test_fuzz*.py $(PYTEST_ARGS)
+fuzz: .venv/.test ## give 10,000 malformed inputs to functions, files and command lines
+	EQUIPROB_FUZZ=10000 .venv/bin/python -m pytest tests/test_fuzz*.py $(PYTEST_ARGS)
 
 package: .venv/.core ## build the wheel and the sdist; run tests of the unpacked sdist on the installed wheel
 	rm -rf dist

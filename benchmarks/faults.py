@@ -1,6 +1,6 @@
 """Does a pass that is killed at any moment end with the same numbers? Writes the page.
 
-    python -m benchmarks.faults --kills 50
+    python -m benchmarks.faults --kills 50 --workers 20 --peers 10
 
 Each kill is of a process of its own (SIGKILL, at a moment drawn uniformly from the time that the
 pass takes undisturbed); a second process makes the same call, and its table is compared bit by bit
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 import equiprob as ep
+from benchmarks.worker_faults import rows_of_page
 from equiprob.orbits import checkpoint
 from equiprob.orbits.archive import read_arrays
 
@@ -143,8 +144,11 @@ def one_kill(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50)
-    kills = parser.parse_args().kills
+    parser.add_argument("--kills", type=int, default=50, help="of passes")
+    parser.add_argument("--workers", type=int, default=20, help="killed, of pools and of Dask each")
+    parser.add_argument("--peers", type=int, default=10, help="killed, of each of two processes")
+    asked = parser.parse_args()
+    kills = asked.kills
     checkpoint._SHARE = 0  # written after every chunk, so that many kills hit a write
     moments = np.random.default_rng(1)
     rows = {case: [] for case in CASES}
@@ -170,10 +174,12 @@ def main() -> None:
     same = sum(same for found in rows.values() for same, *_ in found)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy", "h5py"))
     table = "\n".join(lines)
+    worker_table = "\n".join(rows_of_page(asked.workers, asked.peers))
     PAGE.write_text(
         "# Kills\n\n"
-        f"Written by `python -m benchmarks.faults --kills {kills}` ({versions}, Python "
-        f"{platform.python_version()}, {platform.system()}).\n\n"
+        f"Written by `python -m benchmarks.faults --kills {kills} --workers {asked.workers} "
+        f"--peers {asked.peers}` ({versions}, Python {platform.python_version()}, "
+        f"{platform.system()}).\n\n"
         f"Passes over {ROWS} rows in chunks of {BATCH}, {TRANSFORMS} rotations of each row, with a "
         "[checkpoint](streams.md#checkpoints) written after every chunk. Each is killed (SIGKILL) "
         "at a moment drawn uniformly from the time that it takes undisturbed, start and "
@@ -182,7 +188,13 @@ def main() -> None:
         "| `keep` | backend | kills | before the first write | in the middle of a write "
         "| rows kept, mean | identical results |\n|---|---|---|---|---|---|---|\n"
         f"{table}\n\n"
-        f"{same} of {kills} results are identical.\n"
+        f"{same} of {kills} results are identical.\n\n"
+        "## Workers and peers\n\n"
+        "One of two workers, or one of two processes of `jax.distributed`, is killed at a random "
+        "moment of a pass with a checkpoint. Where the pass ends, the same call is made again; "
+        "peers are both started again. What to do then: [what can go wrong](reliability.md).\n\n"
+        "| killed | kills | how the pass ended | identical results |\n|---|---|---|---|\n"
+        f"{worker_table}\n"
     )
     print(PAGE.read_text())
     if same < kills:

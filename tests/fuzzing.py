@@ -15,13 +15,24 @@ from equiprob.cli import main
 LONGEST = 20
 """Seconds after which an example counts as hanging."""
 
-SHARES = {"transforms": 200, "files": 500, "command line": 300, "calls": 1000}
-"""What each part gets of the 2,000 inputs of ``make fuzz``."""
+SOON = 2
+"""Seconds within which a hostile file, name or executor is answered."""
+
+SHARES = {
+    "transforms": 1200,
+    "files": 500,
+    "command line": 300,
+    "calls": 1000,
+    "hostile files": 6000,
+    "names": 500,
+    "executors": 500,
+}
+"""What each part gets of the 10,000 inputs of ``make fuzz``."""
 
 
 def examples(part, share=1.0):
     """Return Hypothesis settings: a share of ``EQUIPROB_FUZZ`` inputs, the same each time."""
-    total = int(os.environ.get("EQUIPROB_FUZZ", "100"))
+    total = int(os.environ.get("EQUIPROB_FUZZ", "500"))
     n = max(round(share * total * SHARES[part] / sum(SHARES.values())), 1)
     return settings(
         max_examples=n,
@@ -48,10 +59,10 @@ def within_time(seconds=LONGEST):
         signal.signal(signal.SIGALRM, before)
 
 
-def answered(call, /, *arguments, **named):
+def answered(call, /, *arguments, seconds=LONGEST, **named):
     """Return what a call returns, or None where it refuses in our words; else let it raise."""
     try:
-        with within_time():
+        with within_time(seconds):
             return call(*arguments, **named)
     except TimeoutError:
         raise

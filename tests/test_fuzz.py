@@ -13,6 +13,7 @@ from equiprob.cli.expressions import _FACTORIES, parse_transform
 PIECES = [
     *("30deg", "-1", "0", "1e400", "nan", "pi/0", "None", "True", "'image'", "'points'", "'\\x00'"),
     *("[]", "()", "{}", "{'a': 'points'}", "[[1,0],[0,1]]", "irreps('1x1o')", "cyclic(4)", "x.y"),
+    *("9" * 400, "9" * 4000 + "deg", "1e300", "1e308*1e308", "800", "'" + "x" * 3000 + "'"),
     *("max_angle=1", "acts_on='vectors'", "law=Normal(0,1)", "order=3", "*a", "**a", "10**9", "é"),
 ]
 calls = st.builds(

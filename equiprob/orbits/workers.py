@@ -92,11 +92,17 @@ def evaluated_by(
 
 def _submitted(executor: Any, sent: Sent, chunk: Chunk, probe: bool, apart: bool) -> Any:
     try:
-        return executor.submit(_evaluate, sent, chunk, probe, apart)
+        future = executor.submit(_evaluate, sent, chunk, probe, apart)
     except (TypeError, ValueError):
         raise
     except Exception as error:
         raise _lost(chunk, error) from error
+    if not all(callable(getattr(future, name, None)) for name in ("result", "cancel")):
+        raise TypeError(
+            f"executor.submit must return a future, as those of concurrent.futures do, got "
+            f"{future!r:.80}"
+        )
+    return future
 
 
 def _outcome(chunk: Chunk, future: Any) -> Outcome:
