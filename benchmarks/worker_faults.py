@@ -82,7 +82,7 @@ def dask() -> Iterator[tuple[Any, Callable[[], list[int]]]]:
         Client(cluster) as client,
     ):
         warnings.simplefilter("ignore")
-        yield client.get_executor(), lambda: list(client.run(os.getpid).values())
+        yield client.get_executor(), lambda: list(dict(client.run(os.getpid)).values())
 
 
 def kill_one(pids: list[int], moment: float) -> threading.Timer:
@@ -106,7 +106,8 @@ def one_death(pool: Any, expected: Any, moment: float) -> tuple[str, bool]:
         try:
             table, ended = evaluate(executor, path), "went on by itself"
         except RuntimeError as error:
-            assert "a worker died" in str(error), error
+            if "a worker died" not in str(error):
+                raise
             ended = "ended with the rows that were lost"
             table = evaluate(None, path)
         timer.cancel()
@@ -128,7 +129,7 @@ np.save(f"{folder}/found-{rank}.npy", table.only.pair_sq)
 """
 
 
-def start_peers(folder: str) -> list[subprocess.Popen[bytes]]:
+def start_peers(folder: str) -> list[subprocess.Popen[Any]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

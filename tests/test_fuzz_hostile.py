@@ -1,4 +1,4 @@
-"""Files, names and executors that somebody made to harm: an answer, or a message, soon and small."""
+"""Files, names and executors that somebody made to harm: an answer, or a message, and soon."""
 
 import io
 import json
@@ -7,7 +7,6 @@ import resource
 from concurrent.futures import CancelledError, Executor, Future
 
 import h5py
-import numpy as np
 import pytest
 from fuzz_calls import ERROR, TURN, X, Y, evaluated, linear, other
 from fuzzing import SOON, answered, examples
