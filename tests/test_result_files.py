@@ -75,6 +75,8 @@ def final_classes():
 
 def test_every_class_of_results_has_a_kind_and_every_kind_a_class():
     named = {class_of(kind) for kind in KINDS}
+    missing = {c.__name__ for c in final_classes() - named}
+    assert not missing, "give each a line in equiprob/posterior/kinds.py, or load refuses it"
     assert named == final_classes()
     assert len(named) == len(KINDS)
 

@@ -22,6 +22,7 @@ KINDS = {
     "decision": ("equiprob.decisions.decide", "Decision"),
     "gap_forecast": ("equiprob.bounds.generalization_gap", "GapForecast"),
     "generalization_gap": ("equiprob.bounds.generalization_gap", "GeneralizationGapResult"),
+    "generators": ("equiprob.equivariance.generators", "GeneratorsResult"),
     "geometry": ("equiprob.bounds.geometry", "GeometryResult"),
     "invariance_check": ("equiprob.equivariance.invariance_check", "InvarianceCheckResult"),
     "learning_curve": ("equiprob.curves.result", "LearningCurveResult"),
