@@ -12,6 +12,8 @@ from refusals import refuses
 
 import equiprob as ep
 from equiprob.orbits import python_backend
+from equiprob.orbits.programs import trace
+from equiprob.orbits.row_counts import may_use_number_of_rows
 from equiprob.orbits.row_wise import judged, require_row_wise
 from equiprob.posterior.diagnostics import Diagnostic
 
@@ -92,6 +94,51 @@ def test_they_are_refused_by_jax_in_small_batches_too(batch_size):
 def test_an_output_that_is_divided_by_the_size_of_the_batch():
     with refuses("depends on the batch"):
         evaluate(lambda x: np.asarray(x)[:, 0] / len(x), batch_size=50)
+
+
+OF_THE_NUMBER_OF_ROWS = {
+    "divided": lambda x: x[:, 0] / x.shape[0],
+    "multiplied": lambda x: x[:, 0] * x.shape[0],
+    "to the power": lambda x: x[:, 0] ** x.shape[0],
+    "another way for many": lambda x: x[:, 0] if x.shape[0] > 10 else -x[:, 0],
+    "captured": lambda x: x[:, 0] * np.full(len(x), 1 / len(x), np.float32),
+    "compiled": jax.jit(lambda x: x[:, 0] / jnp.sqrt(float(x.shape[0]))),
+}
+OF_ROWS = {
+    "network": lambda x: jnp.tanh(x @ jnp.ones((2, 20))).mean(axis=1),
+    "by row": jax.vmap(lambda row: (row**2).sum()),
+    "normalised": lambda x: (x - x.mean(axis=1, keepdims=True)).sum(axis=1),
+    "reshaped": lambda x: (x.reshape(-1, 1) * 2).reshape(x.shape).sum(axis=1),
+    "mapped": lambda x: jax.lax.map(lambda row: row.sum(), x),
+    "repeated": lambda x: jnp.repeat(x, 3, axis=0).reshape(len(x), 3, -1).sum(axis=(1, 2)),
+    "compiled": jax.jit(lambda x: jnp.sort(x, axis=1)[:, 0]),
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_NUMBER_OF_ROWS)
+def test_models_of_the_number_of_rows_are_refused(name):
+    with refuses("depends on the batch"):
+        evaluate(OF_THE_NUMBER_OF_ROWS[name], X.astype(np.float32), batch_size=20)
+
+
+@pytest.mark.parametrize("name", OF_ROWS)
+def test_models_of_rows_are_not_evaluated_in_fewer(name):
+    """A batch of fewer rows is compiled for: it is for models whose trace gives reason alone."""
+    for n in (2, 3, 7, 20):
+        x = jnp.ones((n, 2), jnp.float32)
+        assert not may_use_number_of_rows(OF_ROWS[name], x, trace(OF_ROWS[name], x)[0])
+
+
+def test_shapes_that_follow_from_the_number_of_rows_condemn_no_model():
+    """Rows are padded to a multiple of eight: the trace has other numbers, the rows have not."""
+
+    def padded(x):
+        full = jnp.concatenate([x, jnp.zeros((-len(x) % 8, x.shape[1]), x.dtype)])
+        return (full**2).sum(axis=1)[: len(x)]
+
+    x = X.astype(np.float32)
+    assert may_use_number_of_rows(padded, x[:20], trace(padded, x[:20])[0])
+    evaluate(padded, x, batch_size=20)
 
 
 def test_whoever_else_calls_such_a_model_refuses_it():

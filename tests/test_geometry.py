@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import matplotlib as mpl
 import numpy as np
 import pytest
+from refusals import refuses
 from scipy import stats
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
@@ -323,3 +324,35 @@ def test_results_repeat_and_are_saved_and_drawn(tmp_path):
         ("distance to the nearest row (input units)", "dimension"),
     ]
     plt.close(figure)
+
+
+# ---- groups ---------------------------------------------------------------------------------
+
+
+def test_frames_of_trajectories_count_once():
+    """Three hundred places in a cube of 4 dimensions, each with ten frames along a short line."""
+    generator = np.random.default_rng(3)
+    place, along = generator.random((300, 4)), generator.normal(size=(300, 4))
+    steps = 1e-3 * generator.random((300, 10, 1))
+    x = (place[:, None] + steps * along[:, None]).reshape(3000, 4)
+    groups = np.repeat(np.arange(300), 10)
+    shuffled = generator.permutation(3000)
+    turns = ep.transforms.finite(np.stack([np.eye(4), -np.eye(4)]), acts_on="vectors")
+    geometry = ep.Geometry(n_draws=300)
+    found = geometry.fit(x[shuffled], turns, groups=groups[shuffled])
+    # 300 rows: a standard error of the dimension of 7 %, and 4 % of what a boundary does.
+    assert 3 < np.median(found.draws["dimension"]) < 5
+    assert found.facts["n_rows"] == 300
+    every = geometry.fit(x, turns)
+    assert np.median(every.draws["dimension"]) < 2  # power: as lines they look
+    with refuses("groups must hold one label for each"):
+        geometry.fit(x, turns, groups=groups[:-1])
+
+
+def test_numbers_of_rows_are_those_of_all_rows():
+    generator = np.random.default_rng(4)
+    x = generator.normal(size=(200, 2))
+    x[[120, 121]] = 1e6, 1e6
+    found = ep.Geometry(n_draws=100).fit(x, TURNS, groups=np.arange(200) // 2)
+    assert set(found.facts["outlier_rows"]) <= {120, 121}
+    assert found.facts["outlier_rows"]

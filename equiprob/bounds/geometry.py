@@ -13,6 +13,7 @@ from typing import Any, final
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.bounds.clouds import Cloud, diameters, radii_between
@@ -20,7 +21,8 @@ from equiprob.bounds.dimension import NEIGHBOURS, Dimension
 from equiprob.bounds.extremes import end_point
 from equiprob.bounds.slopes import row_slopes
 from equiprob.equivariance.row_metrics import OrbitMetric, RawMetric, flattened
-from equiprob.orbits.inputs import check_inputs, ids_of_rows
+from equiprob.orbits.inputs import check_inputs, ids_of_rows, take_rows, units_of_rows
+from equiprob.orbits.keys import Ids
 from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.transforms.base import AbstractTransform, leaf_names
@@ -86,8 +88,9 @@ class Geometry(AbstractEstimator):
             the distance of neighbours when left out.
 
     Assumptions:
-        Rows are independent draws from the law of the inputs (frames of a trajectory are not: their
-        neighbours in time look one-dimensional). The distance is Euclidean over all entries of a
+        Rows are independent draws from the law of the inputs, or groups are, of which one row each
+        is looked at (frames of a trajectory: their neighbours in time look one-dimensional). The
+        distance is Euclidean over all entries of a
         row: put leaves of different kinds on one scale first. Transformations keep distances, or
         the orbit distance is that to the moved first row.
 
@@ -112,6 +115,8 @@ class Geometry(AbstractEstimator):
         x: Any,
         transform: AbstractTransform,
         predict: Callable[..., Any] | None = None,
+        *,
+        groups: ArrayLike | None = None,
     ) -> GeometryResult:
         """Measure the inputs, and the slopes of a model on them.
 
@@ -119,6 +124,8 @@ class Geometry(AbstractEstimator):
             x: The inputs: an array or pytree of float arrays, rows first.
             transform: The transformations that orbits are made of (their law plays no part).
             predict: A model of one output. Without it there is no ``lipschitz``.
+            groups: Labels of rows that belong together, ``(row,)``. One row of each, drawn at
+                random, stands for it: the others are near it for reasons of their own.
 
         Returns:
             Draws of ``dimension`` and ``orbit_dimension`` (at the smallest scale;
@@ -127,7 +134,8 @@ class Geometry(AbstractEstimator):
             points extrapolated from the largest values: indicative).
 
         Raises:
-            ValueError: If inputs do not fit, are not floats, or fewer than ten rows are distinct.
+            ValueError: If inputs do not fit, are not floats, or fewer than ten rows (of different
+                groups) are distinct.
             TypeError: If `transform` is no transform.
         """
         if not isinstance(transform, AbstractTransform):
@@ -137,8 +145,12 @@ class Geometry(AbstractEstimator):
         n = check_inputs(x)
         eps = _rounding(x)
         transform.on(x)  # raises where what is declared does not fit
-        ids = ids_of_rows(None, x, None, n)
         generator = np.random.default_rng([self.weight_seed, 13])
+        numbers = np.arange(n)
+        if groups is not None:
+            numbers = _one_of_each(units_of_rows(groups, n), generator)
+            x, n = take_rows(x, numbers), len(numbers)
+        ids = ids_of_rows(None, x, None, n)
         found = {Diagnostic.LARGEST_SEEN}
         raw = Cloud.of(RawMetric(flattened(x), eps), NEIGHBOURS, generator)
         orbit_distance = OrbitMetric.of(x, transform, eps)
@@ -178,7 +190,7 @@ class Geometry(AbstractEstimator):
                 found.add(Diagnostic.NONFINITE_OUTPUTS)
             draws["lipschitz"] = end_point(slopes[finite], self.n_draws, generator)
             facts["slopes"] = how
-            facts["nonfinite_rows"] = [int(r) for r in raw.rows[raw.queries][~finite]]
+            facts["nonfinite_rows"] = numbers[raw.rows[raw.queries][~finite]].tolist()
         found |= _diagnosed(raw, orbit, dimension, orbit_dimension, n, orbit_distance)
         if n_centres < len(raw.rows) or n_orbit_centres < len(orbit.rows):
             found.add(Diagnostic.FEWER_CENTRES)
@@ -203,7 +215,7 @@ class Geometry(AbstractEstimator):
                 "n_rows": n,
                 "n_distinct": len(raw.rows),
                 "n_distinct_orbits": len(orbit.rows),
-                "outlier_rows": [int(r) for r in raw.rows[raw.queries[raw.outlying]]],
+                "outlier_rows": numbers[raw.rows[raw.queries[raw.outlying]]].tolist(),
                 "orbit_distance": orbit_distance.kind,
                 "n_queries": len(raw.queries),
                 "n_orbit_queries": len(orbit.queries),
@@ -214,6 +226,12 @@ class Geometry(AbstractEstimator):
             },
             rows={"row_id": ids},
         )
+
+
+def _one_of_each(units: Ids, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return the number of one row of each group, at random."""
+    order = generator.permutation(len(units))
+    return np.sort(order[np.unique(units[order], return_index=True)[1]])
 
 
 def _rounding(x: Any) -> float:

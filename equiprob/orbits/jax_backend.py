@@ -24,6 +24,7 @@ from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.programs import Predict, compiled, fingerprint
+from equiprob.orbits.row_counts import may_use_number_of_rows
 from equiprob.orbits.row_wise import Judged, judged, require_row_wise, require_same_beside
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
@@ -64,6 +65,7 @@ class JaxBackend(AbstractBackend):
             self.differing = require_equal(first, second, self._computed_in)
         self._predict, self._transform = predict, transform
         self._is_row_wise = batch_dependent  # then there is nothing to look at
+        self._counts_rows = not batch_dependent and may_use_number_of_rows(predict, x, jaxpr)
         self._acting = transform.on(x, output)
         self._sharding = RowSharding.of(n_rows(x), made_of[1])
         self._run = compiled(predict, x, made_of)
@@ -94,18 +96,21 @@ class JaxBackend(AbstractBackend):
         return [leaf[None] for leaf in base], blocks(outputs)
 
     def _require_row_wise(self, x: Any, outputs: list[Judged], parameters: Parameters) -> None:
-        """Raise where rows have other outputs in other batches of the same size."""
-        if len(parameters) > 1:
-            require_row_wise(
-                lambda batch: self.outputs_at(batch, parameters),
-                x,
-                outputs,
-                self._acting,
-                may_shorten=False,
-            )
+        """Raise where rows have other outputs in other batches.
+
+        These are of the same size, for which the model is compiled, unless its trace has numbers
+        that follow from that of the rows.
+        """
+        call = lambda few: jax.tree.leaves(self._predict(few))  # noqa: E731
+        if len(parameters) == 1:
+            require_same_beside(call, x, outputs, self._transform, self._acting)
             return
-        call = lambda two: jax.tree.leaves(self._predict(two))  # noqa: E731
-        require_same_beside(call, x, outputs, self._transform, self._acting)
+        full = n_rows(x)
+
+        def outputs_of(batch: Any) -> list[Any]:
+            return self.outputs_at(batch, parameters) if n_rows(batch) == full else call(batch)
+
+        require_row_wise(outputs_of, x, outputs, self._acting, may_shorten=self._counts_rows)
 
     @override
     def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:
