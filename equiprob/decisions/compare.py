@@ -7,7 +7,7 @@ labels).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, final
@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.arguments.arrays import as_numbers
-from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
-from equiprob.arguments.names import check_names
 from equiprob.decisions.choice import Choice
+from equiprob.decisions.scores import Metric, limits_of_losses, losses_of, named_metrics, scores_of
 from equiprob.decisions.seeds import SeedSpread
+from equiprob.decisions.shared_rows import (
+    left_out_of,
+    numbers_of_rows,
+    other_transforms,
+    shared_rows,
+)
 from equiprob.decisions.shrinkage import Shrinkage
 from equiprob.decisions.winner import Winner, cross_fitted_columns
-from equiprob.equivariance.table_findings import require_deterministic
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.contrast import Limits
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -31,7 +34,6 @@ from equiprob.posterior.paired_means import (
     ANY,
     paired_expectations,
     paired_means,
-    squared_error_limits,
 )
 from equiprob.posterior.results import (
     AbstractResult,
@@ -40,21 +42,9 @@ from equiprob.posterior.results import (
 )
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.fingerprint import OF_INPUT, difference
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Metric = Callable[[Rows, Rows], NDArray[Any]]
-"""``metric(y, prediction) -> (row,)``, with y and prediction ``(row, k)`` and labels one-hot."""
-
-
-def accuracy(y: Rows, prediction: Rows) -> NDArray[np.bool_]:
-    """Return whether the most probable class is the right one, ``(row,)``."""
-    return y.argmax(axis=1) == prediction.argmax(axis=1)
-
-
-_NAMED_METRICS: dict[str, Metric] = {"accuracy": accuracy}
 
 
 @final
@@ -253,35 +243,35 @@ def compare(
                 f"tables[{name!r}] must be an orbit table, which ep.evaluate_orbits returns, or a "
                 f"list of them, got {tables[name]!r:.80}"
             )
-    scores = _named(metrics)
+    scores = named_metrics(metrics)
     found: set[Diagnostic] = set()
-    aligned = _align(seeds, on, found)
+    aligned = shared_rows(seeds, on, found)
     names = list(seeds)
     first = aligned[names[0]][0]
     means = RowMeans(first.unit_ids, n_draws, weight_seed)
-    losses = np.column_stack([np.mean([_losses(t) for t in aligned[n]], axis=0) for n in names])
-    limits = _limits(aligned)
+    losses = losses_of(aligned)
+    limits = limits_of_losses(aligned)
     least = int(losses.mean(axis=0).argmin())
     # Where noise has been taken off, losses of single rows leave the limits of their mean.
     noisy = any(t.noise_repeats > 1 for tables in aligned.values() for t in tables)
     drawn = paired_means(means, losses, ANY if noisy else limits, least)
     draws = {"risk": np.clip(drawn, *limits)}
     for name, metric in scores.items():
-        values, between = _scores(name, metric, aligned)
+        values, between = scores_of(name, metric, aligned)
         draws[name] = paired_means(means, values, between, least)
-    spread = SeedSpread.of([[_losses(t).mean() for t in aligned[name]] for name in names])
+    spread = SeedSpread.of([[t.squared_residual.mean() for t in aligned[name]] for name in names])
     if spread is None:
         found.add(Diagnostic.MODELS_NOT_ARCHITECTURES)
     else:
         draws["risk"] = np.clip(draws["risk"] * spread.factors(n_draws, weight_seed), *limits)
     if noisy:
         found.add(Diagnostic.NOISE_REMOVED)
-    numbers = _numbers(seeds[names[0]][0], first)
-    rows = RowFindings.of(means, _columns(names, losses), numbers, _left_out(seeds))
+    numbers = numbers_of_rows(seeds[names[0]][0], first)
+    rows = RowFindings.of(means, _columns(names, losses), numbers, left_out_of(seeds))
     notes = _notes_on_seeds(spread, names)
     found |= {message for each in notes.values() for message in each}
     words = {name: [m.value for m in each] for name, each in notes.items()}
-    for name, apart in _other_transforms(seeds).items():
+    for name, apart in other_transforms(seeds).items():
         found.add(Diagnostic.OTHER_TRANSFORMS)
         words.setdefault(name, []).append(f"evaluated over another transform: {apart}")
     order = np.argsort(losses.mean(axis=0), kind="stable")
@@ -336,93 +326,6 @@ def _notes_on_seeds(spread: SeedSpread | None, names: Sequence[str]) -> dict[str
     return notes
 
 
-def _other_transforms(seeds: Mapping[str, Sequence[OrbitTable]]) -> dict[str, str]:
-    """Return what tells candidates' transforms from the first one's, in words by candidate."""
-    reference, *_ = seeds
-    first = seeds[reference][0].fingerprint
-    apart = {
-        name: difference(first, table.fingerprint, named=(reference, name), besides=OF_INPUT)
-        for name, tables in seeds.items()
-        for table in tables
-    }
-    return {name: words for name, words in apart.items() if words is not None}
-
-
-def _named(metrics: str | Sequence[str] | Mapping[str, Metric]) -> dict[str, Metric]:
-    if isinstance(metrics, str):
-        metrics = [metrics]
-    if isinstance(metrics, Mapping):
-        return dict(metrics)
-    unknown = [m for m in metrics if not (isinstance(m, str) and m in _NAMED_METRICS)]
-    if unknown:
-        raise ValueError(
-            f"unknown metrics {unknown}: expected {list(_NAMED_METRICS)}, or a dict of functions "
-            f"metric(y, prediction) -> (row,)"
-        )
-    return {name: _NAMED_METRICS[name] for name in metrics}
-
-
-def _align(
-    seeds: Mapping[str, Sequence[OrbitTable]], on: str, found: set[Diagnostic]
-) -> dict[str, list[OrbitTable]]:
-    """Return the tables restricted to the rows they share, in one order."""
-    if on not in ("rows", "intersection"):
-        raise ValueError(f"on must be 'rows' or 'intersection', got {on!r}")
-    check_names("a candidate's name", seeds)
-    flat = [(name, table) for name, group in seeds.items() for table in group]
-    for name, table in flat:
-        if table.only.y is None:
-            raise ValueError(f"{name!r} has no targets: pass y= to evaluate_orbits")
-    everywhere = set(flat[0][1].row_ids.tolist())
-    for name, table in flat[1:]:
-        ids = set(table.row_ids.tolist())
-        if on == "rows" and ids != everywhere:
-            raise ValueError(
-                f"{name!r} was evaluated on other rows than {flat[0][0]!r} "
-                f"({len(ids & everywhere)} of {len(ids)} shared); evaluate both on the same x and "
-                f"y (or give the same row_ids), or pass on='intersection'"
-            )
-        if ids != everywhere:
-            found.add(Diagnostic.ROWS_LEFT_OUT)
-        everywhere &= ids
-    for _, table in flat:
-        if table.batch_dependent:
-            found.add(Diagnostic.BATCH_DEPENDENT)
-        if len(table.nonfinite_rows):
-            found.add(Diagnostic.NONFINITE_OUTPUTS)
-        everywhere &= set(table.row_ids[table.valid].tolist())
-    if len(everywhere) < 2:
-        raise ValueError(
-            f"the candidates share {len(everywhere)} rows with finite outputs; at least 2 are "
-            f"needed"
-        )
-    shared = np.array(sorted(everywhere), dtype=np.uint64)
-    aligned = {name: [table.rows(shared) for table in group] for name, group in seeds.items()}
-    first = aligned[flat[0][0]][0]
-    for name, group in aligned.items():
-        for table in group:
-            if not np.array_equal(table.unit_ids, first.unit_ids):
-                raise ValueError(f"{name!r} has other groups than {flat[0][0]!r}; pass the same")
-            if table.only.y is None or not np.allclose(table.only.y, first.only.y):  # pyright: ignore[reportArgumentType]
-                raise ValueError(f"{name!r} has other targets than {flat[0][0]!r} on the same rows")
-    return aligned
-
-
-def _losses(table: OrbitTable) -> NDArray[np.float64]:
-    return table.squared_residual
-
-
-def _limits(aligned: Mapping[str, Sequence[OrbitTable]]) -> Limits:
-    """Return the limits of the loss of every candidate."""
-    each = [
-        squared_error_limits(table.only.y, table.only.base)
-        for tables in aligned.values()
-        for table in tables
-        if table.only.y is not None
-    ]
-    return 0.0, max(high for _, high in each)
-
-
 def _twins(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, list[str]]:
     """Return for each candidate which others have its loss on every row, where there are any."""
     same = {
@@ -436,17 +339,6 @@ def _twins(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, list[
     return {name: twins for name, twins in same.items() if twins}
 
 
-def _left_out(seeds: Mapping[str, Sequence[OrbitTable]]) -> str | None:
-    """Say which rows have no finite outputs of which candidate, and so are compared of none."""
-    each = [
-        f"{name!r} lacks {table.left_out}"
-        for name, tables in seeds.items()
-        for table in tables
-        if table.left_out is not None
-    ]
-    return "; ".join(each) or None
-
-
 def _columns(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, Rows]:
     """Return what risks and their differences to the least are means of, in words."""
     best = int(losses.mean(axis=0).argmin())
@@ -457,34 +349,3 @@ def _columns(names: Sequence[str], losses: NDArray[np.float64]) -> dict[str, Row
         for k in order[1:]
     }
     return risks | apart
-
-
-def _numbers(whole: OrbitTable, part: OrbitTable) -> NDArray[np.int64]:
-    """Return the places in one table of the rows of another."""
-    order = np.argsort(whole.row_ids)
-    return order[np.searchsorted(whole.row_ids, part.row_ids, sorter=order)]
-
-
-def _scores(
-    name: str, metric: Metric, aligned: Mapping[str, Sequence[OrbitTable]]
-) -> tuple[NDArray[np.float64], Limits]:
-    """Return a metric of each row and candidate ``(row, candidate)``, averaged over seeds.
-
-    And its limits: 0 and 1 where it is one of these in every row.
-    """
-    for table in (t for tables in aligned.values() for t in tables):
-        require_deterministic(table, f"metric {name!r}")
-    columns, between = [], (0.0, 1.0)
-    for tables in aligned.values():
-        with calling(f"metric {name!r}"):
-            found = [metric(t.only.y, t.only.base) for t in tables]  # pyright: ignore[reportArgumentType]
-        values = [as_numbers(f"what metric {name!r} returns", v) for v in found]
-        if any(v.shape != (len(t),) for v, t in zip(values, tables, strict=True)):
-            raise ValueError(
-                f"metric {name!r} returned shape {values[0].shape}; expected one value for each of "
-                f"the {len(tables[0])} rows"
-            )
-        if not np.isin(values, (0.0, 1.0)).all():
-            between = ANY
-        columns.append(np.mean(values, axis=0))
-    return np.column_stack(columns), between
