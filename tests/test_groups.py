@@ -36,6 +36,7 @@ WHERE = {
     "decisions/shrinkage.py": "shuffles draws",
     "decisions/winner.py": "halves the units of the table",
     "equivariance/joined.py": "shuffles draws",
+    "bounds/geometry.py": "takes one row of each group",
     "bounds/clouds.py": "takes some rows, and leaves the rest unused",
     "bounds/nets.py": "ep.Geometry is given rows that are independent",
     "equivariance/controls.py": "shuffles targets",

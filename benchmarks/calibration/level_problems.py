@@ -134,31 +134,9 @@ def steep(n: int, seed: int) -> LevelTask:
     return LevelTask(x, y, None, predict, turns, 1.0, saved)
 
 
-def over_ranges(
-    simulate: Callable[[int, int], LevelTask], m: int, n: int, seed: int
-) -> Iterator[Outcome]:
-    """What the predictor saves on fresh data that a path of ranges recommends."""
-    task = simulate(n, seed)
-    table = ep.evaluate_orbits(
-        task.predict,
-        task.x,
-        task.transform,
-        y=task.y,
-        n_transforms=m,
-        seed=seed,
-        backend="python",
-    )
-    level = ep.SymmetryLevel(path=ep.paths.Range(), n_draws=N_DRAWS).fit(table)
-    saved = task.saved(level.predictor(task.predict)) if level.recommended else 0.0
-    yield Outcome("risk_saved_shipped", level.draws["risk_saved_shipped"], saved)
-
-
-def squared(
-    simulate: Callable[[int, int], LevelTask], m: int, design: str, n: int, seed: int
-) -> Iterator[Outcome]:
-    """The optimum of the blend, and what its predictor saves on fresh data."""
-    task = simulate(n, seed)
-    table = ep.evaluate_orbits(
+def orbits_of(task: LevelTask, m: int, design: str, seed: int) -> ep.OrbitTable:
+    """Return the table of a task's model, with m transformations a row."""
+    return ep.evaluate_orbits(
         task.predict,
         task.x,
         task.transform,
@@ -169,6 +147,25 @@ def squared(
         groups=task.groups,
         backend="python",
     )
+
+
+def over_ranges(
+    simulate: Callable[[int, int], LevelTask], m: int, n: int, seed: int
+) -> Iterator[Outcome]:
+    """What the predictor saves on fresh data that a path of ranges recommends."""
+    task = simulate(n, seed)
+    table = orbits_of(task, m, "quasi", seed)
+    level = ep.SymmetryLevel(path=ep.paths.Range(), n_draws=N_DRAWS).fit(table)
+    saved = task.saved(level.predictor(task.predict)) if level.recommended else 0.0
+    yield Outcome("risk_saved_shipped", level.draws["risk_saved_shipped"], saved)
+
+
+def squared(
+    simulate: Callable[[int, int], LevelTask], m: int, design: str, n: int, seed: int
+) -> Iterator[Outcome]:
+    """The optimum of the blend, and what its predictor saves on fresh data."""
+    task = simulate(n, seed)
+    table = orbits_of(task, m, design, seed)
     level = ep.SymmetryLevel(n_draws=N_DRAWS).fit(table)
     yield Outcome(f"position, truth {task.optimum:g}", level.draws["position"], task.optimum)
     yield Outcome(

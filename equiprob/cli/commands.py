@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from equiprob.cli.limits import failures_of, gate_of
 from equiprob.cli.output import GATE_FAILED, Refusals, answer, of_table, say, writable
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -169,17 +170,12 @@ def audit(
     questions of risk need --target.
     """
     import equiprob as ep
-    from equiprob.auditing.assertion import Gate
     from equiprob.cli.expressions import parse_transform
     from equiprob.cli.files import read_data, read_models
 
     for path in (report, save):
         writable(path)
-    gate = None
-    if max_error is not None:
-        gate = Gate(max_error=max_error, credibility=credibility, relative=relative, bound=bound)
-    elif bound is not None:
-        raise ValueError("--bound certifies a limit: pass --max-error, too")
+    gate = gate_of(max_error, credibility=credibility, relative=relative, bound=bound)
     parsed = parse_transform(transform)
     rows = read_data(data, inputs, target, groups)
     trained = None
@@ -209,7 +205,7 @@ def audit(
     if report is not None:
         found.report(report)
         say(f"Report: {report}")
-    failures = [] if gate is None else _failures(gate, found)
+    failures = [] if gate is None else failures_of(gate, found)
     answer(
         str(found),
         {
@@ -225,20 +221,6 @@ def audit(
         say(failure)
     if failures:
         click.get_current_context().exit(GATE_FAILED)
-
-
-def _failures(gate: Any, found: Any) -> list[str]:
-    """Return a message for each model that does not meet the limit, or could not be judged."""
-    failures = []
-    for name in found.models:
-        error = found[name].get("model_error")
-        if error is None:
-            failures.append(f"'{name}': there is no error to judge, see what is missing")
-            continue
-        judgement = gate.judge(found.tables[name], error)
-        if not judgement.passes:
-            failures.append(f"'{name}': {judgement.failure}")
-    return failures
 
 
 @main.command(

@@ -24,6 +24,7 @@ from equiprob.equivariance.table_findings import (
     rounding_limit,
 )
 from equiprob.levels.losses import Loss, limits_of_loss, named_loss
+from equiprob.levels.monte_carlo import monte_carlo_share
 from equiprob.levels.optimum import Optimum, partitions
 from equiprob.levels.path_risk import AbstractPathRisk
 from equiprob.levels.paths import AbstractPath, Blend, Shipment
@@ -317,7 +318,7 @@ class SymmetryLevel(AbstractEstimator):
                 "n_rows": len(table),
                 **rows.facts,
                 "n_transforms": table.design.n_transforms,
-                "monte_carlo_share": _monte_carlo_share(table, self.path, position, risk, shipped)
+                "monte_carlo_share": monte_carlo_share(table, self.path, position, risk, shipped)
                 if name == "squared"
                 else None,
                 "risk": float(risk.loss.mean()),
@@ -385,28 +386,3 @@ def _ends(optimum: Optimum | None, risk: AbstractPathRisk) -> dict[str, float | 
     full = float((optimum.best == risk.positions[risk.full]).mean())
     none = float((optimum.best == risk.positions[risk.unchanged]).mean())
     return {"p_full": full, "p_none": none, "p_between": 1 - full - none}
-
-
-def _monte_carlo_share(
-    table: OrbitTable, path: AbstractPath, position: float, risk: AbstractPathRisk, index: int
-) -> float | None:
-    """Return the share of the saving's variance that more transformations would remove.
-
-    The saving moves with the average displacement d by ``2 <Y - f - d, change of d>``; how much d
-    itself would change is seen between the design's two replicates.
-    """
-    if table.design.kind == "full":
-        return 0.0
-    if table.noise_repeats > 1:  # noise sets replicates apart, too
-        return None
-    replicates = path.replicates(table, position)
-    if replicates is None:
-        return None
-    residual = targets(table) - table.only.base - table.design.average(replicates)
-    first, second = table.design.replicates
-    apart = 2 * (residual * (replicates[:, 0] - replicates[:, 1])).sum(axis=1)
-    noise = float((apart**2).sum()) * first * second / table.design.n_transforms**2
-    _, unit = np.unique(table.unit_ids, return_inverse=True)
-    saved = risk.saved(index)
-    total = float((np.bincount(unit, saved - saved.mean()) ** 2).sum())
-    return min(noise / total, 1.0) if total > 0 else 0.0

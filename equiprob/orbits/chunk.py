@@ -23,21 +23,14 @@ from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
 from equiprob.orbits.backend import AbstractBackend
 from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.designs import Design
+from equiprob.orbits.expected_outputs import ExpectedOutputs
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
-from equiprob.orbits.output import Measure, declared_dtypes, measures, rows_of
-from equiprob.orbits.outputs import (
-    are_labels,
-    check_probabilities,
-    check_sizes,
-    encoded,
-    named_outputs,
-    named_targets,
-)
-from equiprob.orbits.precision import root_mean_square, rounding_of_output
-from equiprob.orbits.probe import probed, response
+from equiprob.orbits.output import declared_dtypes, rows_of
+from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.probe import probed
 from equiprob.orbits.statistics import Rows, RowStatistics
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
@@ -209,7 +202,7 @@ class OrbitPass:
             ValueError: If what it returns does not fit.
         """
         engine = _engines.of(self, chunk)
-        expected = _Expected.of(named_outputs(engine.output, self.size), chunk)
+        expected = self._expected(engine, chunk)
         n = len(chunk)
         # Padding is copies of the chunk's rows, whose outputs are dropped.
         index = np.resize(np.arange(n), self.size if engine.pads or fill else n)
@@ -262,7 +255,7 @@ class OrbitPass:
         engine = _engines.made_for(self)
         if engine is None or engine.is_pure:
             return None
-        expected = _Expected.of(named_outputs(engine.output, self.size), chunk)
+        expected = self._expected(engine, chunk)
         n = len(chunk)
 
         def outputs_of(rows: NDArray[np.int64]) -> list[Any]:
@@ -282,6 +275,10 @@ class OrbitPass:
         base = expected.kept([leaf[None] for leaf in found])
         return {name: values[0] for name, values in zip(expected.shapes, base, strict=True)}
 
+    def _expected(self, engine: AbstractBackend, chunk: Chunk) -> ExpectedOutputs:
+        outputs = named_outputs(engine.output, self.size)
+        return ExpectedOutputs.of(outputs, len(chunk), chunk.start, chunk.y, chunk.declared)
+
     def _accumulators(
         self, calls: list[Rows], parameters: Parameters, outputs: Mapping[str, Any]
     ) -> list[ChunkStatistics]:
@@ -294,93 +291,6 @@ class OrbitPass:
             self.keep.displacements(outputs),
         )
         return [ChunkStatistics(values, self.design, magnitudes, *rest) for values in calls]
-
-
-@dataclass(frozen=True, eq=False)
-class _Expected:
-    """The outputs of a chunk: their shapes, what is kept of them, what they are compared with."""
-
-    shapes: dict[str, jax.ShapeDtypeStruct]
-    n: int
-    measures: list[Measure]
-    targets: list[Rows | None]
-    labelled: list[bool]
-
-    @classmethod
-    def of(cls, outputs: Mapping[str, Any], chunk: Chunk) -> _Expected:
-        shapes = {k: jax.ShapeDtypeStruct(s.shape, s.dtype) for k, s in outputs.items()}
-        n = len(chunk)
-        given = named_targets(chunk.y, shapes)
-        kept = measures(chunk.declared, {name: (n, *s.shape[1:]) for name, s in shapes.items()})
-        targets = []
-        for name, shape in shapes.items():
-            y = encoded(given[name], shape)
-            targets.append(None if y is None else kept[name].kept(y))
-            check_sizes(name, targets[-1], chunk.start)
-        labelled = [are_labels(given[name]) for name in shapes]
-        return cls(shapes, n, list(kept.values()), targets, labelled)
-
-    def kept(self, leaves: list[Any]) -> list[Rows]:
-        """Return ``(call or transformation, row, k)`` in float64, padding dropped."""
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        flat = [a.reshape(*a.shape[:2], -1)[:, : self.n].astype(np.float64) for a in arrays]
-        return [m.kept(values) for m, values in zip(self.measures, flat, strict=True)]
-
-    def roundings(self, raw: list[Any]) -> list[float]:
-        """Return one rounding of each output, relative to its size."""
-        return [
-            rounding_of_output(np.asarray(leaf)[0, : self.n], m.dtype)
-            for leaf, m in zip(raw, self.measures, strict=True)
-        ]
-
-    def check_probabilities(self, passes: list[Rows], start: int) -> None:
-        each = zip(self.shapes.items(), self.labelled, passes, strict=True)
-        for (name, shape), labelled, values in each:
-            if labelled:
-                check_probabilities(name, values[0], shape.dtype, start)
-
-    def floors(
-        self, calls: list[Rows], moved: list[Any], rows: NDArray[Any], roundings: list[float]
-    ) -> list[float]:
-        """Return the float floor of each output, given its outputs at changed rows."""
-        found = []
-        for base, leaf, measure, rounding in zip(
-            calls, moved, self.measures, roundings, strict=True
-        ):
-            flat = leaf.reshape(*leaf.shape[:2], -1).astype(np.float64)
-            found.append(response(base[0][rows], measure.at(rows).kept(flat), rounding))
-        return found
-
-    def apart(self, differing: Mapping[Any, NDArray[Any]]) -> list[float]:
-        """Return the rms difference of each output between equal calls."""
-        return [
-            root_mean_square(measure.kept(differing[name][: self.n].reshape(self.n, -1)))
-            if name in differing
-            else 0.0
-            for name, measure in zip(self.shapes, self.measures, strict=True)
-        ]
-
-    def finish(
-        self,
-        accumulators: list[ChunkStatistics],
-        floors: list[float],
-    ) -> dict[str, RowStatistics]:
-        found = {}
-        for (name, shape), accumulator, floor, measure, y in zip(
-            self.shapes.items(),
-            accumulators,
-            floors,
-            self.measures,
-            self.targets,
-            strict=True,
-        ):
-            found[name] = replace(
-                accumulator.finish(y, tuple(shape.shape[1:]), floor),
-                weight=measure.weight,
-                unit=measure.unit,
-                n_components=measure.n_components,
-            )
-        return found
 
 
 class _Engines:

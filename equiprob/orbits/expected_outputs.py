@@ -1,0 +1,134 @@
+"""What outputs does a chunk of rows have, in which shapes, and what is kept of them?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.orbits.accumulate import ChunkStatistics
+from equiprob.orbits.output import Measure, measures
+from equiprob.orbits.outputs import (
+    are_labels,
+    check_probabilities,
+    check_sizes,
+    encoded,
+    named_targets,
+)
+from equiprob.orbits.precision import root_mean_square, rounding_of_output
+from equiprob.orbits.probe import response
+from equiprob.orbits.statistics import Rows, RowStatistics
+
+
+@dataclass(frozen=True, eq=False)
+class ExpectedOutputs:
+    """The outputs of a chunk of rows.
+
+    Args:
+        shapes: Their shapes by name, rows first, padding included.
+        n: Rows without padding.
+        measures: What is kept of each.
+        targets: What each is compared with, ``(row, k)``.
+        labelled: Whether these are labels.
+    """
+
+    shapes: dict[str, jax.ShapeDtypeStruct]
+    n: int
+    measures: list[Measure]
+    targets: list[Rows | None]
+    labelled: list[bool]
+
+    @classmethod
+    def of(
+        cls, outputs: Mapping[str, Any], n: int, start: int, y: Any, declared: Any
+    ) -> ExpectedOutputs:
+        """Return those of some rows.
+
+        Args:
+            outputs: What the model returned, by name, for these rows and padding.
+            n: How many rows there are.
+            start: The number of the first.
+            y: Their targets: an array, a dict of such, or None.
+            declared: What is declared of their outputs.
+
+        Raises:
+            ValueError: If targets or declarations do not fit.
+        """
+        shapes = {k: jax.ShapeDtypeStruct(s.shape, s.dtype) for k, s in outputs.items()}
+        given = named_targets(y, shapes)
+        kept = measures(declared, {name: (n, *s.shape[1:]) for name, s in shapes.items()})
+        targets = []
+        for name, shape in shapes.items():
+            target = encoded(given[name], shape)
+            targets.append(None if target is None else kept[name].kept(target))
+            check_sizes(name, targets[-1], start)
+        labelled = [are_labels(given[name]) for name in shapes]
+        return cls(shapes, n, list(kept.values()), targets, labelled)
+
+    def kept(self, leaves: list[Any]) -> list[Rows]:
+        """Return ``(call or transformation, row, k)`` in float64, padding dropped."""
+        arrays = [np.asarray(leaf) for leaf in leaves]
+        flat = [a.reshape(*a.shape[:2], -1)[:, : self.n].astype(np.float64) for a in arrays]
+        return [m.kept(values) for m, values in zip(self.measures, flat, strict=True)]
+
+    def roundings(self, raw: list[Any]) -> list[float]:
+        """Return one rounding of each output, relative to its size."""
+        return [
+            rounding_of_output(np.asarray(leaf)[0, : self.n], m.dtype)
+            for leaf, m in zip(raw, self.measures, strict=True)
+        ]
+
+    def check_probabilities(self, passes: list[Rows], start: int) -> None:
+        """Raise where labels are compared with outputs that are no probabilities."""
+        each = zip(self.shapes.items(), self.labelled, passes, strict=True)
+        for (name, shape), labelled, values in each:
+            if labelled:
+                check_probabilities(name, values[0], shape.dtype, start)
+
+    def floors(
+        self, calls: list[Rows], moved: list[Any], rows: NDArray[Any], roundings: list[float]
+    ) -> list[float]:
+        """Return the float floor of each output, given its outputs at changed rows."""
+        found = []
+        for base, leaf, measure, rounding in zip(
+            calls, moved, self.measures, roundings, strict=True
+        ):
+            flat = leaf.reshape(*leaf.shape[:2], -1).astype(np.float64)
+            found.append(response(base[0][rows], measure.at(rows).kept(flat), rounding))
+        return found
+
+    def apart(self, differing: Mapping[Any, NDArray[Any]]) -> list[float]:
+        """Return the rms difference of each output between equal calls."""
+        return [
+            root_mean_square(measure.kept(differing[name][: self.n].reshape(self.n, -1)))
+            if name in differing
+            else 0.0
+            for name, measure in zip(self.shapes, self.measures, strict=True)
+        ]
+
+    def finish(
+        self,
+        accumulators: list[ChunkStatistics],
+        floors: list[float],
+    ) -> dict[str, RowStatistics]:
+        """Return the row statistics of each output, given its floor."""
+        found = {}
+        for (name, shape), accumulator, floor, measure, y in zip(
+            self.shapes.items(),
+            accumulators,
+            floors,
+            self.measures,
+            self.targets,
+            strict=True,
+        ):
+            found[name] = replace(
+                accumulator.finish(y, tuple(shape.shape[1:]), floor),
+                weight=measure.weight,
+                unit=measure.unit,
+                n_components=measure.n_components,
+            )
+        return found
