@@ -68,9 +68,6 @@ def comparison(size):
 
 ON_ROWS = {
     "ModelEquivarianceError": model_error,
-    "ChangedDecisions": lambda size: ep.ChangedDecisions(threshold=3.0, **FEW).fit(
-        table(size, keep="all")
-    ),
     "Stabilizer": lambda size: ep.Stabilizer(tolerance=0.1, **FEW).fit(table(size)),
     "LocalEquivarianceError": local_error,
     "DataEquivarianceError": data_error,
@@ -93,6 +90,7 @@ ON_ROWS = {
 }
 
 ON_OTHERS = {
+    "ChangedDecisions": "counts of rows, each at most one",
     "Geometry": "distances between rows",
     "InvarianceCheck": "places in an order, of which none is large",
     "LearningCurve": "runs",

@@ -171,7 +171,10 @@ class ChangedDecisions(AbstractEstimator):
         draws["share_by_magnitude"] = self._parts(table, bins)
         coords["magnitude"], dims["share_by_magnitude"] = magnitude, ("magnitude",)
         found = design_diagnostics(orbits) - {Diagnostic.WORST_NEEDS_CROSSED}
-        rows = RowFindings.of(means, {"the share": of_rows}, orbits.positions, orbits.left_out)
+        columns = {"the share": of_rows}
+        rows = RowFindings.of(
+            means, columns, orbits.positions, orbits.left_out, in_steps=set(columns)
+        )
         return ChangedDecisionsResult(
             draws=draws,
             dims=dims,
