@@ -41,7 +41,7 @@ class Prepared:
     sizes: Array
 
     def runs(self, priors: CurvePriors, n_draws: int = N_DRAWS) -> tuple[Array, Array]:
-        """Return draws ``(draw, candidate, size)`` of expected risks, and of means of fresh runs."""
+        """Return draws ``(draw, candidate, size)`` of expected risks, and of fresh runs."""
         generator = np.random.default_rng(0)
         known = np.unique(np.concatenate([c.u for c in self.cells]))
         nodes = np.exp(np.union1d(known, np.log(self.sizes)))
@@ -92,16 +92,18 @@ def scores(cases: Iterable[Prepared], forecast: Forecaster) -> pd.DataFrame:
     for each in cases:
         drawn = np.log(forecast(each))
         names = list(dict.fromkeys(each.case.seen.candidate.astype(str)))
-        for cell in each.case.later.itertuples():
-            draws = drawn[:, names.index(str(cell.candidate)), np.searchsorted(each.sizes, cell.n)]
+        later = each.case.later
+        cells = zip(later.candidate.astype(str), later.n.astype(float), later.risk, strict=True)
+        for candidate, n, risk in cells:
+            draws = drawn[:, names.index(candidate), np.searchsorted(each.sizes, n)]
             row = {
                 "name": each.case.name,
                 "kind": each.case.kind,
                 "cut": each.case.seen.n.max(),
-                "growth": cell.n / each.case.seen.n.max(),
+                "growth": n / each.case.seen.n.max(),
             }
             if np.isfinite(draws).all():
-                rows.append(row | _score(draws, float(np.log(cell.risk))))
+                rows.append(row | _score(draws, float(np.log(risk))))
     return pd.DataFrame(rows)
 
 
