@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import final, override
+from typing import ClassVar, final, override
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Reordered(AbstractRepresentation):
     inner: AbstractRepresentation
     order: str
 
-    reads = GEOMETRIC
+    reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
@@ -91,7 +91,7 @@ class Pixels(AbstractRepresentation):
     height: int
     width: int
 
-    reads = GEOMETRIC
+    reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
     @override
     def of(self, element: Element, law: Law) -> Axis:

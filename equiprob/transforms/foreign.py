@@ -6,7 +6,7 @@ They are told by what they can do, so that none of these libraries is imported.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final, override
+from typing import Any, ClassVar, final, override
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class OfMatrix(AbstractRepresentation):
     base: Constant
     table: Constant
 
-    reads = ("matrix",)
+    reads: ClassVar[tuple[str, ...]] = ("matrix",)
 
     @override
     def of(self, element: Element, law: Law) -> Axis:

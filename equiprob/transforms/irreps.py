@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, final, override
+from typing import Any, ClassVar, final, override
 
 import jax
 import numpy as np
@@ -56,7 +56,7 @@ class Irreps(AbstractRepresentation):
 
     irreps: str
 
-    reads = ("matrix",)
+    reads: ClassVar[tuple[str, ...]] = ("matrix",)
 
     @override
     def of(self, element: Element, law: Law) -> Axis:

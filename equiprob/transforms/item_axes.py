@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final, override
+from typing import Any, ClassVar, final, override
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,8 +25,8 @@ from equiprob.transforms.representations import (
 class Items(AbstractRepresentation):
     """A list of items that changes its order."""
 
-    reads = ("source",)
-    keeps_integers = True
+    reads: ClassVar[tuple[str, ...]] = ("source",)
+    keeps_integers: ClassVar[bool] = True
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
@@ -42,8 +42,8 @@ class Items(AbstractRepresentation):
 class Regular(AbstractRepresentation):
     """One number for each element of a finite group, in its order: ``(g f)(h) = f(g^-1 h)``."""
 
-    reads = ("index",)
-    keeps_integers = True
+    reads: ClassVar[tuple[str, ...]] = ("index",)
+    keeps_integers: ClassVar[bool] = True
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
@@ -66,7 +66,7 @@ class ByElement(AbstractRepresentation):
 
     table: Constant
 
-    reads = ("index",)
+    reads: ClassVar[tuple[str, ...]] = ("index",)
 
     @property
     def keeps_integers(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -142,7 +142,7 @@ class Reflected(AbstractRepresentation):
     order: Constant
     signs: Constant | None
 
-    reads = ("matrix", "scale")
+    reads: ClassVar[tuple[str, ...]] = ("matrix", "scale")
 
     @property
     def keeps_integers(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -105,7 +105,7 @@ def handedness(element: Element) -> Array:
 class Vectors(AbstractRepresentation):
     """A vector: it turns and reflects, and does not translate."""
 
-    reads = GEOMETRIC
+    reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
@@ -127,7 +127,7 @@ class Vectors(AbstractRepresentation):
 class Points(AbstractRepresentation):
     """A position: it turns, reflects and translates."""
 
-    reads = GEOMETRIC
+    reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
@@ -151,7 +151,7 @@ class Axial(AbstractRepresentation):
     A reflection turns it and changes its sign.
     """
 
-    reads = GEOMETRIC
+    reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
@@ -171,7 +171,7 @@ class Axial(AbstractRepresentation):
 class Pseudoscalar(AbstractRepresentation):
     """Numbers that change their sign where a transformation reflects, such as a chirality."""
 
-    reads = GEOMETRIC
+    reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
@@ -191,7 +191,7 @@ class Voigt(AbstractRepresentation):
     holds them twice). They weigh twice in a norm, which is then that of the 3 x 3 tensor.
     """
 
-    reads = GEOMETRIC
+    reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
     _rows: ClassVar[Array] = np.array([0, 1, 2, 1, 0, 0])
     _columns: ClassVar[Array] = np.array([0, 1, 2, 2, 2, 1])
