@@ -104,7 +104,8 @@ def edited(draw, whole):
             if how == "head":
                 group = draw(st.sampled_from(["/", *there]))
                 known = file[group].attrs.get("equiprob")
-                value = draw(changed(json.loads(known))) if isinstance(known, str) else draw(jsons)
+                readable = isinstance(known, str) and known.startswith("{")
+                value = draw(changed(json.loads(known))) if readable else draw(jsons)
                 file[group].attrs["equiprob"] = draw(
                     st.sampled_from([json.dumps(value), "[" * 5000, b"\xff", 3.5])
                 )

@@ -20,7 +20,7 @@ def check_names(what: str, names: Iterable[Any]) -> None:
         names: The names; what is no string is left to others.
 
     Raises:
-        ValueError: If one is empty, too long, or has characters that no font or file shows.
+        ValueError: If one is empty, too long, or has characters that no file or figure shows.
     """
     for name in names:
         if not isinstance(name, str):
@@ -28,6 +28,11 @@ def check_names(what: str, names: Iterable[Any]) -> None:
         if not name.strip() or len(name) > _LONGEST:
             raise ValueError(
                 f"{what} must have from 1 to {_LONGEST} characters, got {len(name)}: {name!a:.60}"
+            )
+        if name.count("$") > 1:
+            raise ValueError(
+                f"{what} {name!a:.80} has two '$', between which figures look for mathematics; "
+                f"give it another name"
             )
         odd = [c for c in name if unicodedata.category(c) in ("Cc", "Cs", "Cn") or c in _TURNING]
         if odd:
