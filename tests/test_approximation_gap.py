@@ -84,10 +84,12 @@ def test_cases_i_and_n_use_their_own_constants():
     oracle = ep.methods.Oracle(f_star=TASK.f_star, backend="python")
     error = ep.ModelEquivarianceError(n_draws=500).fit(table)
     estimator = ep.DataEquivarianceError(method=oracle, n_draws=500)
-    for law, name in ((HAAR, "gap"), (None, "gap_mixture")):
+    # Half of the divisor is the largest of 1 - sin(k t) / (k t): here that of k = 4.
+    eigenvalue = 1 - np.sin(4 * np.pi / 3) / (4 * np.pi / 3)
+    for law, name, divisor in ((HAAR, "gap", 2 * eigenvalue), (None, "gap_mixture", 4)):
         data = estimator.fit(table, law=law)
         gap = ep.ApproximationGap().fit(error, data)
-        assert np.allclose(gap.draws[name], data.draws["error"] ** 2 / 4)
+        assert np.allclose(gap.draws[name], data.draws["error"] ** 2 / divisor)
 
 
 def test_kappa_is_used_where_it_is_finite_and_carried_where_it_is_not():

@@ -221,7 +221,7 @@ class ApproximationGap(AbstractEstimator):
                 if "waste_lower" in draws:  # what the sizes force is a part of the waste
                     draws["waste_lower"] = np.maximum(draws["waste_lower"], draws["gap"])
             elif case is Case.INVARIANT:
-                draws["gap"] = distance**2 / 4
+                draws["gap"] = distance**2 / (2 * data_error.facts["largest_eigenvalue"])
             else:
                 draws["gap_mixture"] = distance**2 / 4
                 kappa = data_error.facts.get("kappa")

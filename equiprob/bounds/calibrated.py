@@ -163,7 +163,7 @@ class Calibrated(AbstractBound):
 
 
 def _rate_of(problem: GapProblem) -> float:
-    """Return the exponent of the paper's rates: one over the dimension, and at most a half."""
+    """Return the exponent of the rates of covering: one over the dimension, at most a half."""
     known = {} if problem.geometry is None else problem.geometry.draws
     name = "orbit_dimension" if "orbit_dimension" in known else "dimension"
     return _PARAMETRIC if name not in known else float(1 / max(np.median(known[name]), 2.0))

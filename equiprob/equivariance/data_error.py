@@ -20,6 +20,7 @@ from equiprob.equivariance.invariance_check import (
 )
 from equiprob.equivariance.methods.base import AbstractMethod, Case
 from equiprob.equivariance.methods.symmetrization import Symmetrization
+from equiprob.equivariance.spectral_constants import largest_eigenvalue
 from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -256,6 +257,7 @@ class DataEquivarianceError(AbstractEstimator):
                 "weight_seed": self.weight_seed,
                 "auc": None if not isinstance(law, InvarianceCheckResult) else law.facts["auc"],
                 "kappa": kappa,
+                "largest_eigenvalue": largest_eigenvalue(table.transform),
                 "magnitude_label": table.transform.magnitude_label,
                 "magnitude_unit": table.transform.magnitude_unit,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],

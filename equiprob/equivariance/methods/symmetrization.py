@@ -6,8 +6,9 @@ orthogonal projection, and with ``a = f - S f``
     sqrt(2) <Y, a> / |a|   <=   e*   <=   sqrt(2 (R(f_G) - sigma^2)),
 
 the first for every predictor f that was not trained on these rows, the second for every f_G that is
-equivariant under the whole group. The lower bound is signed: at exact symmetry it is below zero
-half of the time, and squaring it first would make it always wrong.
+equivariant under the whole group. Of another law of transformations the 2 in the upper bound is up
+to 4 (`equiprob.equivariance.spectral_constants`). The lower bound is signed: at exact symmetry it
+is below zero half of the time, and squaring it first would make it always wrong.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import check_fields
 from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
+from equiprob.equivariance.spectral_constants import largest_eigenvalue
 from equiprob.equivariance.table_findings import require_deterministic, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
@@ -103,7 +105,7 @@ class Symmetrization(AbstractMethod):
         if table.cross_fitted:
             lower = widened_for_cross_fitting(lower)
         lower = np.maximum(lower, 0.0)
-        upper = np.sqrt((2.0 if case is Case.HAAR else 4.0) * excess)
+        upper = np.sqrt(2 * largest_eigenvalue(table.transform) * excess)
         known = self.noise_variance is not None or self.repeats is not None
         if is_trained_on(table, means, noise if known else None):
             found.add(Diagnostic.TRAINED_ON_ROWS)
