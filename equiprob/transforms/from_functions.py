@@ -168,8 +168,8 @@ def from_functions(
         ...     name="louder",
         ... )
         >>> x = np.random.default_rng(0).normal(size=(100, 8))
-        >>> loudest = lambda rows: rows.argmax(axis=1) / 8
-        >>> result = ep.assert_equivariant(loudest, x, louder, max_error=0.01)
+        >>> shares = lambda rows: abs(rows[:, 0]) / abs(rows).sum(axis=1)
+        >>> result = ep.assert_equivariant(shares, x, louder, max_error=0.01)
     """
     unit = np.atleast_1d(as_numbers("identity", identity))
     if hasattr(law, "sample") and hasattr(law, "log_prob"):
