@@ -211,3 +211,34 @@ def test_data_declared_once_for_a_product():
     ):
         with pytest.raises(ValueError, match=words):
             T.product(*both.factors, acts_on=declared).on(x)
+
+
+def test_a_stress_of_six_numbers_has_the_error_of_the_tensor():
+    """An error along the axes of the lab, in both forms, under rotations and reflections."""
+    r = normal(4, 3)
+
+    def six(t):
+        return t[:, jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])]
+
+    def tensor(x, bug=0.2):
+        return jnp.einsum("nai,naj->nij", x, x) + bug * jnp.array(
+            [[0, 1.0, 0], [1, 2, 0], [0, 0, 0]]
+        )
+
+    turn = lambda word: T.rotations3d(parity="both", output_action=word)  # noqa: E731
+    whole = error(tensor, r, turn("tensors2"), 12)
+    assert error(lambda x: six(tensor(x)), r, turn("voigt"), 12) == pytest.approx(whole, rel=1e-4)
+    assert error(lambda x: six(tensor(x, 0.0)), r, turn("voigt"), 12) < 1e-5
+    table = ep.evaluate_orbits(lambda x: six(tensor(x)), r, turn("voigt"), n_transforms=12)
+    assert table.moments.n_components == 9
+    with pytest.raises(ValueError, match="size of"):
+        ep.DataEquivarianceError(method=ep.methods.Symmetrization(), n_draws=20).fit(
+            ep.evaluate_orbits(
+                lambda x: six(tensor(x)),
+                r,
+                turn("voigt"),
+                y=np.asarray(six(tensor(r))),
+                n_transforms=12,
+            ),
+            law=ep.InvariantLaw(),
+        )

@@ -277,7 +277,10 @@ class OrbitPass:
 
     def _expected(self, engine: AbstractBackend, chunk: Chunk) -> ExpectedOutputs:
         outputs = named_outputs(engine.output, self.size)
-        return ExpectedOutputs.of(outputs, len(chunk), chunk.start, chunk.y, chunk.declared)
+        weights = self.transform.on(output=engine.output).weights(outputs)
+        return ExpectedOutputs.of(
+            outputs, len(chunk), chunk.start, chunk.y, chunk.declared, weights=weights
+        )
 
     def _accumulators(
         self, calls: list[Rows], parameters: Parameters, outputs: Mapping[str, Any]

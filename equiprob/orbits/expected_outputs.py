@@ -44,7 +44,14 @@ class ExpectedOutputs:
 
     @classmethod
     def of(
-        cls, outputs: Mapping[str, Any], n: int, start: int, y: Any, declared: Any
+        cls,
+        outputs: Mapping[str, Any],
+        n: int,
+        start: int,
+        y: Any,
+        declared: Any,
+        *,
+        weights: Mapping[str, Any] | None = None,
     ) -> ExpectedOutputs:
         """Return those of some rows.
 
@@ -54,13 +61,15 @@ class ExpectedOutputs:
             start: The number of the first.
             y: Their targets: an array, a dict of such, or None.
             declared: What is declared of their outputs.
+            weights: Of their components in a squared norm, where not all are 1.
 
         Raises:
             ValueError: If targets or declarations do not fit.
         """
         shapes = {k: jax.ShapeDtypeStruct(s.shape, s.dtype) for k, s in outputs.items()}
         given = named_targets(y, shapes)
-        kept = measures(declared, {name: (n, *s.shape[1:]) for name, s in shapes.items()})
+        rows = {name: (n, *s.shape[1:]) for name, s in shapes.items()}
+        kept = measures(declared, rows, weights)
         targets = []
         for name, shape in shapes.items():
             target = encoded(given[name], shape)

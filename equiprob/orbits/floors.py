@@ -100,12 +100,16 @@ class ProbedRows:
             return found, "perturbation"
         ids, declared = rows.ids, rows.declared
         shapes = {name: (len(ids), *s.shape[1:]) for name, s in outputs.items()}
+        weights = {
+            name: orbit_pass.transform.of_output(name).on(output=leaf).weights({name: leaf})[name]
+            for name, leaf in outputs.items()
+        }
         measured = float64_floors(
             orbit_pass.predict,
             orbit_pass.transform,
             rows.x,
             orbit_pass.design.parameters(orbit_pass.transform, ids)[:, :PROBED_TRANSFORMS],
-            list(measures(declared, shapes).values()),
+            list(measures(declared, shapes, weights).values()),
         )
         if measured is None:
             return found, "perturbation"

@@ -103,14 +103,19 @@ class Measure:
     dtype: Any = None
 
     @classmethod
-    def of(cls, output: Output, shape: tuple[int, ...], name: str) -> Measure:
+    def of(
+        cls, output: Output, shape: tuple[int, ...], name: str, weights: Array | None = None
+    ) -> Measure:
         """Return the measure of an output of the given shape, rows first.
+
+        `weights` are those of the components of a row in a squared norm, where not all are 1.
 
         Raises:
             ValueError: If the mask or the counts do not fit the shape.
         """
         n, items = shape[0], shape[1:]
-        if output.mask is None and output.per is None and output.scale == 1.0:
+        plain = output.mask is None and output.per is None and output.scale == 1.0
+        if plain and weights is None:
             return cls(output.unit, None, None, float(np.prod(items)), output.dtype)
         factor = np.full((n, *items), output.scale)
         weight = None if output.mask is None and not isinstance(output.per, str) else np.ones(shape)
@@ -133,6 +138,8 @@ class Measure:
             if counts.shape != (n,):
                 raise ValueError(f"per of {name!r} must hold {n} counts, got shape {counts.shape}")
             factor = factor / counts.reshape(n, *[1] * len(items))
+        if weights is not None:
+            weight = np.sqrt(weights) * (np.ones(shape) if weight is None else weight)
         if weight is not None:
             weight = weight.reshape(n, -1)
         flat = factor.reshape(n, -1)
@@ -151,8 +158,14 @@ class Measure:
         return np.multiply(values, self.factor, where=self.factor != 0, out=np.zeros(values.shape))
 
 
-def measures(declared: Any, shapes: Mapping[Any, tuple[int, ...]]) -> dict[Any, Measure]:
+def measures(
+    declared: Any,
+    shapes: Mapping[Any, tuple[int, ...]],
+    weights: Mapping[Any, Array | None] | None = None,
+) -> dict[Any, Measure]:
     """Return the measure of each output, given its shape ``(row, ...)``.
+
+    `weights` are those of its components in a squared norm, where not all are 1.
 
     Raises:
         ValueError: If outputs are declared that are not there, or do not fit.
@@ -170,7 +183,11 @@ def measures(declared: Any, shapes: Mapping[Any, tuple[int, ...]]) -> dict[Any, 
     unknown = [name for name in declared if name not in shapes]
     if unknown:
         raise ValueError(f"outputs names {unknown}, but the model has {list(shapes)}")
-    return {n: Measure.of(declared.get(n, Output()), shape, str(n)) for n, shape in shapes.items()}
+    of = (weights or {}).get
+    return {
+        n: Measure.of(declared.get(n, Output()), shape, str(n), of(n))
+        for n, shape in shapes.items()
+    }
 
 
 def declared_dtypes(declared: Any) -> dict[Any, Any]:

@@ -8,7 +8,7 @@ scans and of derivatives, and the same program serves all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, final
 
@@ -164,6 +164,15 @@ class Acting:
     def keeps_output(self) -> bool:
         """Whether all outputs stay as they are."""
         return all(isinstance(action, Invariant) for action in self.outward.actions)
+
+    def weights(self, outputs: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return the weights of components in a squared norm, by name of the output.
+
+        ``(*row,)``, or None where all weigh 1; `outputs` are arrays or shapes, rows first, in the
+        order of the leaves.
+        """
+        pairs = zip(outputs.items(), self.outward.actions, strict=True)
+        return {name: action.weights(tuple(leaf.shape[1:])) for (name, leaf), action in pairs}
 
     @property
     def changes_shape(self) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from equiprob.transforms.item_axes import Items
 from equiprob.transforms.kernels import along, relabel
-from equiprob.transforms.representations import AbstractRepresentation, Element, Law
+from equiprob.transforms.representations import AbstractRepresentation, Array, Element, Law
 
 Reads = tuple[tuple[str, ...], ...]
 """Groups of entries of an element."""
@@ -106,6 +106,10 @@ class AbstractLeafAction(abc.ABC):
         """Whether these ``(...)`` transformations keep the size of an error in the leaf."""
         return True
 
+    def weights(self, shape: tuple[int, ...]) -> Array | None:
+        """Return the weight of each component of a row in a squared norm; None where all are 1."""
+        return None
+
     def misfit(self, shape: tuple[int, ...], element: Element, law: Law) -> str | None:
         """Say why a leaf of this row shape cannot be acted on, or return None."""
         return None
@@ -190,6 +194,18 @@ class Along(AbstractLeafAction):
     @override
     def keeps_size(self, element: Element, law: Law) -> bool:
         return all(held.keeps_size(element, law) for _, held in self.axes)
+
+    @override
+    def weights(self, shape: tuple[int, ...]) -> Array | None:
+        found = None
+        for axis, held in self.axes:
+            own = held.weights()
+            if own is not None:
+                along_axis = np.ones(len(shape), dtype=np.int64)
+                along_axis[axis] = len(own)
+                weight = np.broadcast_to(own.reshape(along_axis), shape)
+                found = weight if found is None else found * weight
+        return found
 
     @override
     def misfit(self, shape: tuple[int, ...], element: Element, law: Law) -> str | None:

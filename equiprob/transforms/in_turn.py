@@ -52,6 +52,11 @@ class InTurn(AbstractLeafAction):
         each = ((place, one) for place, action in self.steps for one in action.given)
         return tuple(one._replace(key=f"{place}.{one.key}") for place, one in each)
 
+    @override
+    def weights(self, shape: tuple[int, ...]) -> NDArray[Any] | None:
+        each = (action.weights(shape) for _, action in self.steps)
+        return next((weight for weight in each if weight is not None), None)
+
     @property
     @override
     def is_users(self) -> bool:
