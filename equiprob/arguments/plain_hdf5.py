@@ -34,7 +34,8 @@ class PlainFile:
 
     def __init__(self, file: h5py.File, size: int) -> None:
         """Look at all links of a file."""
-        self.file, self._left = file, size
+        self.file: h5py.File = file
+        self._left = size
         _require_no_links(file)
 
     def text(self, group: h5py.Group, name: str) -> str:
