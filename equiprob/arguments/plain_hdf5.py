@@ -32,6 +32,8 @@ class PlainFile:
         ValueError: If it holds links, or more things than any file of ours.
     """
 
+    file: h5py.File
+
     def __init__(self, file: h5py.File, size: int) -> None:
         """Look at all links of a file."""
         self.file: h5py.File = file

@@ -118,6 +118,20 @@ class GapModel:
         departure: Prior of the common departure, or None for the usual one.
     """
 
+    middle: float
+    unit: float
+    noise_unit: float
+    log_shape: Array
+    u: Array
+    onto_nodes: Array
+    root_rows: Array
+    bend_root: Array
+    regular: float
+    departure: Any
+    level: Array | None
+    shared: bool
+    candidates: int
+
     def __init__(
         self,
         runs: GapRuns,

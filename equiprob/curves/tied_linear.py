@@ -41,6 +41,26 @@ class Linear:
         evidence: Whether the runs count.
     """
 
+    told: TiedData
+    priors: CurvePriors
+    p: dict[str, Array]
+    grid: Array
+    evidence: bool
+    k: int
+    end: int
+    bends: Array
+    scales: list[Array]
+    decay: Array
+    log_error: Array
+    noise: Array
+    costs: tuple[Array, Array]
+    cost: Array
+    share: Array
+    by_error: Array
+    risk: Array
+    units: tuple[Array, Array]
+    residual: Array
+
     def __init__(
         self,
         told: TiedData,
@@ -77,8 +97,9 @@ class Linear:
         scale = told.weight * told.top_error**2
         self.noise = told.least * np.exp(-p["noise_depth"])
         floor = self.noise + scale * (p["data_error"] - error) ** 2
-        self.costs = tuple(
-            p[f"{kind}_cost"] * told.cost_unit for kind in ("symmetric", "asymmetric")
+        self.costs = (
+            p["symmetric_cost"] * told.cost_unit,
+            p["asymmetric_cost"] * told.cost_unit,
         )
         self.cost = self.costs[0] + self.costs[1] * error**2
         c, j = r.candidate, r.size
