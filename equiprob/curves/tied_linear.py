@@ -112,10 +112,8 @@ class Linear:
         ) / risk
         self.risk = risk
         self.units = np.sqrt(self.decay[:, e.size]), np.hypot(self.share, _LEAST_SHARE)
-        self.expected = np.concatenate(
-            [self.log_error[:, e.candidate] + grown, np.log(risk)], axis=1
-        )
-        self.residual = np.concatenate([e.mean, r.mean]) - self.expected
+        expected = np.concatenate([self.log_error[:, e.candidate] + grown, np.log(risk)], axis=1)
+        self.residual = np.concatenate([e.mean, r.mean]) - expected
 
     def _measured(self, values: Array, precision: Array) -> Array:
         """Return each candidate's log error in the limit, as its measured ones alone tell it."""
