@@ -26,8 +26,8 @@ def test_the_analysis_runs_three_times(found):
     assert list(found.results) == ["as given", "wrong group", "permuted targets"]
     given, wrong, permuted = found.results.values()
     assert given.case.value == permuted.case.value == "H"
-    # Each of the two lower bounds, of an error of 0, is above it in .998 of draws with a probability
-    # of .002.
+    # Each of the two lower bounds, of an error of 0, is above it in .998 of draws with probability
+    # .002.
     assert np.quantile(given.draws["lower"], 0.002) == 0
     assert np.quantile(permuted.draws["lower"], 0.002) == 0
     assert permuted.draws["symmetry_cost_upper"].mean() > 0.9 * np.var(TASK.y)
