@@ -36,7 +36,7 @@ class PlainFile:
 
     def __init__(self, file: h5py.File, size: int) -> None:
         """Look at all links of a file."""
-        self.file: h5py.File = file
+        self.file = file
         self._left = size
         _require_no_links(file)
 
