@@ -283,7 +283,7 @@ def test_quasi_gives_way_to_the_full_orbit_and_to_random_draws():
     sampled = VARIANTS["rotations2d mixture law"].transform
     assert kind_and_replicates(sampled, "quasi", 5) == ("random", (3, 2))
     weighted = VARIANTS["finite weighted"].transform
-    np.testing.assert_allclose(make_design(weighted, "full", 1, 0).weights, weighted.weights)
+    np.testing.assert_allclose(make_design(weighted, "full", 1, 0).weights, weighted.law.weights)
 
 
 def test_lattices_do_not_alias_with_the_pixel_grid():

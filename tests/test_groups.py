@@ -23,6 +23,7 @@ WHERE = {
     "equivariance/methods/symmetrization.py": "tested here",
     "equivariance/methods/trained_pair.py": "tested here",
     "equivariance/methods/neighbours.py": "tested here",
+    "equivariance/generators.py": "tested here",
     "levels/optimum.py": "tested here",
     "curves/split.py": "tested here",
     "bounds/halves.py": "tested here",

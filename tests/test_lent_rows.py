@@ -104,15 +104,25 @@ def test_whoever_else_calls_a_model_or_an_action_lends_rows_too():
         ep.check_action(FLAT, x, predict=doubles)
     with refuses("read-only", error=RuntimeError):
         ep.worst_case(doubles, x, FLAT, backend="python", n_starts=2, n_steps=1)
+    np.testing.assert_array_equal(x, X)
 
-    def grows(matrix, row):
-        if not isinstance(row, jax.core.Tracer):
-            row += 1
-        return np.asarray(row)
 
-    grown = ep.transforms.rotations2d(acts_on=ep.transforms.Action(grows))
-    with refuses("the action raised ValueError", "read-only", error=RuntimeError):
-        evaluate(first, x, grown)
+def test_actions_may_write_into_their_copy_of_a_row():
+    def shifted(angle, row):
+        return np.asarray(row) + angle[0]
+
+    def shifts(angle, row):
+        if isinstance(row, jax.core.Tracer):  # NumPy's own is written in place
+            return shifted(angle, row)
+        row += angle[0]
+        return row
+
+    x = X.copy()
+    pure, written = (
+        evaluate(first, x, ep.transforms.rotations2d(acts_on=ep.transforms.Action(action)))
+        for action in (shifted, shifts)
+    )
+    np.testing.assert_array_equal(written.only.pair_sq, pure.only.pair_sq)
     np.testing.assert_array_equal(x, X)
 
 

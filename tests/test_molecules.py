@@ -114,12 +114,11 @@ def test_every_output_has_its_own_error_and_unit(table):
     assert units["energy"] == units["forces"].replace("Å", "atom") == "meV/atom"
     assert units["dipole"] == "output units"
     assert "meV/Å" in str(results["forces"])
-    # Charges, dipole and stress transform as declared; the field breaks energy and forces.
-    assert {name for name, result in results.items() if result.is_exact} == {
-        "charges",
-        "dipole",
-        "stress",
-    }
+    # Charges, dipole and stress transform as declared; the field breaks energy and forces. Charges
+    # are whole numbers, of which none changed here and some might elsewhere.
+    assert {name for name, result in results.items() if result.is_exact} == {"dipole", "stress"}
+    steps = {name for name, r in results.items() if ep.Diagnostic.NO_STEP_SEEN in r.diagnostics}
+    assert steps == {"charges"}
     assert table["forces"].valid.all()  # the NaN of the padding is not an output
 
 

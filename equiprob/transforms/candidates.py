@@ -107,7 +107,11 @@ def _fitting(
 ) -> Iterator[tuple[Any, AbstractLeafAction]]:
     """Yield phrases, and their actions, that the law knows and that the leaf can take."""
     probe, shape = transform.element(transform.identity), tuple(leaf.shape[1:])
+    # Without reflections axial vectors are vectors, and need no name of their own.
+    proper = not {"matrix", "scale"} & set(some) or (handedness(some) > 0).all()
     for phrase in (*_phrases(len(shape)), *_exchanges(transform, some, shape)):
+        if proper and isinstance(phrase, str) and phrase.startswith("axial"):
+            continue
         action = action_of(phrase, len(shape), where=str(phrase), fill=transform.fill)
         reason = action.refuses(leaf.dtype)
         if reason or action.given or not moves_with(action, probe):
