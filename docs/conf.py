@@ -50,6 +50,7 @@ nitpick_ignore = [
     ("py:class", f"equiprob.{name}")
     for name in (
         "bounds.base.Given",
+        "curves.priors.GridPriors",
         "decisions.prospects.NoisePart",
         "decisions.shrinkage.Shrinkage",
         "decisions.winner.Winner",
@@ -57,7 +58,11 @@ nitpick_ignore = [
         "equivariance.methods.two_part_posterior.TwoPartPosterior",
         "orbits.blocks.BlockState",
         "posterior.row_means.RowMeans",
-        "transforms.fitting.Choice",
+        "transforms.acting.Actor",
+        "transforms.actions.Given",
+        "transforms.candidates.Choice",
+        "transforms.constants.Constant",
+        "transforms.expression.Call",
     )
 ]
 
