@@ -156,8 +156,13 @@ def ended_by(number, chunk, path=None):
             os.kill(os.getpid(), number)
             time.sleep(10)  # a signal comes at once
 
-    with pytest.raises(KeyboardInterrupt) as ended:
-        evaluate(stop_when=rule, checkpoint=path, checkpoint_every=1000)
+    # A shell that starts tests in the background has Ctrl-C ignored by all that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as ended:
+            evaluate(stop_when=rule, checkpoint=path, checkpoint_every=1000)
+    finally:
+        signal.signal(signal.SIGINT, before)
     return ended.value
 
 
