@@ -15,6 +15,7 @@ from equiprob.bounds.gap_model import (
     nodes_of,
 )
 from equiprob.bounds.gap_runs import read_gap_runs
+from equiprob.curves.importance import importance_draws
 from equiprob.posterior.diagnostics import Diagnostic
 
 mpl.use("Agg")
@@ -184,6 +185,20 @@ def test_without_a_shape_the_geometry_gives_the_rate(orbits):
     Problem.geometry = geometry
     rate = -ep.bounds.Calibrated(runs=observed())._log_shape("0", np.array([np.e]), Problem)[0]
     assert rate == pytest.approx(1 / np.median(geometry.draws["orbit_dimension"]))
+
+
+def test_parameters_far_from_any_posterior_have_a_density(orbits, monkeypatch):
+    """Proposals have heavy tails: covariances there were singular in float64."""
+    found = []
+
+    def looks(log_density, centre, *rest):
+        far = centre + np.random.default_rng(0).choice([-40.0, 0.0, 40.0], (2000, len(centre)))
+        found.append(log_density(far))
+        return importance_draws(log_density, centre, *rest)
+
+    monkeypatch.setattr("equiprob.bounds.gap_model.importance_draws", looks)
+    fit(orbits, observed(), n_draws=100, level=0.3)
+    assert not np.isnan(found[0]).any()
 
 
 def test_bends_are_integrals_of_slopes():

@@ -64,6 +64,9 @@ _BENDS = 0.3
 _OWN, _OWN_SD = 1.0, 0.7
 _SHARED, _OF_SEEDS = 1.0, 0.15
 _MOST_STEPS, _LONGEST, _CONVERGED = 8, 1.0, 0.01
+
+_BEYOND_ROUNDING = 1 + 1e-12
+"""Variances grow by so much: far from the posterior covariances are singular but for it."""
 _PIECE = 2_000_000
 
 
@@ -259,7 +262,7 @@ class _Inner:
         x = np.zeros((len(rows), loads.shape[2]))
         mean, steep, noise = self._at(rows, loads, x)
         for _ in range(_MOST_STEPS):
-            whole = steep @ steep.transpose(0, 2, 1) + noise
+            whole = _whole(steep, noise)
             pull = seen.mean - mean + np.einsum("dcl,dl->dc", steep, x)
             new = np.einsum("dcl,dc->dl", steep, np.linalg.solve(whole, pull[..., None])[..., 0])
             step = new - x
@@ -281,7 +284,7 @@ class _Inner:
             factor = (model.noise_unit / model.unit * p["shared"] * model.root_rows)[:, :, None]
             factor = factor * seen.onto
             noise = factor @ factor.transpose(0, 2, 1)
-        noise[:, at, at] += alone
+        noise[:, at, at] = (noise[:, at, at] + alone) * _BEYOND_ROUNDING
         return mean, mean[:, :, None] * loads, noise
 
     def _alone(self, mean: Array) -> Array:
@@ -296,7 +299,7 @@ class _Inner:
         seen, model, p = self.model.seen, self.model, self.p
         away = seen.mean - self.mean
         solved = np.linalg.solve(self.noise, away[..., None])[..., 0]
-        whole = self.steep @ self.steep.transpose(0, 2, 1) + self.noise
+        whole = _whole(self.steep, self.noise)
         fit = -0.5 * ((away * solved).sum(axis=1) + (self.x**2).sum(axis=1))
         fit -= 0.5 * np.linalg.slogdet(whole)[1]
         unit = np.sqrt(self._alone(self.mean))
@@ -312,7 +315,7 @@ class _Inner:
         white = generator.normal(size=self.x.shape)
         noise = np.linalg.cholesky(self.noise) @ generator.normal(size=(*self.mean.shape, 1))
         seen = np.einsum("dcl,dl->dc", self.steep, white) + noise[..., 0]
-        whole = self.steep @ self.steep.transpose(0, 2, 1) + self.noise
+        whole = _whole(self.steep, self.noise)
         gain = np.linalg.solve(whole, seen[..., None])[..., 0]
         x = self.x + white - np.einsum("dcl,dc->dl", self.steep, gain)
         logs = self.log_gap + np.einsum("dknl,dl->dkn", self.loads, x)
@@ -322,6 +325,14 @@ class _Inner:
             "noise_of_rows": model.noise_unit * np.hypot(p["own"], shared)[:, 0],
             "of_seeds": p["of_seeds"][:, 0],
         }
+
+
+def _whole(steep: Array, noise: Array) -> Array:
+    """Return the covariance of what is seen, ``(draw, cell, cell)``."""
+    whole = steep @ steep.transpose(0, 2, 1) + noise
+    at = np.arange(whole.shape[1])
+    whole[:, at, at] *= _BEYOND_ROUNDING
+    return whole
 
 
 def log_usual(departure: Array, regular: float) -> Array:
