@@ -65,7 +65,7 @@ _OWN, _OWN_SD = 1.0, 0.7
 _SHARED, _OF_SEEDS = 1.0, 0.15
 _MOST_STEPS, _LONGEST, _CONVERGED = 8, 1.0, 0.01
 
-_BEYOND_ROUNDING = 1 + 1e-12
+_BEYOND_ROUNDING = 1 + 1e-10
 """Variances grow by so much: far from the posterior covariances are singular but for it."""
 _PIECE = 2_000_000
 
@@ -264,7 +264,7 @@ class _Inner:
         for _ in range(_MOST_STEPS):
             whole = _whole(steep, noise)
             pull = seen.mean - mean + np.einsum("dcl,dl->dc", steep, x)
-            new = np.einsum("dcl,dc->dl", steep, np.linalg.solve(whole, pull[..., None])[..., 0])
+            new = np.einsum("dcl,dc->dl", steep, _solved(whole, pull))
             step = new - x
             moved = np.abs(np.einsum("dcl,dl->dc", loads, step)).max(axis=1, keepdims=True)
             x = x + step * np.minimum(1.0, _LONGEST / np.maximum(moved, 1e-12))
@@ -298,7 +298,7 @@ class _Inner:
         """Log evidence of the runs, ``(draw,)``, by Laplace's method."""
         seen, model, p = self.model.seen, self.model, self.p
         away = seen.mean - self.mean
-        solved = np.linalg.solve(self.noise, away[..., None])[..., 0]
+        solved = _solved(self.noise, away)
         whole = _whole(self.steep, self.noise)
         fit = -0.5 * ((away * solved).sum(axis=1) + (self.x**2).sum(axis=1))
         fit -= 0.5 * np.linalg.slogdet(whole)[1]
@@ -316,7 +316,7 @@ class _Inner:
         noise = np.linalg.cholesky(self.noise) @ generator.normal(size=(*self.mean.shape, 1))
         seen = np.einsum("dcl,dl->dc", self.steep, white) + noise[..., 0]
         whole = _whole(self.steep, self.noise)
-        gain = np.linalg.solve(whole, seen[..., None])[..., 0]
+        gain = _solved(whole, seen)
         x = self.x + white - np.einsum("dcl,dc->dl", self.steep, gain)
         logs = self.log_gap + np.einsum("dknl,dl->dkn", self.loads, x)
         shared = p["shared"] if model.shared else 0.0
@@ -333,6 +333,15 @@ def _whole(steep: Array, noise: Array) -> Array:
     at = np.arange(whole.shape[1])
     whole[:, at, at] *= _BEYOND_ROUNDING
     return whole
+
+
+def _solved(whole: Array, right: Array) -> Array:
+    """Return ``whole^-1 right``, in units in which all variances are 1."""
+    at = np.arange(whole.shape[1])
+    size = np.sqrt(whole[:, at, at])
+    alike = whole / size[:, :, None] / size[:, None, :]
+    alike[:, at, at] = _BEYOND_ROUNDING
+    return np.linalg.solve(alike, (right / size)[..., None])[..., 0] / size
 
 
 def log_usual(departure: Array, regular: float) -> Array:
