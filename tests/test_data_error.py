@@ -98,7 +98,9 @@ def test_repeats_give_the_noise(task, table):
 
 
 def test_combining_predictors_is_no_worse_than_the_worst_of_them(task, table):
-    rough = fitted(KNeighborsRegressor(300), task)
+    # The mean of nearly all 1200 rows: alone its bound is .010 to .015 less (4 of `other_draws`),
+    # with a standard deviation of .002.
+    rough = fitted(KNeighborsRegressor(1150), task)
     alone = bounds(symmetrized(rough, noise_variance=0.04))[0]
     both = bounds(symmetrized(rough, noise_variance=0.04, others=[table]))[0]
     assert alone < both <= task.error
@@ -356,7 +358,11 @@ def test_heavy_tailed_noise_is_named_and_normal_noise_is_not():
     task = disc_task(1500, amplitude=0.3, noise=0.0, seed=0)
     generator = np.random.default_rng(0)
     found = []
-    for noise in (generator.standard_t(3, size=1500) / np.sqrt(3), generator.normal(size=1500)):
+    # Noise has the quantiles of its law, so that tails differ little between samples. What is called
+    # heavy is .4: these are .64 (and .50 to .81 of other samples) and -.10 to .10 (3 of
+    # `other_draws`). Of plain samples of Student t, 3 degrees of freedom, it names .85.
+    for law in (stats.t(2.2, scale=0.5), stats.norm()):
+        noise = law.ppf((generator.permutation(1500) + 0.5) / 1500)
         y = task.y + 0.3 * noise
         table = ep.cross_fit(NEAREST, task.x, y, task.transform, n_transforms=4)
         found.append(symmetrized(table, noise_variance=0.09).diagnostics)

@@ -160,9 +160,11 @@ class Bet:
     def add(self, values: Array) -> None:
         """Bet on the values of further units, which are shares of the largest possible."""
         mean = self.level / self.claim.largest
-        grown = [log_growth(values, mean, f).sum() for f in FRACTIONS]
-        self._log_capital = self._log_capital + np.array(grown)
-        self._largest = max(self._largest, float(np.logaddexp.reduce(self._log_capital)))
+        grown = np.array([log_growth(values, mean, f) for f in FRACTIONS]).cumsum(axis=1)
+        # As in `certify`, a bet is won at any unit, not only at the last one of a chunk.
+        capital = np.logaddexp.reduce(self._log_capital[:, None] + grown, axis=0)
+        self._log_capital = self._log_capital + grown[:, -1]
+        self._largest = max(self._largest, float(capital.max()))
 
     @property
     def is_won(self) -> bool:
