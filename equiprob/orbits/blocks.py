@@ -53,6 +53,10 @@ def errors_of(statistics: RowStatistics) -> list[Rows]:
     return errors
 
 
+_ROUNDINGS = 1e-13
+"""Relative error of a sum over the rows of a block, at most: some hundred roundings."""
+
+
 @dataclass(frozen=True, eq=False)
 class BlockSums:
     """Sums over the rows of each block, of one output.
@@ -116,13 +120,18 @@ class BlockSums:
         )
 
     def __sub__(self, other: BlockSums) -> BlockSums:
-        """Return the sums without those of some of the rows, about the same origin."""
+        """Return the sums without those of some of the rows, about the same origin.
+
+        What is left of a number to within its roundings is nothing: sums of squares stay positive.
+        """
+        scalars = self.scalars - other.scalars
+        scalars[np.abs(scalars) <= _ROUNDINGS * np.abs(self.scalars)] = 0.0
         return BlockSums(
             count=self.count - other.count,
             origin=self.origin,
             first=self.first - other.first,
             second=self.second - other.second,
-            scalars=self.scalars - other.scalars,
+            scalars=scalars,
         )
 
     def _about(self, origin: Rows) -> BlockSums:
