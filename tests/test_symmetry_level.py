@@ -244,6 +244,17 @@ def half_turn():
     return predict, x, y, table
 
 
+def test_rows_without_a_transformation_in_range_are_no_steps_of_the_loss():
+    """Of two transformations a row few are within 15 degrees: most rows save exactly 0 there."""
+    predict, x, y = range_problem(300)
+    rotations = ep.transforms.rotations2d(acts_on="vectors")
+    table = ep.evaluate_orbits(predict, x, rotations, y=y, n_transforms=2, backend="python")
+    result = ep.SymmetryLevel(n_draws=200, path=ep.paths.Range(positions=[15])).fit(table)
+    assert result.shipped_position == 15
+    assert np.mean(result.rows["saved"] == 0) > 0.5
+    assert ep.Diagnostic.STEP_LOSS not in result.diagnostics
+
+
 def test_the_subgroup_that_the_truth_has_is_found(half_turn):
     predict, x, y, table = half_turn
     result = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=500).fit(table)

@@ -78,13 +78,16 @@ class Optimum:
         elsewhere = saved_elsewhere(risk, along, partitions(means))
         # A step loss that no row of the sample changes may change in others, by as much as it does
         # between rows.
-        reach = float(np.ptp(risk.loss)) if in_steps(risk.loss) else 0.0
+        steps = in_steps(risk.loss)
+        reach = float(np.ptp(risk.loss)) if steps else 0.0
         cross_fitted = widened_for_cross_fitting(means.difference(elsewhere, reach))
         worth = max(rope, _TIED * abs(float(risk.loss.mean())))
         shipped = least_as_shipped(risk, along)
         recommended = shipped != risk.unchanged and bool(cross_fitted.mean() > worth)
         saved = risk.saved_shipped(shipped)
-        changes_in_steps = shipped != risk.unchanged and bool((saved == 0).mean() > _MOSTLY)
+        # Rows without a transformation within a range save nothing there of any loss.
+        moves = shipped != risk.unchanged
+        changes_in_steps = steps and moves and bool((saved == 0).mean() > _MOSTLY)
         if not recommended:
             shipped, saved = risk.unchanged, elsewhere
             none = np.zeros_like(cross_fitted)
