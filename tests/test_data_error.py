@@ -358,8 +358,8 @@ def test_heavy_tailed_noise_is_named_and_normal_noise_is_not():
     task = disc_task(1500, amplitude=0.3, noise=0.0, seed=0)
     generator = np.random.default_rng(0)
     found = []
-    # Noise has the quantiles of its law, so that tails differ little between samples. What is called
-    # heavy is .4: these are .64 (and .50 to .81 of other samples) and -.10 to .10 (3 of
+    # Noise has the quantiles of its law, so that tails differ little between samples. Heavy is what
+    # is above .4: these are .64 (and .50 to .81 of other samples) and -.10 to .10 (3 of
     # `other_draws`). Of plain samples of Student t, 3 degrees of freedom, it names .85.
     for law in (stats.t(2.2, scale=0.5), stats.norm()):
         noise = law.ppf((generator.permutation(1500) + 0.5) / 1500)
