@@ -144,6 +144,38 @@ def test_what_ten_dimensions_hide_is_said():
     assert Diagnostic.NEIGHBOURS_FAR in result.diagnostics
 
 
+def test_copies_and_grids_are_named_and_what_lies_on_one_orbit_is_not():
+    x, g = leaning(200, 8)
+    y = (x**2).sum(axis=1) + 0.3 * g.normal(size=200)
+    angle = g.uniform(0, 2 * np.pi, 200)
+    turned = np.stack(
+        [
+            np.cos(angle) * x[:, 0] - np.sin(angle) * x[:, 1],
+            np.sin(angle) * x[:, 0] + np.cos(angle) * x[:, 1],
+        ],
+        axis=1,
+    )
+    frames = np.repeat(x[:60], 5, axis=0) + 1e-4 * g.normal(size=(300, 2))
+    cells = g.integers(-4, 5, size=(300, 2)).astype(float)
+    found = {
+        "twice": cost(np.repeat(x, 2, axis=0), np.repeat(y, 2)),
+        "frames": cost(frames, np.repeat(y[:60], 5)),
+        "augmented": cost(np.concatenate([x, turned]), np.concatenate([y, y])),
+        "cells": cost(cells, (cells**2).sum(axis=1) + 0.3 * g.normal(size=300)),
+    }
+    coincide = Diagnostic.NEIGHBOURS_COINCIDE
+    assert all(coincide in result.diagnostics for result in found.values())
+    assert coincide not in cost(x, y).diagnostics
+    grouped = cost(frames, np.repeat(y[:60], 5), groups=np.repeat(np.arange(60), 5))
+    assert coincide not in grouped.diagnostics
+    # Distances modulo the group are roundings: the quotient is a point, and the cost is known.
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    result = cost(circle, circle[:, 0] + 0.1 * g.normal(size=200))
+    assert coincide not in result.diagnostics
+    low, high = np.quantile(result.draws["symmetry_cost"], [1e-3, 1 - 1e-3])
+    assert low < 0.5 < high
+
+
 def test_an_audit_asks_it_where_the_law_is_not_invariant():
     x, g = leaning(200, 9)
     x = x + np.array([2.0, 0.0])  # seen by any classifier

@@ -215,6 +215,10 @@ class Diagnostic(enum.Enum):
         "neighbours are far apart for how the truth varies (see dimension and distance_correction "
         "in the facts): the symmetry cost is indicative, and more often too small than too large"
     )
+    NEIGHBOURS_COINCIDE = (
+        "many rows are copies of others, moved or not, or lie on a grid: the symmetry cost may be "
+        "far off, to either side; pass groups=, one for each row and its copies"
+    )
     BOUNDS_CROSS = (
         "the lower bound exceeds the upper one: the stated noise is too large, or the law of the "
         "inputs is not invariant"
