@@ -149,6 +149,10 @@ def test_whoever_else_calls_such_a_model_refuses_it():
         ep.assert_equivariant(on(np, centred), X, FLAT, max_error=1.0)
     with refuses("depends on the batch"):
         ep.cross_fit(lambda x, y: on(np, centred), X, Y, FLAT)
+    with refuses("depends on the batch"):
+        ep.LocalEquivarianceError().fit(on(jnp, centred), X, FLAT)
+    with refuses("depends on the batch"):
+        ep.Generators().fit(on(jnp, centred), X)
 
 
 def test_declared_such_a_model_is_measured_and_every_result_says_so(tmp_path):
@@ -249,9 +253,11 @@ def test_what_rounding_makes_of_a_batch_is_told_from_what_the_batch_makes():
 
         return outputs_of
 
-    require_row_wise(shifted(2e-7), X, judged(steep(X)[0], N, {}), acting, may_shorten=True)
+    require_row_wise(shifted(2e-7), X, judged(steep(X)[0], N, {}), acting.moving, may_shorten=True)
     with refuses("depends on the batch"):
-        require_row_wise(shifted(1e-3), X, judged(steep(X)[0], N, {}), acting, may_shorten=True)
+        require_row_wise(
+            shifted(1e-3), X, judged(steep(X)[0], N, {}), acting.moving, may_shorten=True
+        )
 
 
 # ---- the calls before -----------------------------------------------------------------------

@@ -110,6 +110,13 @@ def test_what_noise_chose_is_not_taken_for_a_symmetry():
     assert found.names == {}
 
 
+def test_rows_whose_outputs_are_not_finite_are_left_out_though_their_derivatives_are_0():
+    x = np.random.default_rng(6).normal(size=(N, 3)).astype(np.float32)
+    found = find(lambda b: jnp.where(b[:, 0] > 1.5, jnp.nan, b[:, 0]), x)
+    assert Diagnostic.NONFINITE_OUTPUTS in found.diagnostics
+    assert found.facts["nonfinite_rows"] == np.flatnonzero(x[:, 0] > 1.5).tolist()
+
+
 def test_one_leaf_moves_and_the_others_stay():
     x = {"points": cloud(), "charge": np.ones(N, np.float32)}
     found = find(lambda b: b["charge"] * energy(b["points"]), x, leaf="points")
@@ -138,6 +145,7 @@ def test_a_space_that_brackets_leave_is_said():
     ("predict", "x", "message"),
     [
         (lambda b: b[:, 0], np.ones((50, 2), np.float32), "combination of coordinates"),
+        (lambda b: jnp.round(b[:, 0]), cloud()[:, 0], "in steps"),
         (lambda b: b[:, 0], cloud(8)[:, 0], "at least 90 numbers"),
         (lambda b: np.asarray(b)[:, 0], cloud()[:, 0], "cannot differentiate"),
         (lambda b: 0 * b[:, 0], cloud()[:, 0], "constant"),

@@ -23,12 +23,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, final, get_args
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.equivariance.generator_names import closure, named_shares
 from equiprob.equivariance.responses import Responses
 from equiprob.orbits.inputs import check_inputs, ids_of_rows, units_of_rows
+from equiprob.orbits.row_wise import require_function_of_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
@@ -198,8 +200,8 @@ class Generators(AbstractEstimator):
             rows that chose it, and of ``n_symmetries``, how many are within the tolerance.
 
         Raises:
-            ValueError: If inputs do not fit, JAX cannot differentiate the model, or rows are too
-                few for so many generators.
+            ValueError: If inputs do not fit, JAX cannot differentiate the model, it depends on the
+                batch, or rows are too few for so many generators.
         """
         n = check_inputs(x)
         ids = ids_of_rows(row_ids, x, None, n)
@@ -212,6 +214,8 @@ class Generators(AbstractEstimator):
             output_moves=self.output == "linear",
             batch_size=batch_size,
         )
+        moving = [name == leaf for name in sorted(x)] if isinstance(x, dict) else [True]
+        require_function_of_rows(jax.jit(predict), x, moving)
         finite = np.flatnonzero(found.finite)
         if len(finite) * found.n_outputs < _ROWS_FOR_EACH * found.n_generators:
             raise ValueError(
@@ -290,7 +294,10 @@ def _relative(means: RowMeans, changed: Array, moved: Array, random: Array) -> A
     centre = changed.mean(axis=0) / moved.mean(axis=0)
     reference = random.mean() / moved.sum(axis=1).mean()
     if reference == 0:
-        raise ValueError("the model is constant: no generator changes its output")
+        raise ValueError(
+            "no generator changes the output of any row: the model is constant, or its outputs "
+            "change in steps (labels, rounded numbers); pass what they are made of, such as logits"
+        )
     of_rows = changed / np.maximum(changed.mean(axis=0), np.finfo(float).tiny)
     of_rows = of_rows - moved / moved.mean(axis=0)
     common = random / random.mean() - moved.sum(axis=1) / moved.sum(axis=1).mean()

@@ -27,6 +27,7 @@ from equiprob.orbits.inputs import (
 )
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.programs import Predict
+from equiprob.orbits.row_wise import require_function_of_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
@@ -217,6 +218,7 @@ def _squares(
             f"JAX cannot trace predict or the action, which its derivative needs; {_INSTEAD}. "
             f"{error.__cause__}"
         ) from error
+    require_function_of_rows(jax.jit(predict), first, transform.on(first).moving)
     squared_derivative = _derivative(predict, transform, first, engine.output)
     parts = []
     for start in range(0, n, size):

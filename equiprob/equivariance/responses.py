@@ -100,6 +100,8 @@ class Responses:
                 f"JAX cannot differentiate predict, which generators need: {error}"
             ) from error
         output, slope = np.concatenate(outputs), np.concatenate(parts)
+        # An output that is NaN by a branch of its own has derivatives of 0.
+        slope[~np.isfinite(output).reshape(len(output), -1).all(axis=1)] = np.nan
         items = points.reshape(len(points), -1, d)
         if translations:
             items = np.concatenate([items, np.ones((*items.shape[:2], 1))], axis=2)
@@ -115,7 +117,7 @@ class Responses:
 
     @property
     def finite(self) -> NDArray[np.bool_]:
-        """Which rows have finite derivatives only."""
+        """Which rows have finite outputs and derivatives only."""
         return np.isfinite(self.slopes).all(axis=(1, 2)) & np.isfinite(self.follow).all(axis=(1, 2))
 
     @property

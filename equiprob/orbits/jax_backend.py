@@ -110,7 +110,7 @@ class JaxBackend(AbstractBackend):
         def outputs_of(batch: Any) -> list[Any]:
             return self.outputs_at(batch, parameters) if n_rows(batch) == full else call(batch)
 
-        require_row_wise(outputs_of, x, outputs, self._acting, may_shorten=self._counts_rows)
+        require_row_wise(outputs_of, x, outputs, self._acting.moving, may_shorten=self._counts_rows)
 
     @override
     def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:

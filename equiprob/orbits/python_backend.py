@@ -130,7 +130,7 @@ class PythonBackend(AbstractBackend):
         if self._acting.changes_shape and n_rows(x) == 1:
             return
         if n_rows(x) > 1:
-            require_row_wise(call, x, outputs, self._acting, may_shorten=True)
+            require_row_wise(call, x, outputs, self._acting.moving, may_shorten=True)
             return
         require_same_beside(call, x, outputs, self._transform, self._acting)
 

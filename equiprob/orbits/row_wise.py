@@ -6,7 +6,7 @@ whatever else looks across a batch then answers differently, by far more than ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ Leaves = list[NDArray[Any]]
 
 _ROWS = 4
 """Rows that are evaluated again."""
+
+_ROWS_ASKED = 32
+"""Rows of a batch of which that is asked, where a model is called for nothing else."""
 
 _DRAWS = 8
 """Transformations of a row among which one is looked for that moves it."""
@@ -89,7 +92,7 @@ def require_row_wise(
     outputs_of: Callable[[Any], Leaves],
     x: Any,
     outputs: list[Judged],
-    acting: Acting,
+    moving: Sequence[bool],
     *,
     may_shorten: bool,
 ) -> None:
@@ -99,7 +102,7 @@ def require_row_wise(
         outputs_of: The model: output leaves ``(row, ...)`` of a batch.
         x: A batch of at least two rows, a pytree of arrays with rows first.
         outputs: What the model returned for it.
-        acting: The transform on the leaves of `x`.
+        moving: Of each leaf of `x`, whether a transformation moves it.
         may_shorten: Whether a batch may have fewer rows. If the model refuses such a batch, one of
             the same size takes its place.
 
@@ -126,11 +129,33 @@ def require_row_wise(
             "averages); pass a function of its input alone"
         )
     rounding = max(output.rounding for output in outputs)
-    moved = perturbed(x, acting.moving, everything, np.ones(n), rounding)
+    moved = perturbed(x, moving, everything, np.ones(n), rounding)
     response = _difference(outputs_of(moved), outputs, everything)
     if worst.by <= RESPONSES * response.by and response.share < _OTHER_KERNEL:
         return
     raise _depends(worst)
+
+
+def require_function_of_rows(predict: Callable[[Any], Any], x: Any, moving: Sequence[bool]) -> None:
+    """Raise where the first rows have other outputs in other batches (see `require_row_wise`).
+
+    For models that are differentiated, of which no engine makes a pass.
+
+    Args:
+        predict: The model.
+        x: Rows, a pytree of arrays.
+        moving: Of each leaf of `x`, whether it is moved.
+    """
+    n = min(len(jax.tree.leaves(x)[0]), _ROWS_ASKED)
+    if n < 2:
+        return
+
+    def outputs_of(batch: Any) -> Leaves:
+        rows = len(jax.tree.leaves(batch)[0])
+        return [each.values for each in judged(predict(batch), rows, {})]
+
+    first = _take(x, np.arange(n))
+    require_row_wise(outputs_of, first, judged(predict(first), n, {}), moving, may_shorten=True)
 
 
 def require_same_beside(
