@@ -58,12 +58,15 @@ def test_every_question_is_answered_or_says_why_not(found):
 
 def test_the_verdict_says_each_caution_once_and_of_which_models(found):
     lines = str(found).splitlines()
-    rests_on = [found[name][step] for name in found.models for step in ("model_error", "level")]
-    cautions = {r.in_words(d) for r in rests_on for d in r.diagnostics if d.is_caution}
-    assert cautions, "so few rows are cautioned"
-    for caution in cautions:
+    cautioned: dict[str, set[str]] = {}
+    for name in found.models:
+        for result in (found[name]["model_error"], found[name]["level"]):
+            for each in filter(lambda d: d.is_caution, result.diagnostics):
+                cautioned.setdefault(result.in_words(each), set()).add(name)
+    assert set(found.models) in cautioned.values(), "so few rows are cautioned in both"
+    for caution, names in cautioned.items():
         (line,) = [line for line in lines if line.startswith(f"Caution: {caution}")]
-        assert all(repr(name) in line for name in found.models)
+        assert {name for name in found.models if repr(name) in line} == names
 
 
 def test_the_verdict_comes_first_and_names_every_model(found):

@@ -251,8 +251,12 @@ def test_rows_without_a_transformation_in_range_are_no_steps_of_the_loss():
     table = ep.evaluate_orbits(predict, x, rotations, y=y, n_transforms=2, backend="python")
     result = ep.SymmetryLevel(n_draws=200, path=ep.paths.Range(positions=[15])).fit(table)
     assert result.shipped_position == 15
-    assert np.mean(result.rows["saved"] == 0) > 0.5
     assert ep.Diagnostic.STEP_LOSS not in result.diagnostics
+    assert ep.Diagnostic.FEW_IN_RANGE in result.diagnostics
+    # Simulated, nominal 0.9, 84 samples of 150 rows: savings of positions chosen on other rows hold
+    # at .94, those at the position that these rows chose at .56.
+    saved = result.draws
+    assert np.array_equal(saved["risk_saved"], saved["risk_saved_cross_fitted"])
 
 
 def test_the_subgroup_that_the_truth_has_is_found(half_turn):

@@ -225,7 +225,8 @@ class Prospect:
         facts, rows = level.facts, level.rows
         before = level.draws["risk"][:, int(facts["unchanged_index"])]
         low = 0.0 if (before >= 0).all() else -np.inf  # no loss is negative that was not
-        if Diagnostic.STEP_LOSS in level.diagnostics or not level.recommended:
+        chosen_elsewhere = {Diagnostic.STEP_LOSS, Diagnostic.FEW_IN_RANGE}
+        if not (level.recommended and chosen_elsewhere.isdisjoint(level.diagnostics)):
             saved = drawn = level.draws["risk_saved_cross_fitted"]
         else:
             means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))

@@ -282,8 +282,9 @@ class SymmetryLevel(AbstractEstimator):
         else:
             optimum = Optimum.of(means, risk, along, self.rope)
             draws |= self._draws(table, means, risk, optimum, found) | optimum.draws
-            if optimum.in_steps:
-                found.add(Diagnostic.STEP_LOSS)
+            if optimum.mostly_unchanged:
+                steps = optimum.in_steps
+                found.add(Diagnostic.STEP_LOSS if steps else Diagnostic.FEW_IN_RANGE)
         shipped = risk.unchanged if optimum is None else optimum.shipped
         columns = {"the risk": risk.loss}
         if optimum is not None and shipped != risk.unchanged:

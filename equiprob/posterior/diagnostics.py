@@ -147,6 +147,10 @@ class Diagnostic(enum.Enum):
         "the loss changes in steps: the position of least risk is hardly determined, and its "
         "interval may be too narrow; judge by the risk saved"
     )
+    FEW_IN_RANGE = (
+        "most rows have no transformation within the range of least risk: what is saved is that of "
+        "positions chosen on other rows; pass more transformations (n_transforms=)"
+    )
     FEW_SEEDS = "fewer than 3 training seeds: the spread between trainings is hardly known"
     RUNS_LEFT_OUT = "runs without a finite risk (or gap) were left out (see left_out)"
     TWO_SIZES = (
