@@ -6,6 +6,7 @@ from os import PathLike, fspath
 from typing import Any
 
 _ADAPTERS = {
+    "ase": "ep.adapters.from_ase(calculator, atoms)",
     "onnxruntime": "ep.adapters.from_onnx(session)",
     "sklearn": "ep.adapters.from_sklearn(estimator)",
     "torch": "ep.adapters.from_torch(module.eval())",

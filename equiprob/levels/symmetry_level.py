@@ -77,6 +77,27 @@ class SymmetryLevelResult(AbstractResult):
             self.shipment.keep,
         )
 
+    def calculator(self, model: Any) -> Any:
+        """Return the recommended model as a calculator of ASE.
+
+        Args:
+            model: The model that the level was fitted to, made by ``ep.adapters.from_ase``.
+
+        Returns:
+            The calculator. Energy, forces and stress are averages over the same transformations, so
+            that forces stay the gradient of the energy.
+
+        Raises:
+            TypeError: If `model` was not made by ``ep.adapters.from_ase``.
+            ValueError: If the result was loaded from a file, which does not hold the transform.
+        """
+        if not hasattr(model, "calculator_of"):
+            raise TypeError(
+                f"model must be made by ep.adapters.from_ase, got {type(model).__name__}; pass any "
+                f"other model to level.predictor(predict)"
+            )
+        return model.calculator_of(self.predictor(model))
+
     @property
     def shipped_position(self) -> float:
         """The position of the recommended predictor."""
