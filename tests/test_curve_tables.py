@@ -85,6 +85,15 @@ def test_accuracies_and_other_sizes():
         read_runs(LONG.assign(failures=0).drop(columns="risk"))
     with refuses("failures", "0 to trials", "candidate a"):
         read_runs(LONG.assign(failures=11, trials=10).drop(columns="risk"))
+    with refuses("trials", "failures and successes together", "candidate a"):
+        read_runs(LONG.assign(failures=1, successes=8, trials=10).drop(columns="risk"))
+
+
+def test_a_risk_that_its_test_rows_hardly_tell_is_hardly_known():
+    # A standard error a million times the risk: that of a logarithm is sqrt(log(1e12)), 5.3.
+    curve = ep.LearningCurve(n_draws=500).fit(LONG.assign(risk_se=1e6 * LONG.risk))
+    spread = np.log(curve.risk(LONG.n.max())).std()
+    assert spread.between(2, 10).all()
 
 
 def test_the_table_is_questioned_where_it_looks_odd():

@@ -10,6 +10,7 @@ from scipy import stats
 
 import equiprob as ep
 from equiprob.decisions.choice import Choice
+from equiprob.decisions.information.run import regressed
 from equiprob.decisions.shrinkage import Shrinkage
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import linear_task
@@ -253,6 +254,24 @@ def test_a_run_is_worth_what_the_normal_closed_form_says(n_seeds):
     assert of_known == 0
     (of_both,), _ = values_of(curves, [information.Run(None, 1000, n_seeds)])
     assert of_both == pytest.approx(ours, rel=1e-6)
+
+
+def test_what_is_expected_given_outcomes_of_two_kinds_are_two_means():
+    outcome = np.where(np.arange(400) % 4 == 0, 1.0, 2.0)[:, None]  # ties: no room for splines
+    values = np.random.default_rng(0).normal(size=(400, 3)) + outcome
+    means = np.stack([values[outcome[:, 0] == kind].mean(axis=0) for kind in outcome[:, 0]])
+    np.testing.assert_allclose(regressed(values, outcome), means, atol=1e-9)
+
+
+def test_of_many_candidates_the_likeliest_are_thought_of_running_again():
+    table = pd.DataFrame({f"c{k}": np.full(100, 1.0 + k) for k in range(12)})
+    table["c11"] += np.random.default_rng(0).normal(0, 8, 100)
+    curves = Curves(n_draws=100)
+    curves.candidates, curves.risk = tuple(table.columns), lambda n, **options: table
+    named = ep.decide(curves).information.index
+    assert len(named) == 20
+    assert any("'c11'" in name for name in named)  # not merely the first ten
+    assert not any("'c10'" in name for name in named)
 
 
 def test_seeds_are_worth_something_only_where_trainings_differ():

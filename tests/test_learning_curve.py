@@ -268,7 +268,11 @@ def changed(**columns):
         (changed(risk_se=-0.1), ["risk_se", "negative"]),
         (changed(risk_se=np.inf), ["risk_se", "infinite"]),
         (changed(error=np.inf), ["error", "infinite"]),
-        (changed(risk="large"), ["risk", "numbers"]),
+        (changed(risk="large"), ["risk", "numbers", "'large' in row 0"]),
+        (changed(risk=1j), ["risk", "real numbers", "complex"]),
+        (changed(risk=1e-300), ["risk", "1e-100", "another unit", "candidate steep"]),
+        (changed(candidate=None), ["candidate", "name", "n 100"]),
+        (pd.concat([power_laws(), power_laws().risk], axis=1), ["'risk'", "twice"]),
     ],
 )
 def test_runs_that_cannot_be_used_are_refused(runs, words):

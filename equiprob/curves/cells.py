@@ -67,7 +67,7 @@ def cells_of(runs: Runs, *, same_test: bool) -> list[Cells]:
         same_test: Whether all runs of a candidate are judged on the same rows.
     """
     log, u = np.log(runs.risk), _binned(np.log(runs.sizes))
-    relative = (runs.risk_se / runs.risk) ** 2
+    relative = np.log1p((runs.risk_se / runs.risk) ** 2)  # the variance of logarithms
     every = []
     for k in range(len(runs.candidates)):
         mine = np.flatnonzero(runs.candidate == k)

@@ -81,7 +81,7 @@ class LearningCurveResult(AbstractResult):
     def _log_risk(self, n: Array, *, fresh: bool = True, candidates: Any = slice(None)) -> Array:
         """Return log risks ``(draw, candidate, n)``."""
         risk = self.draws["risk"][:, candidates]
-        logs = _between(np.log(self.coords["n"]), np.log(risk), np.log(n))
+        logs = _between(np.log(self.coords["n"]), risk, np.log(n))
         if fresh and "test_offset" in self.draws:
             logs = logs + self.draws["test_offset"][:, candidates, None]
         return logs
@@ -146,8 +146,8 @@ class LearningCurveResult(AbstractResult):
                 f"in the units of the outputs"
                 + (" (a 'relative_error' cannot take its place)" if relative else "")
             )
-        logs = np.log(self.draws["cost_decay"])[:, None]
-        at = _between(np.log(self.coords["n"]), logs, np.log(np.array([n])))
+        decay = self.draws["cost_decay"][:, None]
+        at = _between(np.log(self.coords["n"]), decay, np.log(np.array([n])))
         return np.exp(at[:, 0, 0])
 
     def crossover(self, a: str, b: str) -> Array:
@@ -238,7 +238,9 @@ class LearningCurveResult(AbstractResult):
 
 
 def _between(nodes: Array, values: Array, at: Array) -> Array:
-    """Return values ``(draw, candidate, at)`` of straight lines between nodes."""
+    """Return logarithms ``(draw, candidate, at)`` of values, straight lines between nodes."""
     left = np.clip(np.searchsorted(nodes, at, side="right") - 1, 0, len(nodes) - 2)
     share = (at - nodes[left]) / (nodes[left + 1] - nodes[left])
-    return (1 - share) * values[:, :, left] + share * values[:, :, left + 1]
+    first = int(left.min())
+    logs = np.log(values[:, :, first : int(left.max()) + 2])
+    return (1 - share) * logs[:, :, left - first] + share * logs[:, :, left - first + 1]

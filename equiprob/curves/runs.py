@@ -27,6 +27,7 @@ _MEASURED = ("risk_se", "error", "error_se")
 _EXACTLY_SYMMETRIC = 1e-4
 """Error, over the largest one, below which a candidate counts as equivariant up to rounding."""
 
+_LARGEST = 1e100
 _FEW_SEEDS = 3
 _RISEN = 0.05
 _NEAR_ONE = 0.5
@@ -147,9 +148,9 @@ def read_runs(table: pd.DataFrame | Any, size: str = "n", n_total: float | None 
         n_total: What sizes in percent are of.
 
     Raises:
-        ValueError: If columns are missing, a run is given twice, a risk is not above 0, a size not
-            a positive number, an error or standard error negative or infinite, or fewer than two
-            sizes are left.
+        ValueError: If columns are missing, a run is given twice or has no candidate, a risk is not
+            above 0 or beyond all units, a size not a positive number, an error or standard error
+            negative or infinite, or fewer than two sizes are left.
     """
     frame = runs_frame(table, size, n_total)
     given = {
@@ -165,6 +166,15 @@ def read_runs(table: pd.DataFrame | Any, size: str = "n", n_total: float | None 
         "must be above 0 (curves are fitted to logarithms; give the mean loss, not the log "
         "likelihood or a score; where none of some trials failed, give columns 'failures' and "
         "'trials')",
+    )
+    refuse(
+        frame,
+        ~crashed & ~((given["risk"] >= 1 / _LARGEST) & (given["risk"] <= _LARGEST)),
+        "risk",
+        f"must lie between {1 / _LARGEST:g} and {_LARGEST:g} (state all in another unit)",
+    )
+    refuse(
+        frame, frame["candidate"].isna().to_numpy(), "candidate", "must be the name of a candidate"
     )
     for name in _MEASURED:
         if name in given:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _LEAST_SHARE = 0.02
-_MOST = 50.0
+_MOST = 600.0
+"""Logarithms beyond which numbers would be 0 or infinite."""
 
 
 def position(risk: Array, floor: Array, plateau: Array) -> Array:

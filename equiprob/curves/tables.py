@@ -122,6 +122,11 @@ def _counted(frame: pd.DataFrame) -> pd.DataFrame:
     bad = known & ~((count >= 0) & (count <= trials) & (count == np.round(count)))
     refuse(frame, bad, by, "must be a whole number from 0 to trials")
     failures = count if by == "failures" else trials - count
+    if by == "failures" and "successes" in frame.columns:
+        total = failures + numbers(frame, "successes")
+        refuse(
+            frame, known & (total != trials), "trials", "must be failures and successes together"
+        )
     # The half keeps logarithms finite; the likelihood is that of the counts themselves.
     rate = (failures + 0.5) / (trials + 1)
     return frame.assign(failures=failures, risk=rate, risk_se=np.sqrt(rate * (1 - rate) / trials))

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_MOST_RUN = 10
+"""Candidates that another run is thought of by default: a run of one that is hardly ever best tells
+hardly anything."""
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decision(AbstractResult):
@@ -183,8 +188,9 @@ def decide(
             than; when left out, the one of least expected loss.
         information: What could be learned first, from ``ep.information``. When left out: for a
             comparison and a level as many rows again and nine times as many, for seeds one and
-            three more, for transformations as many again; for curves another run of each candidate
-            at the largest number of rows, and at the horizon or at twice as many. ``()`` for none.
+            three more, for transformations as many again; for curves another run of each of the
+            likeliest candidates (ten at most), at the largest number of rows, and at the horizon or
+            at twice as many. ``()`` for none.
 
     Returns:
         The decision, candidates of least expected loss first: draws of ``loss`` for intervals of
@@ -222,7 +228,7 @@ def decide(
         reference = names[order[0]]
     elif reference not in names:
         raise ValueError(f"reference must be one of the candidates {names}, got {reference!r}")
-    wanted = _standard(prospect) if information is None else list(information)
+    wanted = _standard(prospect, choice) if information is None else list(information)
     if not all(isinstance(each, AbstractInformation) for each in wanted):
         raise TypeError(f"information must be a list of ep.information, got {information!r:.80}")
     test_risk = prospect.risk if prospect.test_risk is None else prospect.test_risk
@@ -341,7 +347,7 @@ def _prospect(result: Any, horizon: float | None) -> Prospect:
     )
 
 
-def _standard(prospect: Prospect) -> tuple[AbstractInformation, ...]:
+def _standard(prospect: Prospect, choice: Choice) -> tuple[AbstractInformation, ...]:
     """Return what one would think of learning first."""
     wanted: list[AbstractInformation] = []
     parts = prospect.parts
@@ -355,5 +361,7 @@ def _standard(prospect: Prospect) -> tuple[AbstractInformation, ...]:
     if prospect.curve is not None:
         largest = float(np.max(prospect.curve.n_observed))
         further = max(2 * largest, float(prospect.horizon or 0.0))
-        wanted += [Run(name, n) for name in prospect.candidates for n in (largest, further)]
+        likely: list[int] = sorted(np.argsort(-choice.p_best, kind="stable")[:_MOST_RUN].tolist())
+        names = [prospect.candidates[k] for k in likely]
+        wanted += [Run(name, n) for name in names for n in (largest, further)]
     return tuple(wanted)

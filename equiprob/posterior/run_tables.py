@@ -16,7 +16,7 @@ def as_frame(table: Any, required: Sequence[str]) -> pd.DataFrame:
     """Return a table as a DataFrame that has some columns.
 
     Raises:
-        ValueError: If it lacks one.
+        ValueError: If it lacks one, or has one twice.
     """
     import pandas as pd
 
@@ -32,6 +32,9 @@ def as_frame(table: Any, required: Sequence[str]) -> pd.DataFrame:
             f"runs need the columns {list(required)}, a row for each training run; "
             f"{missing} missing from {list(frame.columns)}"
         )
+    twice = sorted({str(c) for c in frame.columns[frame.columns.duplicated()]})
+    if twice:
+        raise ValueError(f"each column of runs must be there once, and {twice} are there twice")
     return frame
 
 
@@ -41,10 +44,22 @@ def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     Raises:
         ValueError: If it holds something else.
     """
+    given = frame[name]
+    if given.dtype.kind == "c":
+        raise ValueError(f"the column {name!r} must hold real numbers, got {given.dtype}")
     try:
-        return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        return given.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the column {name!r} must hold numbers: {error}") from None
+        row = next((f" in row {i}" for i, value in given.items() if not _is_number(value)), "")
+        raise ValueError(f"the column {name!r} must hold numbers: {error}{row}") from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return value is None
+    return True
 
 
 def refuse(frame: pd.DataFrame, bad: NDArray[np.bool_], column: str, words: str) -> None:

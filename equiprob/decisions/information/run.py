@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import final, override
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.decisions.choice import Draws
 from equiprob.decisions.information.base import AbstractInformation, check_amount
 from equiprob.decisions.prospects import Prospect
 
 _KNOTS = 5
+_LEAST_NEW = 1e-6
 
 
 @final
@@ -77,14 +79,21 @@ def regressed(values: Draws, outcomes: Draws) -> Draws:
     Returns:
         ``(draw, value)``, of the same means: fitted additive cubic splines in the logarithms.
     """
-    from sklearn.linear_model import LinearRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import SplineTransformer
-
     logs = np.log(np.maximum(outcomes, np.finfo(np.float64).tiny))
+    middle = values.mean(axis=0)
     varying = np.ptp(logs, axis=0) > 0
     if not varying.any():
-        return np.broadcast_to(values.mean(axis=0), values.shape)
-    splines = SplineTransformer(n_knots=_KNOTS, knots="quantile", include_bias=False)
-    model = make_pipeline(splines, LinearRegression()).fit(logs[:, varying], values)
-    return model.predict(logs[:, varying])
+        return np.broadcast_to(middle, values.shape)
+    splines = np.column_stack([_spline(each) for each in logs[:, varying].T])
+    basis, rest = np.linalg.qr(splines - splines.mean(axis=0))
+    size = np.abs(np.diag(rest))
+    basis = basis[:, size > _LEAST_NEW * size.max()]  # ties among outcomes leave less to fit
+    return middle + basis @ (basis.T @ values)
+
+
+def _spline(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return cubic splines of `x` ``(draw,)`` with knots at its quantiles, ``(draw, spline)``."""
+    at = (x - x.mean()) / x.std()
+    inner = np.quantile(at, np.linspace(0, 1, _KNOTS)[1:-1])
+    bent = np.maximum(at[:, None] - inner, 0.0) ** 3
+    return np.column_stack([at, at**2, at**3, bent])
