@@ -252,6 +252,41 @@ def test_float32_behind_float64_arrays_is_seen(batch_size):
     assert not FAST.fit(wide).is_exact
 
 
+WIDTH = 40
+SPREADS = np.random.default_rng(3).normal(size=(2, 15, WIDTH)).astype(np.float32)
+GATHERS = np.stack([k * np.linalg.pinv(s) for k, s in zip((501, 500), SPREADS, strict=True)])
+
+
+def cancelling(batch, field=0.0):
+    """Points themselves, as the difference of two large sums in float32; and a field along z."""
+    rows = np.asarray(batch, np.float32).reshape(len(batch), -1)
+    one, other = (
+        np.stack([row @ s @ g.astype(np.float32) for row in rows])
+        for s, g in zip(SPREADS, GATHERS, strict=True)
+    )
+    points = (one - other).astype(np.float64).reshape(batch.shape)
+    return points + np.float32(field) * np.float64([0, 0, 1])
+
+
+def test_what_a_model_rounds_itself_is_rounding():
+    """Of a model that amplifies its own roundings, not those of its input.
+
+    Its error is 0.7 to 0.9 thousandths, in another dozen of rows too, and the floor 0.6 to 0.8 of
+    it; sixteen floors are allowed. Where only proportional answers count, the floor is a hundredth.
+    """
+    turns = ep.transforms.rotations3d(acts_on="points", output_action="vectors")
+
+    def is_exact(field):
+        model = lambda batch: cancelling(batch, field)  # noqa: E731
+        table = ep.evaluate_orbits(
+            model, CLUSTERS[:12], turns, n_transforms=4, outputs=ep.Output(dtype="float32")
+        )
+        return FAST.fit(table).is_exact
+
+    assert is_exact(0.0)
+    assert not is_exact(0.02)  # two hundredths of a point's size
+
+
 def test_a_float32_model_with_an_offset_in_float64_says_so():
     def model(batch):
         return lennard_jones(batch) * 1.1 - 0.123456789

@@ -21,8 +21,8 @@ from equiprob.transforms.transform import Transform
 
 Array = NDArray[Any]
 
-_ROWS_AT_ONCE = 4
-"""Structures in a batch: calls are one by one anyway, and few are asked twice for the checks."""
+_ROWS_AT_ONCE = 12
+"""Structures in a batch. Calls are one by one anyway; the first batch is asked more than once."""
 
 
 @final

@@ -1,8 +1,9 @@
 """What does one rounding of the input make of the output?
 
 A few rows are evaluated again, changed by 1, 2 and 4 roundings. Only a change that grows in
-proportion is rounding seen through the model: a threshold, a table or a nearest neighbour that
-happens to lie there answers with a step, whatever the size. Whole numbers (class ids, edges, masks,
+proportion, or is another one each time, is rounding seen through the model, or made by it: a
+threshold, a table or a nearest neighbour that happens to lie there answers with a step, whatever
+the size. Whole numbers (class ids, edges, masks,
 charges) mean what they are and stay, and so does what the transformation leaves in place: its
 roundings are the same on both sides of every displacement.
 """
@@ -30,6 +31,11 @@ a model's own roundings blur it."""
 
 _FEW = 4.0
 """Roundings of the output that are believed without proportion: a model makes some of its own."""
+
+_SCATTERED = 1 / 8
+"""How near two of the outputs at the row and at its changes may be, relative to the farthest two: a
+model that sums up many terms in few digits answers each change by other roundings of its own, and
+no two answers are alike. On either side of a step they are."""
 
 
 def probed(
@@ -105,9 +111,13 @@ def response(base: Array, moved: Array, rounding: float) -> float:
         return 0.0
     itself = rounding * root_mean_square(base)
     largest = float(np.abs(moved - base).max(initial=0.0)) or 1.0
-    one, two, four = np.sqrt((((moved - base) / largest) ** 2).sum(axis=2))
+    answers = np.concatenate([base[None], moved]) / largest
+    first, second = np.triu_indices(len(answers), 1)
+    distances = np.sqrt(((answers[first] - answers[second]) ** 2).sum(axis=2))
+    one, two, four = distances[: len(SIZES)]
     grows = _within(two, one, _SECOND) & _within(four, one, _THIRD)
-    own = np.where(grows, one, np.minimum(one, _FEW * itself / largest))
+    scatters = distances.min(axis=0) >= _SCATTERED * distances.max(axis=0)
+    own = np.where(grows | scatters, one, np.minimum(one, _FEW * itself / largest))
     return float(np.hypot(largest * np.sqrt((own**2).mean()), itself))
 
 
