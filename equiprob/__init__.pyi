@@ -38,6 +38,8 @@ from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEqu
 from equiprob.equivariance.stabilizer import Stabilizer as Stabilizer
 from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
+from equiprob.levels.level_certificate import LevelCertificate as LevelCertificate
+from equiprob.levels.level_certificate import certify_level as certify_level
 from equiprob.levels.paths import AbstractPath as AbstractPath
 from equiprob.levels.structural_level import StructuralLevel as StructuralLevel
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
@@ -74,6 +76,7 @@ __all__ = [
     "InvarianceCheck",
     "InvariantLaw",
     "LearningCurve",
+    "LevelCertificate",
     "LocalEquivarianceError",
     "ModelEquivarianceError",
     "OrbitTable",
@@ -87,6 +90,7 @@ __all__ = [
     "audit",
     "bounds",
     "certify",
+    "certify_level",
     "check_action",
     "compare",
     "controls",

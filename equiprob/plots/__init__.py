@@ -12,6 +12,7 @@ from equiprob.plots.generators import plot_generators
 from equiprob.plots.geometry import plot_geometry
 from equiprob.plots.invariance_check import plot_invariance_check
 from equiprob.plots.learning_curve import plot_learning_curve, plot_optimal_level
+from equiprob.plots.level_certificate import plot_level_certificate
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
 from equiprob.plots.stabilizer import plot_stabilizer
@@ -33,6 +34,7 @@ __all__ = [
     "plot_information",
     "plot_invariance_check",
     "plot_learning_curve",
+    "plot_level_certificate",
     "plot_local_error",
     "plot_model_error",
     "plot_optimal_level",

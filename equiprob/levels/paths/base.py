@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from equiprob.arguments.checked import check_fields
 from equiprob.levels.losses import Loss
 from equiprob.levels.path_risk import AbstractPathRisk, EvaluatedPathRisk, SquaredPathRisk
-from equiprob.orbits.designs import make_design
+from equiprob.orbits.designs import Design, make_design
+from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.transforms.base import AbstractTransform, Parameters
 
@@ -171,7 +172,20 @@ class AbstractPath(abc.ABC):
         transform, design = table.transform, table.design
         if design.is_independent:  # a lattice of as many, where there is one, does no worse
             design = make_design(transform, "quasi", design.n_transforms, design.seed)
-        parameters = design.parameters(transform, SHARED_ROW)[0]
+        return self.shipment_of(transform, design, position, SHARED_ROW)
+
+    def shipment_of(
+        self, transform: AbstractTransform, design: Design, position: float, row: Ids
+    ) -> Shipment:
+        """Return the predictor at a position with the transformations that a design gives a row.
+
+        Args:
+            transform: The transform.
+            design: The design.
+            position: One of the grid.
+            row: Id of the row, ``(1,)``.
+        """
+        parameters = design.parameters(transform, row)[0]
         weights = self._checked(transform, parameters, position) * design.weights
         if self.kept(position) == 1 or _leaves_in_place(transform, parameters, weights):
             return Shipment.of_the_model(transform)
