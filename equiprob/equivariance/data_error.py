@@ -20,7 +20,7 @@ from equiprob.equivariance.invariance_check import (
 )
 from equiprob.equivariance.methods.base import AbstractMethod, Case
 from equiprob.equivariance.methods.symmetrization import Symmetrization
-from equiprob.equivariance.spectral_constants import largest_eigenvalue
+from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -232,7 +232,7 @@ class DataEquivarianceError(AbstractEstimator):
         if case is Case.NEITHER and kappa is not None and np.isinf(kappa):
             found.add(Diagnostic.KAPPA_INFINITE)
         evidence = self.method.evidence(orbits, case, n_draws=self.n_draws, seed=self.weight_seed)
-        table = orbits.finite
+        table, changes = orbits.finite, eigenvalues(orbits.transform)
         used = slice(None) if evidence.used is None else evidence.used
         means = RowMeans(table.unit_ids[used], self.n_draws, self.weight_seed)
         rows = RowFindings.of(means, evidence.columns, orbits.positions[used], orbits.left_out)
@@ -257,7 +257,8 @@ class DataEquivarianceError(AbstractEstimator):
                 "weight_seed": self.weight_seed,
                 "auc": None if not isinstance(law, InvarianceCheckResult) else law.facts["auc"],
                 "kappa": kappa,
-                "largest_eigenvalue": largest_eigenvalue(table.transform),
+                "least_eigenvalue": changes.least,
+                "largest_eigenvalue": changes.largest,
                 "magnitude_label": table.transform.magnitude_label,
                 "magnitude_unit": table.transform.magnitude_unit,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],

@@ -10,6 +10,7 @@ import numpy as np
 from equiprob.arguments.arrays import as_numbers
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Evidence
 from equiprob.equivariance.methods.symmetrization import check_noise
+from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
@@ -84,6 +85,8 @@ class MeasuredPairs(AbstractMethod):
         draws = {"error": error}
         if case is Case.HAAR:
             draws["symmetry_cost"] = error**2 / 2
+        elif case is Case.INVARIANT:
+            draws |= eigenvalues(transform).costs(error)
         return Evidence(
             draws=draws, columns=columns, facts={"noise_variance": float(self.noise_variance)}
         )

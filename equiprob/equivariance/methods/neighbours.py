@@ -30,6 +30,7 @@ from equiprob.equivariance.local_means import (
 )
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.row_metrics import OrbitMetric
+from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic
@@ -135,6 +136,8 @@ class Neighbours(AbstractMethod):
             found.add(Diagnostic.NEIGHBOURS_COINCIDE)
         if case is Case.HAAR:
             draws["error"] = np.sqrt(2 * draws["symmetry_cost"])
+        elif case is Case.INVARIANT:
+            draws |= eigenvalues(whole.transform).errors(draws["symmetry_cost"])
         facts = {
             "n_used": len(table),
             "group": str(sample.metric.transform),

@@ -10,6 +10,7 @@ import numpy as np
 
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Evidence
 from equiprob.equivariance.model_error import ModelEquivarianceError
+from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.table import OrbitTable
 
@@ -61,6 +62,8 @@ class Oracle(AbstractMethod):
             draws = {name: np.zeros_like(values) for name, values in draws.items()}
         if case is Case.HAAR:
             draws["symmetry_cost"] = draws["error"] ** 2 / 2
+        elif case is Case.INVARIANT:
+            draws |= eigenvalues(table.transform).costs(draws["error"])
         return Evidence(
             draws=draws,
             dims=dict(result.dims),

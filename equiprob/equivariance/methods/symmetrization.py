@@ -6,9 +6,11 @@ orthogonal projection, and with ``a = f - S f``
     sqrt(2) <Y, a> / |a|   <=   e*   <=   sqrt(2 (R(f_G) - sigma^2)),
 
 the first for every predictor f that was not trained on these rows, the second for every f_G that is
-equivariant under the whole group. Of another law of transformations the 2 in the upper bound is up
-to 4 (`equiprob.equivariance.spectral_constants`). The lower bound is signed: at exact symmetry it
-is below zero half of the time, and squaring it first would make it always wrong.
+equivariant under the whole group, such as the predictor's average over it: where the
+transformations have another law, by weighing them (`equiprob.equivariance.group_averages`). The 2
+in the upper bound is then up to 4 (`equiprob.equivariance.spectral_constants`). The lower bound is
+signed: at exact symmetry it is below zero half of the time, and squaring it first would make it
+always wrong.
 """
 
 from __future__ import annotations
@@ -22,8 +24,13 @@ import numpy as np
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import check_fields
 from equiprob.equivariance.fixed_outputs import fixed_part_of_mean
+from equiprob.equivariance.group_averages import (
+    GroupAverage,
+    haar_average,
+    two_way_average,
+)
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
-from equiprob.equivariance.spectral_constants import largest_eigenvalue
+from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.equivariance.table_findings import require_deterministic, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
@@ -105,15 +112,16 @@ class Symmetrization(AbstractMethod):
         if table.cross_fitted:
             lower = widened_for_cross_fitting(lower)
         lower = np.maximum(lower, 0.0)
-        upper = np.sqrt(2 * largest_eigenvalue(table.transform) * excess)
+        changes = eigenvalues(table.transform)
+        upper = np.sqrt(2 * changes.largest * excess)
         known = self.noise_variance is not None or self.repeats is not None
         if is_trained_on(table, means, noise if known else None):
             found.add(Diagnostic.TRAINED_ON_ROWS)
         if np.mean(lower > upper) > 0.5:
             found.add(Diagnostic.BOUNDS_CROSS)
+        costs = changes.costs(lower)["symmetry_cost_lower"], excess
         draws = {"lower": lower, "upper": upper}
-        if case is Case.HAAR:
-            draws |= {"symmetry_cost_lower": lower**2 / 2, "symmetry_cost_upper": excess}
+        draws |= {"symmetry_cost_lower": costs[0], "symmetry_cost_upper": costs[1]}
         return Evidence(draws=draws, facts=facts, found=found, columns=columns)
 
     def _lower(
@@ -125,12 +133,10 @@ class Symmetrization(AbstractMethod):
             found.add(Diagnostic.NO_LOWER_BOUND)
             return none
         if case is Case.INVARIANT:
-            if not has_symmetric_law(table.transform):
+            gained = _gained_by_law(table)
+            if gained is None:
                 found.add(Diagnostic.LAW_NOT_SYMMETRIC)
                 return none
-            assert stats.y is not None, "checked by the caller"
-            centred = stats.y - fixed_part_of_mean(table, stats.y)
-            gained = -(centred * table.mean_displacement).sum(axis=1)
             error = np.sqrt(np.maximum(means.mean(stats.pair_sq), 0.0))
             return 2 * means.ratio(gained, stats.pair_sq) * error
         gained, squared = self._projection(table)
@@ -236,8 +242,8 @@ def is_trained_on(table: OrbitTable, means: RowMeans, noise: Rows | None) -> boo
 def symmetric_risk(table: OrbitTable) -> Rows | None:
     """Return each row's squared loss of a predictor that is equivariant under the whole group.
 
-    The model's average where the law is Haar, the model itself where it is equivariant up to
-    rounding; None where there is neither.
+    The model itself where it is equivariant up to rounding, else its average over the group; None
+    where there is neither.
     """
     stats = table.only
     assert stats.y is not None, "methods check that there are targets"
@@ -245,18 +251,17 @@ def symmetric_risk(table: OrbitTable) -> Rows | None:
     squares = (residual**2).sum(axis=1)
     if stats.pair_sq.mean() <= rounding_limit(table) ** 2:
         return squares
-    return averaged_risk(table) if table.transform.is_haar else None
+    average = haar_average(table)
+    return None if average is None else averaged_risk(table, average)
 
 
-def averaged_risk(table: OrbitTable) -> Rows | None:
-    """Return each row's squared loss of the model's average; None where it is not available."""
+def averaged_risk(table: OrbitTable, average: GroupAverage) -> Rows:
+    """Return each row's squared loss of an average of the model."""
     stats = table.only
     assert stats.y is not None, "methods check that there are targets"
-    if table.mean_displacement_sq is None or table.design.kind == "crossed":
-        return None
     residual = stats.y - stats.base
-    crossed = (residual * table.mean_displacement).sum(axis=1)
-    return (residual**2).sum(axis=1) - 2 * crossed + table.mean_displacement_sq
+    crossed = (residual * average.moved).sum(axis=1)
+    return (residual**2).sum(axis=1) - 2 * crossed + average.squared
 
 
 def has_symmetric_law(transform: AbstractTransform) -> bool:
@@ -274,6 +279,21 @@ def has_symmetric_law(transform: AbstractTransform) -> bool:
         return bool(np.allclose(inverse, transform.parameters(1 - points), atol=1e-6))
     except ValueError:
         return False
+
+
+def _gained_by_law(table: OrbitTable) -> Rows | None:
+    """Return row values of ``<Y, f - S f>``, S over the law and its inverses; None if not known.
+
+    An equivariant part may be taken off Y, as ``f - S f`` has no product with any.
+    """
+    y = table.only.y
+    assert y is not None, "checked by the caller"
+    two_way = two_way_average(table)
+    if two_way is not None:  # what is taken off is the average over the group
+        return two_way.product - ((y - table.only.base) * two_way.moved).sum(axis=1)
+    if not has_symmetric_law(table.transform):
+        return None
+    return -((y - fixed_part_of_mean(table, y)) * table.mean_displacement).sum(axis=1)
 
 
 def aligned(other: OrbitTable, table: OrbitTable) -> OrbitTable:

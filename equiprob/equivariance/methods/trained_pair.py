@@ -20,6 +20,7 @@ from typing import Any, final, override
 import numpy as np
 
 from equiprob.arguments.checked import check_fields
+from equiprob.equivariance.group_averages import GroupAverage, haar_average, law_average
 from equiprob.equivariance.methods.base import AbstractMethod, Case, Draws, Evidence
 from equiprob.equivariance.methods.symmetrization import (
     aligned,
@@ -27,8 +28,8 @@ from equiprob.equivariance.methods.symmetrization import (
     check_noise,
     is_trained_on,
     noise_of_rows,
-    symmetric_risk,
 )
+from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.equivariance.table_findings import require_deterministic, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
@@ -95,22 +96,13 @@ class TrainedPair(AbstractMethod):
         for each in (orbits, self.symmetric):
             require_deterministic(each, "the cost of symmetry by a pair of predictors")
         found: set[Diagnostic] = set()
-        constrained = symmetric_risk(symmetric)
-        if constrained is None:
-            found.add(Diagnostic.NEARLY_SYMMETRIC)
-            constrained = averaged_risk(symmetric)
-        if constrained is None:
-            raise ValueError(
-                f"the symmetric predictor is not equivariant under {symmetric.transform}, and its "
-                f"average over them is not available ({symmetric.design.kind} design, "
-                f"{symmetric.design.n_transforms} transformations a row); pass one that is "
-                f"equivariant by construction, or at least 2 transformations that rows do not share"
-            )
+        average = _average(symmetric, found)
+        constrained = averaged_risk(symmetric, average)
         free = ((stats.y - stats.base) ** 2).sum(axis=1)
         # Where the symmetric predictor is the better one, it is the best unconstrained one, too.
         cost = np.maximum(self._difference(table, constrained, free, n_draws, seed), 0.0)
         draws = {"symmetry_cost": cost}
-        step = _best_step(table, symmetric)
+        step = _best_step(table, symmetric, average)
         if step < _SHORT_STEP:
             found.add(Diagnostic.PAIR_LACKS)
         means, noise = RowMeans(table.unit_ids, n_draws, seed), None
@@ -124,6 +116,14 @@ class TrainedPair(AbstractMethod):
             draws["lower" if lacks else "error"] = np.sqrt(2 * cost)
             if lacks and "symmetry_cost_upper" in draws:
                 draws["upper"] = np.sqrt(2 * draws["symmetry_cost_upper"])
+        elif case is Case.INVARIANT:
+            changes, lacks = eigenvalues(table.transform), Diagnostic.PAIR_LACKS in found
+            bounds = changes.errors(cost)
+            if lacks:
+                del bounds["upper"]
+                if "symmetry_cost_upper" in draws:
+                    bounds["upper"] = changes.errors(draws["symmetry_cost_upper"])["upper"]
+            draws |= bounds
         facts = {
             "risk_symmetric": float(constrained.mean()),
             "risk_unconstrained": float(free.mean()),
@@ -154,7 +154,30 @@ class TrainedPair(AbstractMethod):
         return one - other
 
 
-def _best_step(table: OrbitTable, symmetric: OrbitTable) -> float:
+def _average(symmetric: OrbitTable, found: set[Diagnostic]) -> GroupAverage:
+    """Return the average of the symmetric predictor that is judged: none where it needs none.
+
+    Raises:
+        ValueError: If it needs one, and there is none.
+    """
+    stats = symmetric.only
+    if stats.pair_sq.mean() <= rounding_limit(symmetric) ** 2:
+        return GroupAverage(np.zeros_like(stats.base), np.zeros(len(stats.base)))
+    average = haar_average(symmetric)
+    if average is None:
+        found.add(Diagnostic.NEARLY_SYMMETRIC)
+        average = law_average(symmetric)
+    if average is None:
+        raise ValueError(
+            f"the symmetric predictor is not equivariant under {symmetric.transform}, and its "
+            f"average over them is not available ({symmetric.design.kind} design, "
+            f"{symmetric.design.n_transforms} transformations a row); pass one that is "
+            f"equivariant by construction, or at least 2 transformations that rows do not share"
+        )
+    return average
+
+
+def _best_step(table: OrbitTable, symmetric: OrbitTable, average: GroupAverage) -> float:
     """Return how far to go from the symmetric predictor to the free one, and save most.
 
     1 would be all the way; the more the free one lacks, such as for noise, the shorter.
@@ -162,10 +185,7 @@ def _best_step(table: OrbitTable, symmetric: OrbitTable) -> float:
     free, held = table.only, symmetric.only
     assert free.y is not None, "checked by the caller"
     residual, apart = free.y - held.base, free.base - held.base
-    gained, squared = (residual * apart).sum(), (apart**2).sum()
-    if held.pair_sq.mean() > rounding_limit(symmetric) ** 2:  # its average takes its place
-        moved, moved_sq = symmetric.mean_displacement, symmetric.mean_displacement_sq
-        assert moved_sq is not None, "the average was judged before"
-        gained += moved_sq.sum() - (moved * (residual + apart)).sum()
-        squared += moved_sq.sum() - 2 * (moved * apart).sum()
+    moved, moved_sq = average  # its average takes its place
+    gained = (residual * apart).sum() + moved_sq.sum() - (moved * (residual + apart)).sum()
+    squared = (apart**2).sum() + moved_sq.sum() - 2 * (moved * apart).sum()
     return float(gained / squared) if squared > 0 else 0.0

@@ -1,0 +1,78 @@
+"""How likely is a transformation, compared with the uniform law of its whole group?
+
+With the density of a law relative to the group's Haar measure, averages over the law become
+averages over the group: transformations weigh with one over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.finite import Finite
+from equiprob.transforms.law import Parameters
+from equiprob.transforms.rotations2d import Rotations2D
+from equiprob.transforms.transform import Transform
+
+Density = Callable[[Parameters], NDArray[np.float64]]
+
+_TURNS = 2 * np.pi * np.arange(-4, 5)
+"""An angle may be drawn as any of these more; laws that go further are not known here."""
+
+_WHOLE = 1e-4
+"""What the density of a law of angles may miss of 1."""
+
+
+def relative_density(transform: AbstractTransform) -> Density | None:
+    """Return the density ``parameters (..., n) -> (...)`` of a law relative to the group's own.
+
+    Args:
+        transform: The transform.
+
+    Returns:
+        The function; None where the group is none whose elements all have a density (a range of
+        angles, a finite set that is no group) or the density is not known.
+    """
+    law = transform.law if isinstance(transform, Transform) else None
+    if isinstance(law, Finite) and law.products is not None:
+        return _of_elements(law)
+    if isinstance(law, Rotations2D) and law.law is not None:
+        return _of_angles(law)
+    return None
+
+
+def _of_elements(law: Finite) -> Density:
+    relative = law.weights * len(law.weights)
+    return lambda parameters: relative[parameters[..., 0].astype(int)]
+
+
+def _of_angles(law: Rotations2D) -> Density | None:
+    given = law.law
+    if not hasattr(given, "log_prob"):
+        return None
+
+    @jax.jit
+    def wrapped(angles: jax.Array) -> jax.Array:
+        values = angles[..., None] + jnp.asarray(_TURNS)
+        inside = given.support(values)
+        logs = given.log_prob(jnp.where(inside, values, 0.0))
+        return jnp.where(inside, jnp.exp(logs), 0.0).sum(axis=-1) * 2 * jnp.pi
+
+    def density(parameters: Parameters) -> NDArray[np.float64]:
+        angles = np.mod(parameters[..., 0] + np.pi, 2 * np.pi) - np.pi
+        with jax.enable_x64(True):
+            return np.asarray(wrapped(jnp.asarray(angles, dtype=jnp.float64)))
+
+    found = density(circle()[:, None])
+    known = np.isfinite(found).all() and abs(found.mean() - 1) <= _WHOLE
+    return density if known and found.min() > 0 else None
+
+
+def circle() -> NDArray[np.float64]:
+    """Return equispaced angles around the circle, ``(angle,)``."""
+    return -np.pi + 2 * np.pi * (np.arange(4096) + 0.5) / 4096
