@@ -46,7 +46,7 @@ test-rounding: .venv/.test ## run the tests that lean most on draws with other d
 	  .venv/bin/python -m pytest $(PYTEST_ARGS) $(ROUNDING_TESTS)
 
 test-torch: .venv/.test .venv/.torch ## install PyTorch (5 GB) and run its tests
-	.venv/bin/python -m pytest tests/test_torch.py $(PYTEST_ARGS)
+	.venv/bin/python -m pytest tests/test_torch*.py $(PYTEST_ARGS)
 
 test-lowest: .venv/pyvenv.cfg ## run the tests with the lowest versions that pyproject.toml declares, on Python 3.12 if there is one
 	@$(WITH_PYENV); \

@@ -153,7 +153,7 @@ def test_seeds_must_fit(bad):
     [
         ({"design": "sobol"}, ["design must be one of", "'quasi'", "'full'", "'sobol'"]),
         ({"design": "full"}, ["needs a finite set", "rotations2d", "design='quasi'"]),
-        ({"backend": "torch"}, ["backend must be", "'python'", "'torch'"]),
+        ({"backend": "numpy"}, ["backend must be", "'python'", "'torch'", "'numpy'"]),
         ({"keep": "some"}, ["keep must be", "'rows'", "'some'"]),
         ({"keep": [30.0, -1.0]}, ["keep must list positive magnitudes"]),
         ({"keep": []}, ["keep must list positive magnitudes"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import jax
@@ -11,7 +11,10 @@ import numpy as np
 from jax.core import Tracer
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.tensors import is_torch, on_host
+from equiprob.orbits.output import DEFAULT_OUTPUT
 from equiprob.transforms.extras import require
+from equiprob.transforms.namespaces import uploaded
 
 
 @final
@@ -25,6 +28,7 @@ class TorchPredictor:
         device: Where batches go.
         dtype: The dtype of floating-point leaves, or None to keep theirs.
         gradients: Whether the module differentiates, as for forces.
+        computed_in: The precision of outputs that NumPy does not have, by name, as they come.
     """
 
     module: Any
@@ -32,39 +36,73 @@ class TorchPredictor:
     device: Any
     dtype: Any
     gradients: bool
+    computed_in: dict[Any, str] = field(default_factory=dict, init=False)
+
+    @property
+    def place(self) -> Any:
+        """The ``torch.device`` where batches go."""
+        return require("torch", extra="torch").device("cpu") if self.device is None else self.device
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it is compiled, by ``torch.compile``, for the shapes that it is called with."""
+        return hasattr(self.module, "_orig_mod")
 
     def __call__(self, x: Any) -> Any:
         """Return outputs for a batch of rows, as NumPy arrays."""
+        self.require_evaluation()
+        return jax.tree.map(on_host, self.on_device(jax.tree.map(self._tensor, x)))
+
+    def on_device(self, batch: Any) -> Any:
+        """Return outputs on the device for a batch of tensors, of which the module gets copies.
+
+        Raises:
+            TypeError: If the module returns something else than a tensor or a dict of tensors.
+        """
         torch = require("torch", extra="torch")
 
-        _require_evaluation(self.module)
-        batch = jax.tree.map(self._tensor, x)
+        def copied(tensor: Any) -> Any:  # in the usual layout, whatever that of what moved
+            cast = self.dtype is not None and tensor.is_floating_point()
+            dtype = self.dtype if cast else tensor.dtype
+            return torch.empty(tensor.shape, dtype=dtype, device=self.place).copy_(tensor)
+
+        with torch.no_grad():
+            batch = jax.tree.map(copied, batch)
         with torch.enable_grad() if self.gradients else torch.no_grad():
             output = self.call(self.module, batch)
         if isinstance(output, Mapping):
-            return {name: _array(values) for name, values in output.items()}
-        return _array(output)
+            found = {name: _tensor(values, f"for {name!r}") for name, values in output.items()}
+        else:
+            found = {DEFAULT_OUTPUT: _tensor(output, "")}
+        for name, values in found.items():
+            if values.dtype == torch.bfloat16:
+                self.computed_in[name] = "bfloat16"
+        return found if isinstance(output, Mapping) else found[DEFAULT_OUTPUT]
+
+    def require_evaluation(self) -> None:
+        """Raise where the module, or a part of it, is in training mode.
+
+        Raises:
+            ValueError: If it is.
+        """
+        _require_evaluation(self.module)
 
     def _tensor(self, values: Any) -> Any:
-        """Return a leaf as a tensor of its own, which the module may write into."""
-        torch = require("torch", extra="torch")
-
+        """Return a leaf as a tensor."""
         if isinstance(values, Tracer):
             raise TypeError("a PyTorch module cannot be traced by JAX")
-        shared = isinstance(values, jax.Array) or values.flags.writeable
-        tensor = torch.from_dlpack(values) if shared else torch.tensor(np.asarray(values))
-        dtype = self.dtype if tensor.is_floating_point() else None
-        return tensor.to(device=self.device, dtype=dtype, copy=shared)
+        return uploaded(np.asarray(values), self.place)
 
 
-def _array(values: Any) -> Any:
-    """Return an output as a NumPy array, which knows no bfloat16."""
-    torch = require("torch", extra="torch")
-
-    if not isinstance(values, torch.Tensor):
-        return values  # refused by name where outputs are checked
-    found = values.detach().cpu()
-    return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
+def _tensor(values: Any, where: str) -> Any:
+    """Return an output without its derivatives."""
+    if not is_torch(values):
+        raise TypeError(
+            f"the module returned {type(values).__name__} {where}".rstrip()
+            + ", where a tensor is needed, or a flat dict of tensors; say in call= what of it is "
+            "meant, as in call=lambda module, batch: module(batch)[0]"
+        )
+    return values.detach()
 
 
 def _require_evaluation(module: Any) -> None:

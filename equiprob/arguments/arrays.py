@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.tensors import on_host
+
 
 def as_array(name: str, values: Any) -> NDArray[Any]:
     """Return values as an array.
@@ -16,7 +18,7 @@ def as_array(name: str, values: Any) -> NDArray[Any]:
     """
     refuse_masks(name, values)
     try:
-        array = np.asarray(values)
+        array = np.asarray(on_host(values))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} must be an array, rows of equal lengths: {error}") from None
     return array

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_numbers
+from equiprob.arguments.tensors import all_on_host
 from equiprob.bounds.clouds import Cloud, diameters, radii_between
 from equiprob.bounds.dimension import NEIGHBOURS, Dimension
 from equiprob.bounds.extremes import end_point
@@ -142,6 +143,7 @@ class Geometry(AbstractEstimator):
             raise TypeError(
                 f"transform must be made by a function of ep.transforms, got {transform!r}"
             )
+        x = all_on_host(x)
         n = check_inputs(x)
         eps = _rounding(x)
         transform.on(x)  # raises where what is declared does not fit

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.inputs import check_inputs, check_seed, take_rows, units_of_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import checked_targets
@@ -60,6 +61,7 @@ def split_rows(
     Raises:
         ValueError: If there are no targets, or too few rows or groups to split.
     """
+    x = all_on_host(x)
     n = check_inputs(x)
     host = jax.tree.map(np.asarray, x)
     targets = checked_targets(y, n)

@@ -15,6 +15,7 @@ import numpy as np
 
 from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
+from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.inputs import check_inputs, check_seed
 from equiprob.orbits.outputs import checked_targets
 from equiprob.posterior.results import AbstractResult
@@ -103,6 +104,7 @@ def controls(
         TypeError: If the analysis returns something else than a result of this package.
         ValueError: If there are no targets.
     """
+    x = all_on_host(x)
     n = check_inputs(x)
     targets = checked_targets(y, n)
     if targets is None:

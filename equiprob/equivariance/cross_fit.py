@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
+from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.inputs import (
@@ -81,6 +82,7 @@ def cross_fit(
         ValueError: If there are fewer rows (or groups) than folds, or as in `evaluate_orbits`.
         TypeError: If `train` is neither an estimator nor a function.
     """
+    x = all_on_host(x)
     n = check_inputs(x)
     if not isinstance(folds, int | np.integer) or folds < 2:
         raise ValueError(f"folds must be an integer of at least 2, got {folds!r}")

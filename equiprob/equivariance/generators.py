@@ -27,6 +27,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.tensors import all_on_host
 from equiprob.equivariance.generator_names import closure, named_shares
 from equiprob.equivariance.responses import Responses
 from equiprob.orbits.inputs import check_inputs, ids_of_rows, units_of_rows
@@ -203,6 +204,7 @@ class Generators(AbstractEstimator):
             ValueError: If inputs do not fit, JAX cannot differentiate the model, it depends on the
                 batch, or rows are too few for so many generators.
         """
+        x = all_on_host(x)
         n = check_inputs(x)
         ids = ids_of_rows(row_ids, x, None, n)
         units = ids if groups is None else units_of_rows(groups, n)

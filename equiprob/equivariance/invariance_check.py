@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.inputs import check_inputs, check_seed, ids_of_rows, units_of_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
@@ -153,6 +154,7 @@ class InvarianceCheck(AbstractEstimator):
             ValueError: If there are fewer than four rows (or groups), or inputs do not fit the
                 transform.
         """
+        x = all_on_host(x)
         n = check_inputs(x)
         x = jax.tree.map(np.asarray, x)
         ids = ids_of_rows(None, x, None, n)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import (
@@ -146,6 +147,7 @@ class LocalEquivarianceError(AbstractEstimator):
                 f"{transform} has no generators: it does not move continuously from the identity; "
                 f"evaluate_orbits measures the error of finite sets"
             )
+        x = all_on_host(x)
         n = check_inputs(x)
         ids = ids_of_rows(row_ids, x, None, n)
         units = ids if groups is None else units_of_rows(groups, n)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.backend import AbstractBackend
 from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
@@ -142,7 +143,7 @@ def worst_case(
         n_steps: Steps of the ascent from each row's three best starts; 0 for none.
         seed: Seed of the starts.
         batch_size: Rows in each call of `predict`; at most 128 when left out.
-        backend: ``"auto"``, ``"jax"`` or ``"python"``, as in `evaluate_orbits`.
+        backend: ``"auto"``, ``"jax"``, ``"python"`` or ``"torch"``, as in `evaluate_orbits`.
 
     Returns:
         Rows and transformations, worst first.
@@ -163,6 +164,7 @@ def worst_case(
                 f"{name} must be an integer of at least {least} and at most {_MOST_CALLS:,}, got "
                 f"{value!r}"
             )
+    x = all_on_host(x)
     n = check_inputs(x)
     x = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     size = check_batch_size(batch_size, n)

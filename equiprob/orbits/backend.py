@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import named_outputs
@@ -28,11 +30,17 @@ class AbstractBackend(abc.ABC):
     pads: bool
     """Whether a short last chunk is padded to the full batch size."""
 
+    runs_ahead: bool = False
+    """Whether `evaluate` returns before the model is done, elsewhere, with what it was asked."""
+
     is_pure: bool
     """Whether nothing that the model keeps can change what it returns."""
 
     output: Any
     """Shapes and dtypes of the model's output on one chunk."""
+
+    computed_in: Mapping[Any, Any] = MappingProxyType({})
+    """The precision that outputs were computed in, by name, where it is known and not theirs."""
 
     differing: dict[Any, Array]
     """By how much each output of equal calls differs, ``(row, ...)``, where it does."""
@@ -53,6 +61,14 @@ class AbstractBackend(abc.ABC):
             transformations: output leaves ``(transformation, row, ...)`` taken back by the inverse
             output action.
         """
+
+    def put(self, values: NDArray[Any]) -> Any:
+        """Return an array where the blocks of outputs are."""
+        return values
+
+    def fetch(self, arrays: list[Any]) -> Callable[[], list[NDArray[Any]]]:
+        """Bring arrays to the host; calling what is returned waits for them."""
+        return lambda: [np.asarray(array) for array in arrays]
 
     @abc.abstractmethod
     def outputs_at(self, x: Any, parameters: Parameters) -> list[Any]:

@@ -15,6 +15,8 @@ from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.programs import trace
 from equiprob.orbits.python_backend import PythonBackend
+from equiprob.orbits.torch_backend import TorchBackend
+from equiprob.orbits.torch_memory import TorchModel
 from equiprob.transforms.acting import Moves
 from equiprob.transforms.base import AbstractTransform
 
@@ -34,6 +36,7 @@ def choose_backend(
 ) -> AbstractBackend:
     """Return the backend for a model, given one chunk `x`. Stochastic models stay in Python.
 
+    "auto" leaves PyTorch models that are not on the CPU where they are.
     "auto" takes JAX if the model and the action can be traced. A model that is given float64 NumPy
     rows while JAX computes in float32, and returns NumPy arrays, is NumPy code that happens to
     trace: it stays in NumPy, in float64.
@@ -51,25 +54,28 @@ def choose_backend(
         ValueError: If `backend` is unknown, or "jax" was asked for and tracing fails; if the model
             is not repeatable, or depends on the batch.
     """
-    if backend not in ("auto", "jax", "python"):
-        raise ValueError(f"backend must be 'auto', 'jax' or 'python', got {backend!r}")
+    if backend not in ("auto", "jax", "python", "torch"):
+        raise ValueError(f"backend must be 'auto', 'jax', 'python' or 'torch', got {backend!r}")
+    is_torch = isinstance(predict, TorchModel)
+    if backend == "torch" and not is_torch:
+        raise ValueError(
+            "backend='torch' was asked for, but predict is no PyTorch module: pass what "
+            "ep.adapters.from_torch(module.eval()) returns, or leave backend out"
+        )
     if noise is not None and backend == "jax":
         raise ValueError(
             "a stochastic model is called from Python: leave backend out (predict may be jitted)"
         )
-    python = partial(
-        PythonBackend,
-        predict,
-        transform,
-        x,
-        computed_in=computed_in,
-        batch_dependent=batch_dependent,
-    )
+    options = {"computed_in": computed_in, "batch_dependent": batch_dependent}
+    python = partial(PythonBackend, predict, transform, x, **options)
     resizes = transform.on(x).changes_shape
-    if resizes and backend == "jax":
+    if resizes and backend in ("jax", "torch"):
         raise ValueError(
             f"{transform} changes the shape of rows: leave backend out (predict may be jitted)"
         )
+    on_device = is_torch and predict.place.type != "cpu" and not resizes
+    if is_torch and (backend == "torch" or (backend == "auto" and on_device)):
+        return TorchBackend(predict, transform, x, noise, **options)
     if backend == "python" or noise is not None or resizes:
         return python(noise=noise)
     identity = np.broadcast_to(transform.identity, (n_rows(x), *transform.identity.shape))

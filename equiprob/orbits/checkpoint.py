@@ -22,7 +22,7 @@ import numpy as np
 
 from equiprob.arguments.whole_files import remove_partial, target_of
 from equiprob.orbits.archive import read_arrays, write_arrays
-from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass
+from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.output import Output
 from equiprob.orbits.path_lock import PathLock
 from equiprob.orbits.saved_state import packed, unpack
@@ -242,7 +242,7 @@ class Checkpoint:
         """Refuse a model whose outputs are not those that were written, up to rounding."""
         if orbit_pass.noise is not None:
             return
-        found: Evaluated = orbit_pass.evaluate(chunk, probe=True, fill=fill)
+        found = orbit_pass.evaluate(chunk, probe=True, fill=fill)
         if list(found.statistics) != list(store.templates) or not all(
             _same(found.statistics[name], template) for name, template in store.templates.items()
         ):

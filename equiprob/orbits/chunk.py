@@ -14,12 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_numbers
-from equiprob.orbits.accumulate import ChunkStatistics, MagnitudeBins
+from equiprob.orbits.accumulate import MagnitudeBins, Sizes
 from equiprob.orbits.backend import AbstractBackend
 from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.designs import Design
@@ -30,8 +29,9 @@ from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.output import declared_dtypes, rows_of
 from equiprob.orbits.outputs import named_outputs
-from equiprob.orbits.probe import probed
-from equiprob.orbits.statistics import Rows, RowStatistics
+from equiprob.orbits.statistics import Rows
+from equiprob.orbits.sums import DisplacementSums
+from equiprob.orbits.under_way import Evaluated, UnderWay, fetched
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
 
@@ -141,21 +141,6 @@ class Keep:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated:
-    """What the pass over one chunk leaves behind.
-
-    Args:
-        statistics: Row statistics by output.
-        outputs: Shapes and dtypes of the outputs, rows first.
-        backend: The backend that was used.
-    """
-
-    statistics: dict[str, RowStatistics]
-    outputs: dict[str, jax.ShapeDtypeStruct]
-    backend: str
-
-
-@dataclass(frozen=True, eq=False)
 class OrbitPass:
     """How chunks of rows are evaluated, wherever that is done.
 
@@ -190,11 +175,16 @@ class OrbitPass:
         return MagnitudeBins.of(*self.transform.magnitude_law())
 
     def evaluate(self, chunk: Chunk, *, probe: bool, fill: bool = False) -> Evaluated:
-        """Evaluate the model on a chunk and on its transformations.
+        """Evaluate the model on a chunk and on its transformations: see `begin` and `UnderWay`."""
+        return self.begin(chunk, fill=fill).finish(probe=probe)
+
+    def begin(self, chunk: Chunk, *, fill: bool = False) -> UnderWay:
+        """Call the model on a chunk and on its transformations.
+
+        Where it runs on a device, it may not be done when this returns.
 
         Args:
             chunk: Up to `size` rows.
-            probe: Whether to find the floor of rounding, too; a stochastic model has none.
             fill: Whether a short chunk is padded to a whole batch for any model.
 
         Raises:
@@ -210,34 +200,30 @@ class OrbitPass:
         parameters = self.design.parameters(self.transform, chunk.ids[index])
         with naming_rows(chunk.start, chunk.stop):
             raw, blocks = engine.evaluate(x, parameters, chunk.ids[index])
-        calls = expected.kept(raw)
-        expected.check_probabilities(calls, chunk.start)
-        accumulators = self._accumulators(calls, parameters[:n], expected.shapes)
+        sizes = self._sizes(parameters[:n])
+        there = expected.put(engine.put)
+        sums = self._sums(engine, there.kept(raw), sizes, expected.shapes)
         with naming_rows(chunk.start, chunk.stop):
             for block in blocks:
-                for accumulator, values in zip(accumulators, expected.kept(block), strict=True):
-                    accumulator.add(values)
-        roundings = expected.roundings(raw)
-        floors = [0.0] * len(roundings)
-        if probe and self.noise is None:
-            with naming_rows(chunk.start, chunk.stop):
-                moved, rows = probed(
-                    lambda batch: engine.outputs_at(batch, parameters),
-                    x,
-                    self.transform.on(x).moving,
-                    max(roundings),
-                    n,
-                )
-            floors = expected.floors(calls, moved, rows, roundings)
-        apart = expected.apart(engine.differing) if probe else [0.0] * len(roundings)
-        floors = [float(np.hypot(*both)) for both in zip(floors, apart, strict=True)]
-        found = {
-            name: replace(s, apart=a, rounding=r)
-            for (name, s), a, r in zip(
-                expected.finish(accumulators, floors).items(), apart, roundings, strict=True
-            )
-        }
-        return Evaluated(found, expected.shapes, engine.name)
+                for own, values in zip(sums, there.kept(block), strict=True):
+                    own.add(values)
+        return UnderWay(
+            design=self.design,
+            engine=engine,
+            expected=expected,
+            start=chunk.start,
+            x=x,
+            parameters=parameters,
+            sizes=sizes,
+            moving=None if self.noise is not None else self.transform.on(x).moving,
+            wait=fetched(engine, [leaf[:, :n] for leaf in raw], sums),
+        )
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether the model works elsewhere on what it was asked here."""
+        engine = _engines.made_for(self)
+        return engine is not None and engine.runs_ahead
 
     @property
     def is_function_of_rows(self) -> bool:
@@ -282,18 +268,21 @@ class OrbitPass:
             outputs, len(chunk), chunk.start, chunk.y, chunk.declared, weights=weights
         )
 
-    def _accumulators(
-        self, calls: list[Rows], parameters: Parameters, outputs: Mapping[str, Any]
-    ) -> list[ChunkStatistics]:
-        magnitudes, part = self.transform.magnitude(parameters), self.transform.part(parameters)
-        rest = (
+    def _sizes(self, parameters: Parameters) -> Sizes:
+        return Sizes(
+            self.transform.magnitude(parameters),
             self.bins(),
-            part,
+            self.transform.part(parameters),
             len(self.transform.parts),
             self.keep.magnitudes,
-            self.keep.displacements(outputs),
         )
-        return [ChunkStatistics(values, self.design, magnitudes, *rest) for values in calls]
+
+    def _sums(
+        self, engine: AbstractBackend, calls: list[Any], sizes: Sizes, outputs: Mapping[str, Any]
+    ) -> list[DisplacementSums]:
+        within = None if sizes.within is None else engine.put(sizes.within)
+        weights, keep_raw = engine.put(self.design.weights), self.keep.displacements(outputs)
+        return [DisplacementSums(own, self.design, weights, within, keep_raw) for own in calls]
 
 
 class _Engines:

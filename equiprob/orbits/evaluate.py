@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.inputs import (
@@ -101,7 +102,9 @@ def evaluate_orbits(
             `batch_size` rows in the order of `x`, and every result says so.
         outputs: Units, padding and counts of the output, ``ep.Output(unit="eV")``, or a dict of
             such for some of several outputs.
-        backend: ``"auto"``, ``"jax"`` (one compiled pass) or ``"python"`` (any callable).
+        backend: ``"auto"``, ``"jax"`` (one compiled pass), ``"python"`` (any callable) or
+            ``"torch"``, which moves inputs and sums outputs on the device of a model of
+            `adapters.from_torch`: by itself where that is not the CPU.
         progress: Show a progress bar; when left out, where the pass takes more than a few seconds.
         executor: A ``concurrent.futures.Executor`` whose workers evaluate the chunks: a
             ``ProcessPoolExecutor`` (with ``mp_context=multiprocessing.get_context("spawn")``: one
@@ -172,7 +175,7 @@ def evaluate_orbits(
     kept = Keep.of(keep, None, may_pool=may_pool)
     if stop_when is not None:
         kept = kept.for_rules()
-    x = as_arrays(x)
+    x = all_on_host(as_arrays(x))
     if is_stream(x) or is_read_by_slices(x):
         rows = _streamed_rows(x, y, row_ids, groups, outputs, kept.counted)
     else:

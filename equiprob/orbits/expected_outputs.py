@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.accumulate import ChunkStatistics
+from equiprob.arguments.tensors import is_torch
+from equiprob.orbits.accumulate import Sizes, row_statistics
+from equiprob.orbits.designs import Design
 from equiprob.orbits.output import Measure, measures
 from equiprob.orbits.outputs import (
     are_labels,
@@ -22,6 +24,7 @@ from equiprob.orbits.outputs import (
 from equiprob.orbits.precision import root_mean_square, rounding_of_output
 from equiprob.orbits.probe import response
 from equiprob.orbits.statistics import Rows, RowStatistics
+from equiprob.orbits.sums import Found
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +81,25 @@ class ExpectedOutputs:
         labelled = [are_labels(given[name]) for name in shapes]
         return cls(shapes, n, list(kept.values()), targets, labelled)
 
-    def kept(self, leaves: list[Any]) -> list[Rows]:
+    def put(self, put: Callable[[Any], Any]) -> ExpectedOutputs:
+        """Return what is kept of outputs that are elsewhere; see `AbstractBackend.put`."""
+        return replace(self, measures=[measure.put(put) for measure in self.measures])
+
+    def kept(self, leaves: list[Any]) -> list[Any]:
         """Return ``(call or transformation, row, k)`` in float64, padding dropped."""
-        arrays = [np.asarray(leaf) for leaf in leaves]
-        flat = [a.reshape(*a.shape[:2], -1)[:, : self.n].astype(np.float64) for a in arrays]
+        flat = [_wide(leaf.reshape(*leaf.shape[:2], -1)[:, : self.n]) for leaf in leaves]
         return [m.kept(values) for m, values in zip(self.measures, flat, strict=True)]
 
-    def roundings(self, raw: list[Any]) -> list[float]:
-        """Return one rounding of each output, relative to its size."""
+    def roundings(self, raw: list[Any], computed_in: Mapping[Any, Any]) -> list[float]:
+        """Return one rounding of each output, relative to its size.
+
+        Args:
+            raw: The outputs at the rows, ``(call, row, ...)``.
+            computed_in: Their precision by name, where the engine knows it.
+        """
         return [
-            rounding_of_output(np.asarray(leaf)[0, : self.n], m.dtype)
-            for leaf, m in zip(raw, self.measures, strict=True)
+            rounding_of_output(np.asarray(leaf)[0, : self.n], m.dtype or computed_in.get(name))
+            for name, leaf, m in zip(self.shapes, raw, self.measures, strict=True)
         ]
 
     def check_probabilities(self, passes: list[Rows], start: int) -> None:
@@ -121,23 +132,27 @@ class ExpectedOutputs:
 
     def finish(
         self,
-        accumulators: list[ChunkStatistics],
+        calls: list[Rows],
+        sums: list[Found],
+        design: Design,
+        sizes: Sizes,
         floors: list[float],
     ) -> dict[str, RowStatistics]:
         """Return the row statistics of each output, given its floor."""
         found = {}
-        for (name, shape), accumulator, floor, measure, y in zip(
-            self.shapes.items(),
-            accumulators,
-            floors,
-            self.measures,
-            self.targets,
-            strict=True,
+        for (name, shape), own, own_sums, floor, measure, y in zip(
+            self.shapes.items(), calls, sums, floors, self.measures, self.targets, strict=True
         ):
+            row_shape = tuple(shape.shape[1:])
             found[name] = replace(
-                accumulator.finish(y, tuple(shape.shape[1:]), floor),
+                row_statistics(own, own_sums, design, sizes, y, row_shape, floor),
                 weight=measure.weight,
                 unit=measure.unit,
                 n_components=measure.n_components,
             )
         return found
+
+
+def _wide(values: Any) -> Any:
+    """Return values in float64, in their library."""
+    return values.double() if is_torch(values) else np.asarray(values, np.float64)

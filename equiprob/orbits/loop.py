@@ -12,7 +12,7 @@ from typing import Any
 
 from equiprob.arguments.calls import calling
 from equiprob.orbits.checkpoint import Checkpoint
-from equiprob.orbits.chunk import Chunk, Evaluated, OrbitPass, forget_pass
+from equiprob.orbits.chunk import Chunk, OrbitPass, forget_pass
 from equiprob.orbits.ending import saying_where
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
@@ -22,6 +22,7 @@ from equiprob.orbits.sources import AbstractRows
 from equiprob.orbits.statistics import check_not_lost
 from equiprob.orbits.store import Store
 from equiprob.orbits.table import OrbitTable
+from equiprob.orbits.under_way import Evaluated
 from equiprob.orbits.workers import Outcome, evaluated_by, evaluated_here
 
 _SLOW_SECONDS = 4.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.arguments.arrays import as_numbers, mask_of
 from equiprob.arguments.checked import check_fields
 from equiprob.arguments.names import check_names
+from equiprob.arguments.tensors import is_torch
 
 Array = NDArray[np.float64]
 
@@ -97,7 +98,7 @@ class Measure:
     """
 
     unit: str
-    factor: Array | None
+    factor: Any
     weight: Array | None
     n_components: float
     dtype: Any = None
@@ -151,10 +152,16 @@ class Measure:
         """Return the measure of some of the rows."""
         return self if self.factor is None else replace(self, factor=self.factor[rows])
 
-    def kept(self, values: Array) -> Array:
+    def put(self, put: Callable[[Any], Any]) -> Measure:
+        """Return the measure of outputs that are elsewhere, given what brings arrays there."""
+        return self if self.factor is None else replace(self, factor=put(self.factor))
+
+    def kept(self, values: Any) -> Any:
         """Return values ``(..., row, k)`` as they are kept, padding as 0."""
         if self.factor is None:
             return values
+        if is_torch(values):
+            return (values * self.factor).where(self.factor != 0, 0.0)
         return np.multiply(values, self.factor, where=self.factor != 0, out=np.zeros(values.shape))
 
 

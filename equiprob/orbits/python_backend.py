@@ -60,7 +60,6 @@ class PythonBackend(AbstractBackend):
                 `batch_dependent`.
         """
         self._predict, self._transform, self._noise = predict, transform, noise
-        self._computed_in = computed_in or {}
         self.output: Any = None
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
@@ -69,6 +68,9 @@ class PythonBackend(AbstractBackend):
         # Held by one thread at a time, if the model writes all outputs to one place of its own.
         self._alone: threading.Lock | None = None
         written = self._outputs(lent.x, ids)
+        # Declared, or seen by an adapter whose numbers have come in another dtype.
+        declared = {name: dtype for name, dtype in (computed_in or {}).items() if dtype is not None}
+        self.computed_in = {**getattr(predict, "computed_in", {}), **declared}
         # A copy: the model may write its next output where this one is.
         first = jax.tree.map(np.array, written)
         self._first: tuple[Any, Any] | None = None
@@ -76,7 +78,7 @@ class PythonBackend(AbstractBackend):
         self.differing: dict[Any, Array] = {}
         if noise is None:
             again = self._outputs(lent.x, ids)
-            self.differing = require_equal(first, again, self._computed_in)
+            self.differing = require_equal(first, again, self.computed_in)
             self._first = x, first
             if _share_memory(written, again) and not _share_memory(written, lent.x):
                 self._alone = threading.Lock()
@@ -126,7 +128,7 @@ class PythonBackend(AbstractBackend):
 
     def _require_row_wise(self, x: Any, first: Any) -> None:
         """Raise where rows have other outputs in other batches."""
-        call, outputs = self._outputs_alone, judged(first, n_rows(x), self._computed_in)
+        call, outputs = self._outputs_alone, judged(first, n_rows(x), self.computed_in)
         if self._acting.changes_shape and n_rows(x) == 1:
             return
         if n_rows(x) > 1:

@@ -181,12 +181,14 @@ class StreamedRows(AbstractRows):
                 yield _read("x", self.x, slice(start, min(start + step, self.n))), None
             return
         for batch in self.x:
-            if isinstance(batch, tuple | list) and len(batch) != 2:
+            # PyTorch's loaders give the inputs alone as a list of one.
+            pair = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+            if len(pair) not in (1, 2):
                 raise ValueError(
                     f"a batch of the stream x must be the inputs or (inputs, targets), got a "
                     f"{type(batch).__name__} of {len(batch)}"
                 )
-            x, y = batch if isinstance(batch, tuple | list) else (batch, None)
+            x, y = pair if len(pair) == 2 else (*pair, None)
             if y is not None and self.y is not None:
                 raise ValueError("the batches of x hold targets: leave y out")
             host = lambda leaf: leaf if isinstance(leaf, jax.Array) else as_array("x", leaf)  # noqa: E731

@@ -25,9 +25,9 @@ SMALLEST = 1e-60
 """Where no output is larger, the squares of rounding errors are lost in float64."""
 
 
-def is_usable(values: Rows) -> NDArray[np.bool_]:
+def is_usable(values: Any) -> Any:
     """Whether numbers are finite, and small enough that their squares can be averaged."""
-    return np.abs(values) <= LARGEST
+    return abs(values) <= LARGEST
 
 
 @dataclass(frozen=True, eq=False)

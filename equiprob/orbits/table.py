@@ -43,7 +43,8 @@ class OrbitTable:
         count: Transformations evaluated per row.
         bin_magnitude: Mean magnitude of each bin.
         range_magnitudes: The magnitudes of `range_sum`, where declared.
-        backend: ``"jax"`` (one compiled pass) or ``"python"``.
+        backend: ``"jax"`` (one compiled pass), ``"python"``, or ``"torch"``, which names what the
+            host moves, if it does.
         floor_method: How the float floors were found: by a ``"float64 pass"`` of a few rows, or by
             a ``"perturbation"`` of the input by one rounding.
         noise_repeats: Calls on each input of a stochastic model; 1 for a deterministic one.

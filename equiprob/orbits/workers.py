@@ -15,7 +15,7 @@ from typing import Any
 
 from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.failures import PredictionFailed, rows_named
-from equiprob.orbits.parts import Part, evaluated_in_parts
+from equiprob.orbits.parts import Part, begun, evaluated_in_parts
 
 IN_FLIGHT = 64
 """Chunks that are under way or wait for their turn."""
@@ -52,14 +52,34 @@ def evaluated_here(
 ) -> Generator[Outcome]:
     """Evaluate chunks one after another.
 
+    Where the model runs on a device, the next chunk is prepared while that works on this one.
+
     Args:
         orbit_pass: The pass.
         chunks: The chunks.
         is_first: Whether none has been evaluated yet: the first finds the floor of rounding, too.
         apart: Whether rows on which the model raises are told from the others.
     """
-    for chunk in chunks:
-        yield chunk, evaluated_in_parts(orbit_pass, chunk, probe=is_first(), apart=apart)
+    behind: tuple[Chunk, Callable[[], list[Part]]] | None = None
+    left = iter(chunks)
+    while True:
+        upcoming, error = None, None
+        try:
+            chunk = next(left, None)
+            if chunk is not None:
+                upcoming = chunk, begun(orbit_pass, chunk, probe=is_first(), apart=apart)
+        except Exception as failure:  # what comes before it is done
+            error = failure
+        if behind is not None:
+            yield behind[0], behind[1]()
+        if error is not None:
+            raise error
+        if upcoming is None:
+            return
+        behind = upcoming
+        if is_first() or not orbit_pass.runs_ahead:
+            yield behind[0], behind[1]()
+            behind = None
 
 
 def evaluated_by(

@@ -88,6 +88,12 @@ class Moves:
         """Return ``rho(g)^-1 f(g x)``: what a model answers at moved rows, taken back."""
         return self.back(predict(self.move(x)), x)
 
+    def only(self, inward: Sequence[bool], outward: Sequence[bool]) -> Moves:
+        """Return the same for some leaves of the rows and of the outputs; the others stay."""
+        there, inner = _only(self.there, self.inward, inward)
+        home, outer = _only(self.home, self.outward, outward)
+        return Moves(there, home, inner, outer)
+
     # ---- several transformations, on the first axis of the arrays (see `Acting.at`) -------------
 
     def block(self, part: slice, size: int | None = None) -> Moves:
@@ -124,6 +130,14 @@ class Moves:
         once = jax.tree.map(lambda v: v[None, None], x)
         returned = self.outward.apply(home, by_call, once, axes=3)
         return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), returned)
+
+
+def _only(
+    elements: Elements, actions: LeafActions, chosen: Sequence[bool]
+) -> tuple[Elements, LeafActions]:
+    kept = tuple(a if c else Invariant() for a, c in zip(actions.actions, chosen, strict=True))
+    own = tuple(e if c else {} for e, c in zip(elements, chosen, strict=True))
+    return own, replace(actions, actions=kept)
 
 
 def _length(tree: Any) -> int:
@@ -173,6 +187,15 @@ class Acting:
         """
         pairs = zip(outputs.items(), self.outward.actions, strict=True)
         return {name: action.weights(tuple(leaf.shape[1:])) for (name, leaf), action in pairs}
+
+    @property
+    def users(self) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+        """Of each leaf of the rows and of the outputs, whether a user's function moves it."""
+        inward, outward = (
+            tuple(action.is_users for action in side.actions)
+            for side in (self.inward, self.outward)
+        )
+        return inward, outward
 
     @property
     def changes_shape(self) -> bool:

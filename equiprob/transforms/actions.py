@@ -18,6 +18,7 @@ import numpy as np
 
 from equiprob.transforms.item_axes import Items
 from equiprob.transforms.kernels import along, relabel
+from equiprob.transforms.namespaces import product
 from equiprob.transforms.representations import AbstractRepresentation, Array, Element, Law
 
 Reads = tuple[tuple[str, ...], ...]
@@ -297,7 +298,7 @@ class Wrapped(AbstractLeafAction):
 
     @override
     def apply(self, element: Element, leaf: Any, axes: int) -> Any:
-        return leaf + element["lattice"] @ element["cell"]
+        return leaf + product(element["lattice"], element["cell"])
 
     @override
     def misfit(self, shape: tuple[int, ...], element: Element, law: Law) -> str | None:

@@ -11,7 +11,9 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-from equiprob.transforms.namespaces import namespace
+from equiprob.arguments.tensors import is_torch
+from equiprob.transforms.grid_sampling import grid_sampled, has_kernel
+from equiprob.transforms.namespaces import namespace, product
 
 _MOST_WRITTEN_OUT = 3
 """Dimensions up to which a product with a matrix is written out: compilers fuse that, and it keeps
@@ -61,7 +63,7 @@ def _turned(matrix: Any, leaf: Any, axis: int) -> Any:
     *batch, _, size = matrix.shape
     axes = len(batch)
     if size > _MOST_WRITTEN_OUT:
-        flat = vectors.reshape((*vectors.shape[:axes], -1, size)) @ matrix.mT
+        flat = product(vectors.reshape((*vectors.shape[:axes], -1, size)), matrix.mT)
         turned = flat.reshape((*flat.shape[:axes], *vectors.shape[axes:]))
     else:
         entry = (*batch, *[1] * (vectors.ndim - 1 - axes))
@@ -113,6 +115,8 @@ def resample(
     """
     xp, (height, width) = namespace(leaf), leaf.shape[-3:-1]
     row, column = _sources(arrays, leaf)
+    if is_torch(leaf) and not nearest and has_kernel(leaf):
+        return grid_sampled(row, column, leaf, fill=fill, wrap=wrap)
     flat = leaf.reshape((*leaf.shape[:-3], height * width, leaf.shape[-1]))
     # Every place lies within: to know it saves JAX a comparison.
     known = {"mode": "promise_in_bounds"} if hasattr(leaf, "at") else {}

@@ -14,8 +14,8 @@ from jax.core import Tracer
 from numpy.typing import NDArray
 
 from equiprob.arguments.lending import advised, read_only
+from equiprob.arguments.tensors import is_torch
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
-from equiprob.transforms.namespaces import is_torch
 
 Elements = tuple[dict[str, NDArray[Any]], ...]
 """The arrays of each leaf."""
@@ -59,6 +59,8 @@ class LeafActions:
                 element, leaf = jax.tree.map(jnp.asarray, (element, leaf))
                 moved.append(_moved(name, action, element, leaf, axes))
             elif is_torch(leaf):
+                if action.is_users:  # it may write into what it is given
+                    element, leaf = jax.tree.map(lambda v: v.clone(), (element, leaf))
                 moved.append(_moved(name, action, element, leaf, axes))
             else:
                 moved.append(_as_given(leaf, _by_itself(name, action, element, leaf, axes)))

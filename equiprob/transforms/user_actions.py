@@ -9,8 +9,8 @@ from typing import Any, ClassVar, final, override
 
 import jax
 
+from equiprob.arguments.tensors import is_torch
 from equiprob.transforms.actions import AbstractLeafAction, Given, Reads, leaf_path, within
-from equiprob.transforms.namespaces import is_torch
 from equiprob.transforms.representations import Element, Law
 
 
