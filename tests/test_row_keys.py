@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import equiprob as ep
+from equiprob.orbits import keys
 from equiprob.orbits.keys import Purpose, content_ids, keyed_uniforms, label_ids
 
 rng = np.random.default_rng(0)
@@ -62,6 +63,22 @@ def test_copies_of_a_row_have_ids_of_their_own():
     assert set(content_ids([copies[::-1]])) == set(ids)
     table = evaluate(x=copies)
     assert len(np.unique(table.parameters()[:, 0])) == 7
+
+
+def test_large_rows_are_hashed_few_at_a_time_and_chunk_by_chunk(monkeypatch):
+    images = np.resize(np.random.default_rng(2).random((5, 3, 64, 64)), (13, 3, 64, 64))
+    ids, made = content_ids([images, images[:, :1]]), []
+    original = keys._bytes_of
+    monkeypatch.setattr(keys, "_bytes_of", lambda leaf: made.append(len(leaf)) or original(leaf))
+    monkeypatch.setattr(keys, "_BYTES_HASHED", 2**20)
+    np.testing.assert_array_equal(content_ids([images, images[:, :1]]), ids)
+    assert set(made) == {8, 5}  # of 2^17 bytes each
+    flips = ep.transforms.dihedral(1, acts_on="image_channels_first")
+    table = ep.evaluate_orbits(
+        lambda rows: rows.mean((2, 3)), images, flips, n_transforms=2, batch_size=4
+    )
+    np.testing.assert_array_equal(table.row_ids, content_ids([images]))
+    assert len(np.unique(table.row_ids)) == 13
 
 
 def test_users_may_label_rows_and_groups():

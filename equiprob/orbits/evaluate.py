@@ -22,6 +22,7 @@ from equiprob.orbits.inputs import (
     ids_of_rows,
     units_of_rows,
 )
+from equiprob.orbits.keys import are_heavy
 from equiprob.orbits.loop import Course, run_pass
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.output import Output, check_declared, has_masks, without_padding
@@ -205,7 +206,9 @@ def _rows_in_memory(
     check_declared(outputs, n)
     host = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     y = checked_targets(without_padding(y, outputs), n)
-    ids = ids_of_rows(row_ids, host, y, n)
+    # Large rows are hashed while a device works.
+    later = row_ids is None and are_heavy(jax.tree.leaves(host))
+    ids = None if later else ids_of_rows(row_ids, host, y, n)
     units = None if groups is None else units_of_rows(groups, n)
     return ArrayRows(host, y, ids, units, outputs)
 

@@ -18,6 +18,8 @@ from equiprob.transforms.base import leaf_names
 _BATCH = 128
 """Rows in a chunk by default: larger chunks are slower on CPU and need more memory."""
 
+_NUMBERS_AT_ONCE = 2**22
+
 
 def take_rows(x: Any, rows: Any) -> Any:
     """Return rows of every leaf."""
@@ -53,7 +55,7 @@ def check_batch(x: Any, start: int = 0) -> int:
             )
         lengths[f"x{name}"] = len(array)
         if len(array) and jnp.issubdtype(array.dtype, jnp.inexact):
-            bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+            bad = ~_finite_rows(array)
             if bad.any():
                 raise ValueError(
                     f"x{name} is not finite (NaN or infinity) in rows "
@@ -62,6 +64,16 @@ def check_batch(x: Any, start: int = 0) -> int:
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the leaves of x have different numbers of rows: {lengths}")
     return next(iter(lengths.values()))
+
+
+def _finite_rows(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which rows are finite, without an answer for each of many numbers at a time."""
+    rows = max(_NUMBERS_AT_ONCE // max(array[0].size, 1), 1)
+    finite = np.empty(len(array), dtype=bool)
+    for start in range(0, len(array), rows):
+        part = array[start : start + rows]
+        finite[start : start + rows] = np.isfinite(part).reshape(len(part), -1).all(axis=1)
+    return finite
 
 
 def check_batch_size(batch_size: int | None, n: int | None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -23,8 +24,11 @@ Ids = NDArray[np.uint64]
 
 _LENGTH_STEP = 128
 
-_ROWS_HASHED = 4096
-"""Rows made contiguous float64 at a time."""
+_BYTES_HASHED, _ROWS_HASHED = 2**22, 4096
+"""Bytes, and rows, made contiguous float64 at a time: of images, a few."""
+
+_HEAVY = 2**14
+"""Bytes of a row whose hash takes longer than to count it in Python."""
 
 
 class Purpose(enum.IntEnum):
@@ -73,10 +77,21 @@ def content_hashes(leaves: Sequence[Any]) -> Ids:
         leaves: Arrays with rows first, all of the same length.
     """
     hashes = np.empty(len(leaves[0]), dtype=np.uint64)
-    for start in range(0, len(hashes), _ROWS_HASHED):
-        part = slice(start, start + _ROWS_HASHED)
+    rows = min(max(_BYTES_HASHED // max(_bytes_of_row(leaves), 1), 1), _ROWS_HASHED)
+    for start in range(0, len(hashes), rows):
+        part = slice(start, start + rows)
         hashes[part] = _digests(np.concatenate([_bytes_of(leaf[part]) for leaf in leaves], axis=1))
     return hashes
+
+
+def _bytes_of_row(leaves: Sequence[Any]) -> int:
+    """Return the bytes of a row in canonical form."""
+    return 8 * sum(math.prod(np.shape(leaf)[1:]) for leaf in leaves)
+
+
+def are_heavy(leaves: Sequence[Any]) -> bool:
+    """Whether rows take so long to hash that a device should work meanwhile."""
+    return _bytes_of_row(leaves) >= _HEAVY
 
 
 def told_apart(hashes: Ids, seen: Counter[int]) -> Ids:

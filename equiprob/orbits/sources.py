@@ -58,21 +58,21 @@ class ArrayRows(AbstractRows):
     Args:
         x: Inputs, a pytree of arrays.
         y: Targets: an array, a dict of such, or None.
-        ids: The rows' ids, ``(row,)``.
+        ids: The rows' ids, ``(row,)``; None: hashes of their content, made chunk by chunk.
         units: The ids of their groups, ``(row,)``; None where each row is a unit.
         declared: Declared outputs.
     """
 
     x: Any
     y: Any
-    ids: Ids
+    ids: Ids | None
     units: Ids | None
     declared: Any = None
 
     @property
     def n(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         """How many there are."""
-        return len(self.ids)
+        return len(jax.tree.leaves(self.x)[0])
 
     @property
     def grouped(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -81,16 +81,17 @@ class ArrayRows(AbstractRows):
 
     @override
     def chunks(self, size: int) -> Iterator[Chunk]:
+        seen = Counter[int]()
         for start in range(0, self.n, size):
             part = slice(start, min(start + size, self.n))
-            yield Chunk(
-                start,
-                take_rows(self.x, part),
-                take_rows(self.y, part),
-                self.ids[part],
-                (self.ids if self.units is None else self.units)[part],
-                rows_of(self.declared, part),
-            )
+            x, y = take_rows((self.x, self.y), part)
+            if self.ids is None:
+                leaves = jax.tree.leaves(x) + jax.tree.leaves(y)
+                ids = told_apart(content_hashes(leaves), seen)
+            else:
+                ids = self.ids[part]
+            units = ids if self.units is None else self.units[part]
+            yield Chunk(start, x, y, ids, units, rows_of(self.declared, part))
 
     @override
     def check_targets(self, outputs: Mapping[str, Any]) -> None:
