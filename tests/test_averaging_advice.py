@@ -111,6 +111,31 @@ def test_averaging_that_helps_is_recommended_and_a_rope_above_it_is_not():
         ep.SymmetryLevel(rope=-1.0)
 
 
+def test_what_choosing_a_position_adds_is_taken_off_its_saving():
+    # Data are fixed, and sums of their rows differ by rounding alone.
+    table, _ = helpful()
+    clear = ep.SymmetryLevel(path=RANGE, n_draws=400).fit(table)
+    assert 0 <= clear.facts["optimism"] < 0.1 * clear.rows["saved"].mean()
+    generator = np.random.default_rng(5)
+    parts = generator.normal(size=(100, 3))
+    parts_of = lambda rows: 0.3 * rows.sum(axis=1)  # noqa: E731
+    flips = ep.transforms.sign_flips(3, acts_on="vectors")
+    y = 0.16 * parts.sum(axis=1) + generator.normal(size=100)  # any part may as well be kept
+    table = ep.evaluate_orbits(
+        parts_of, parts, flips, y=y, n_transforms=8, design="full", backend="python"
+    )
+    level = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=4000).fit(table)
+    assert level.recommended
+    own, optimism = level.rows["saved"].mean(), level.facts["optimism"]
+    assert optimism > 0.2 * own
+    # Five standard errors of means of 4000 draws, which tails shift by less than one.
+    error = 5 * level.draws["risk_saved"].std() / np.sqrt(4000)
+    assert level.draws["risk_saved"].mean() == pytest.approx(own - optimism, abs=2 * error)
+    assert abs(level.draws["risk_saved"].mean() - own) > 2 * error  # power: as chosen
+    expected = ep.decide(level, information=()).table.loc["averaged"]
+    assert expected["risk"] == pytest.approx(level.facts["risk"] - own + optimism, rel=0.02)
+
+
 def test_equal_positions_count_for_none():
     # The classes' order never changes on the path: the 0/1 loss is the same everywhere.
     generator = np.random.default_rng(2)

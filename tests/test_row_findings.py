@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import equiprob as ep
 from equiprob.posterior.results import AbstractEstimator, AbstractResult
-from equiprob.posterior.row_findings import RowFindings
+from equiprob.posterior.row_findings import RowFindings, few_carry
 from equiprob.posterior.row_means import RowMeans
 
 N, ROW, FEW = 300, 17, {"n_draws": 200}
@@ -228,6 +229,24 @@ def test_one_wrong_label_is_a_count_and_no_carrier():
     assert CARRY not in RowFindings.of(means, {"the risk": one}, np.arange(N)).found
     one[ROW] = 7.3  # of something that is no label: how large the next is, is not known
     assert CARRY in RowFindings.of(means, {"the risk": one}, np.arange(N)).found
+
+
+def test_one_row_given_twice_is_no_count():
+    sizes = np.random.default_rng(0).exponential(size=N)
+    sizes[ROW] = sizes[ROW + 1] = 1e4
+    assert CARRY in found_in(sizes).found
+    assert CARRY in found_in(np.tile(sizes, 2)).found  # nor is a table given twice
+    assert CARRY not in found_in(np.where(sizes > 1e3, 1.0, 1e-12 * sizes)).found  # labels are
+
+
+def test_means_that_hardly_exist_are_named_where_no_tail_fits():
+    # Closed form, from quantiles of a law without a mean: a tail of index 2 is none that fits.
+    heavy = stats.pareto(0.5).ppf((np.arange(N) + 0.5) / N)
+    light = stats.expon().ppf((np.arange(N) + 0.5) / N)
+    means = RowMeans(np.arange(N, dtype=np.uint64), 10, 0)
+    assert np.isnan(means.tail_index(heavy))
+    assert few_carry(means, heavy)
+    assert not few_carry(means, light)
 
 
 def test_a_label_that_changes_in_one_row_is_a_count():

@@ -328,6 +328,6 @@ def test_probabilities_of_full_none_and_between_add_up():
     # a standard deviation of .083, and below .2 with probability 2e-4.
     full, none, _ = np.mean(ends, axis=0)
     assert full > 0.2
-    # A draw that prefers no averaging is rare, not impossible: 2.5e-4 to 3.3e-4 of them, and no task
-    # above .003, in four other dozens of tasks.
+    # A draw that prefers no averaging is rare, not impossible: 2.5e-4 to 3.3e-4 of them, and no
+    # task above .003, in four other dozens of tasks.
     assert none < 0.01

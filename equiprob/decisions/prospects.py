@@ -231,7 +231,7 @@ class Prospect:
         else:
             means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
             saved = means.differences(rows["saved"][:, None], tails=False)[:, 0]
-            saved += rows["saved"].mean() - saved.mean()
+            saved += rows["saved"].mean() - facts["optimism"] - saved.mean()
             drawn = level.draws["risk_saved_shipped"]
         expected = np.stack([before, before - saved], axis=1)
         parts = {"rows": Part(expected, facts["n_units"])}

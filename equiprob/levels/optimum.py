@@ -30,6 +30,16 @@ rows averages it in .47, at .0029. Of what averaging saves where it helps, all w
 is a sixth of the risk; .85 and .77 where it is .05 and .1, about a standard deviation of it.
 """
 
+_IN_DOUBT = 1.0
+"""Standard deviation of what choosing a position adds to its saving, as a share of it.
+
+Simulated, nominal 0.9, 150 samples of 100 and of 400 rows, of which those count in which averaging
+was recommended: savings of none of eight positions that are alike hold at .94 (.77 as the rows that
+chose say; .91 with half of this), weak ones over ranges at .99 (.89), strong ones at .89 to .97 as
+before. Drawn towards 0 where they are as small as their noise, as near ties are, weak ones would
+hold at .74.
+"""
+
 _TIED = 1e-6
 """Relative difference of risks that is rounding."""
 
@@ -55,6 +65,7 @@ class Optimum:
         saved: What each row saves as shipped, ``(row,)``: at the recommended position; at positions
             chosen on other rows where most save nothing or none is recommended.
         draws: ``risk_saved``, ``risk_saved_shipped`` and ``risk_saved_cross_fitted``, ``(draw,)``.
+        optimism: What choosing the position on these rows adds to its saving there.
         mostly_unchanged: Whether most rows save exactly nothing: the loss changes in steps, or they
             have no transformation in range.
         in_steps: Whether the loss takes a few values only.
@@ -66,6 +77,7 @@ class Optimum:
     unclipped: NDArray[np.float64] | None
     saved: Rows
     draws: dict[str, NDArray[np.float64]]
+    optimism: float
     mostly_unchanged: bool
     in_steps: bool
 
@@ -90,6 +102,7 @@ class Optimum:
         recommended = shipped != risk.unchanged and bool(cross_fitted.mean() > worth)
         saved = risk.saved_shipped(shipped)
         mostly_unchanged = shipped != risk.unchanged and bool((saved == 0).mean() > _MOSTLY)
+        optimism = 0.0
         if not recommended:
             shipped, saved = risk.unchanged, elsewhere
             none = np.zeros_like(cross_fitted)
@@ -98,9 +111,12 @@ class Optimum:
             saved = elsewhere
             savings = {"risk_saved": cross_fitted, "risk_saved_shipped": cross_fitted}
         else:
+            optimism = max(float(saved.mean() - elsewhere.mean()), 0.0)
+            normal = np.random.default_rng([means.seed, 12]).standard_normal(means.n_draws)
+            added = optimism * (1 + _IN_DOUBT * normal)
             savings = {
-                "risk_saved": means.difference(risk.saved(shipped)),
-                "risk_saved_shipped": means.difference(saved),
+                "risk_saved": means.difference(risk.saved(shipped)) - added,
+                "risk_saved_shipped": means.difference(saved) - added,
             }
         unclipped = risk.optimum(means)
         of_draws = along.draws[:, [risk.unchanged]] - along.draws
@@ -117,6 +133,7 @@ class Optimum:
             unclipped=unclipped,
             saved=saved,
             draws=savings | {"risk_saved_cross_fitted": cross_fitted},
+            optimism=optimism,
             mostly_unchanged=mostly_unchanged,
             in_steps=steps,
         )

@@ -150,9 +150,9 @@ class SymmetryLevelResult(AbstractResult):
             asked = f", and more than {rope:.3g} was asked for" if rope else ""
             return f"No averaging is recommended along {path}: {elsewhere}{asked}."
         text = (
-            f"Averaging is recommended along {path}, at {self.shipped_name}: {elsewhere}. On the "
-            f"rows that it was chosen on, this position saves "
-            f"{_with_interval(self.draws['risk_saved'])}"
+            f"Averaging is recommended along {path}, at {self.shipped_name}: {elsewhere}. This "
+            f"position, chosen on all rows, saves {_with_interval(self.draws['risk_saved'])}, what "
+            f"choosing it on them adds taken off"
         )
         if self.facts["n_transforms"] and self.facts["path"] != "Subgroups":
             shipped = np.median(self.draws["risk_saved_shipped"])
@@ -269,13 +269,13 @@ class SymmetryLevel(AbstractEstimator):
             they are subgroups), ``unclipped_position`` (of a blend's squared error: where it would
             be least if the path had no ends), ``risk_saved_cross_fitted``, the saving at positions
             chosen on other rows than they are judged on, net of optimism, ``risk_saved`` at the
-            recommended position (0 where that is the model itself), ``risk_saved_shipped`` (the
-            same for averages over as many transformations as the table has, which for other losses
-            than the squared error both are), ``risk`` along the path, and ``level``, the
-            equivariance error left at the optimum, where the law is Haar and the path a blend. The
-            facts ``p_full``, ``p_none`` and ``p_between`` are the probabilities that the end of the
-            path, its beginning, or neither is best; where no position saves more than the rope,
-            its beginning is.
+            recommended position (0 where that is the model itself), less what choosing it on these
+            rows adds (the fact ``optimism``), ``risk_saved_shipped`` (the same for averages over as
+            many transformations as the table has, which for other losses than the squared error
+            both are), ``risk`` along the path, and ``level``, the equivariance error left at the
+            optimum, where the law is Haar and the path a blend. The facts ``p_full``, ``p_none``
+            and ``p_between`` are the probabilities that the end of the path, its beginning, or
+            neither is best; where no position saves more than the rope, its beginning is.
 
         Raises:
             ValueError: If the table has no targets, several outputs, one transformation for each
@@ -347,6 +347,7 @@ class SymmetryLevel(AbstractEstimator):
                 "risk_saved_cross_fitted": 0.0
                 if optimum is None
                 else float(optimum.draws["risk_saved_cross_fitted"].mean()),
+                "optimism": 0.0 if optimum is None else optimum.optimism,
                 "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
             },

@@ -60,8 +60,8 @@ class Carriers:
         share: The share of the sum of sizes that it (or its group) makes.
         n_effective: How many units of equal size would carry it as unequally; where rows are
             pooled, at most so many.
-        are_alike: Whether others make exactly as much as the first, or all are losses of labels:
-            then how many there are is all that is uncertain, and the posterior knows that.
+        are_alike: Whether they are of a few sizes, the largest more than once, or all are losses of
+            labels: then how many there are is all that is uncertain, and the posterior knows that.
     """
 
     row: int
@@ -191,6 +191,15 @@ class IndependentUnits:
             share=float(single[first] / sizes.sum()),
             # A block's sum of squares is at least that of as many equal rows.
             n_effective=float(sizes.sum() ** 2 / (sizes**2 / self.counts).sum()),
-            are_alike=bool((single >= (1 - _ALIKE) * single[first]).sum() > 1)
-            or bool(np.isin(values, _OF_ONE_LABEL).all()),
+            are_alike=_are_counts(single) or bool(np.isin(values, _OF_ONE_LABEL).all()),
         )
+
+
+def _are_counts(sizes: Array) -> bool:
+    """Whether sizes ``(unit,)``, 1 the largest, are few, and the largest is no single one.
+
+    A row given twice ties with itself, among many others of sizes of their own.
+    """
+    largest = (sizes >= 1 - _ALIKE).sum()
+    levels = len(np.unique(np.round(sizes / _ALIKE)))
+    return bool(largest > 1 and levels <= max(np.sqrt(len(sizes)), 2))

@@ -118,6 +118,17 @@ class RowFindings:
         )
 
 
+def few_carry(means: RowMeans, values: Array) -> bool:
+    """Whether a few rows carry most of the mean of row values ``(row,)``.
+
+    Where tails are so heavy that means hardly exist (index of 1 and more) no tail fits in a tenth
+    to a third of samples, and this tells: in all such samples of squares of Student t rows with 1.5
+    and 2 degrees of freedom (100 of 300 and of 1500 rows), in none of normal or Laplace ones.
+    """
+    ones = np.ones(len(values))
+    return _worst_carried(means, {"": (values, ones)}, FEW_EFFECTIVE, _OF_ALL) is not None
+
+
 @dataclass(frozen=True)
 class _Carried:
     """A column that a few rows carry."""

@@ -34,6 +34,7 @@ from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.equivariance.table_findings import require_deterministic, rounding_limit
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.row_findings import few_carry
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
 from equiprob.transforms.base import AbstractTransform
@@ -102,7 +103,7 @@ class Symmetrization(AbstractMethod):
         facts = {"noise_variance": float(noise.mean()), "n_predictors": 1 + len(self.others)}
         loss = self._symmetric_risk(table)
         excess = np.maximum(means.mean_from_above(loss - noise), 0.0)
-        if means.tail_index(loss) > _HEAVY:
+        if means.tail_index(loss) > _HEAVY or few_carry(means, loss):
             found.add(Diagnostic.HEAVY_NOISE)
         columns = {"the symmetric predictor's risk": loss}
         if case is Case.NEITHER:  # this much stays true on any law of the inputs
