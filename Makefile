@@ -29,7 +29,10 @@ WITH_PYENV = PATH="$$(printf '%s:' "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/*/bi
 # What leans most on draws, of which other rounding makes others.
 ROUNDING_TESTS = $(addprefix tests/test_,calibrated_gap.py generalization_gap.py geometry.py model_error.py symmetry_level.py)
 
-.PHONY: help demo test test-rounding test-torch test-lowest fuzz package check docs notebooks calibrate bench constraints clean
+# What needs packages that `make test` does without.
+ECOSYSTEM_TESTS = $(addprefix tests/test_,ase.py graphs.py ecosystem.py)
+
+.PHONY: help demo test test-rounding test-torch test-ecosystem test-lowest fuzz package check docs notebooks calibrate bench constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -47,6 +50,9 @@ test-rounding: .venv/.test ## run the tests that lean most on draws with other d
 
 test-torch: .venv/.test .venv/.torch ## install PyTorch (5 GB) and run its tests
 	.venv/bin/python -m pytest tests/test_torch*.py $(PYTEST_ARGS)
+
+test-ecosystem: .venv-ecosystem/.installed ## install ASE, PyTorch Geometric, torchvision, Lightning ... (7 GB) and run the tests that need them
+	.venv-ecosystem/bin/python -m pytest $(ECOSYSTEM_TESTS) $(PYTEST_ARGS)
 
 test-lowest: .venv/pyvenv.cfg ## run the tests with the lowest versions that pyproject.toml declares, on Python 3.12 if there is one
 	@$(WITH_PYENV); \
@@ -94,7 +100,7 @@ constraints: | $(UV) ## pin the newest versions in constraints.txt
 	  --group dev --group build -o constraints.txt pyproject.toml
 
 clean: ## remove everything that make made
-	rm -rf .venv .venv-lowest .tools dist docs/_build docs/_notebooks docs/_api
+	rm -rf .venv .venv-ecosystem .venv-lowest .tools dist docs/_build docs/_notebooks docs/_api
 
 # --- set-up: one .venv, and in it a stamp for each group that is installed ---
 
@@ -104,6 +110,11 @@ clean: ## remove everything that make made
 
 .venv/.%: .venv/.core
 	$(INSTALL) --group $*
+	@touch $@
+
+.venv-ecosystem/.installed: pyproject.toml constraints.txt .venv/pyvenv.cfg
+	$(UV) venv --no-project -q --clear -p .venv/bin/python .venv-ecosystem
+	$(UV) pip install --python .venv-ecosystem -c constraints.txt -b constraints.txt -e . --group test --group ecosystem
 	@touch $@
 
 # The Python of .python-version if there is one, else any that has wheels of

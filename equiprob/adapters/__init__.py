@@ -6,8 +6,17 @@ A JAX function needs no adapter. Each package is imported when its adapter is us
 from equiprob.adapters.ase_calculator import from_ase
 from equiprob.adapters.equinox_module import from_equinox
 from equiprob.adapters.flax_module import from_flax
+from equiprob.adapters.graph_model import from_graphs
 from equiprob.adapters.onnx_file import from_onnx
 from equiprob.adapters.pytorch import from_torch
 from equiprob.adapters.scikit_learn import from_sklearn
 
-__all__ = ["from_ase", "from_equinox", "from_flax", "from_onnx", "from_sklearn", "from_torch"]
+__all__ = [
+    "from_ase",
+    "from_equinox",
+    "from_flax",
+    "from_graphs",
+    "from_onnx",
+    "from_sklearn",
+    "from_torch",
+]
