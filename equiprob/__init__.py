@@ -39,6 +39,7 @@ _WHERE = {
     "Stabilizer": "equiprob.equivariance.stabilizer",
     "StructuralLevel": "equiprob.levels.structural_level",
     "SymmetryLevel": "equiprob.levels.symmetry_level",
+    "SymmetryMap": "equiprob.equivariance.symmetry_map",
     "align": "equiprob.equivariance.alignment",
     "assert_equivariant": "equiprob.auditing.assertion",
     "audit": "equiprob.auditing.run",

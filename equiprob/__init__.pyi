@@ -36,6 +36,7 @@ from equiprob.equivariance.invariance_check import InvariantLaw as InvariantLaw
 from equiprob.equivariance.local_error import LocalEquivarianceError as LocalEquivarianceError
 from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEquivarianceError
 from equiprob.equivariance.stabilizer import Stabilizer as Stabilizer
+from equiprob.equivariance.symmetry_map import SymmetryMap as SymmetryMap
 from equiprob.equivariance.worst_case import worst_case as worst_case
 from equiprob.levels import paths as paths
 from equiprob.levels.level_certificate import LevelCertificate as LevelCertificate
@@ -84,6 +85,7 @@ __all__ = [
     "Stabilizer",
     "StructuralLevel",
     "SymmetryLevel",
+    "SymmetryMap",
     "adapters",
     "align",
     "assert_equivariant",

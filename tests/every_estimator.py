@@ -104,6 +104,7 @@ EVERY = {
     "changed decisions": lambda d: ep.ChangedDecisions(threshold=d.size, n_draws=d.n_draws).fit(
         d.orbits
     ),
+    "where it holds": lambda d: ep.SymmetryMap(n_draws=d.n_draws).fit(d.orbits),
     "stabilizer": lambda d: ep.Stabilizer(tolerance=0.1 * d.size, n_draws=d.n_draws).fit(d.crossed),
     "inputs' law": lambda d: ep.InvarianceCheck(n_draws=d.n_draws, n_folds=2).fit(
         d.x, TURNS, groups=d.groups

@@ -33,6 +33,9 @@ def evaluated(predict=linear, transform=TURN, **named):
 
 ORBITS = evaluated()
 OTHER = evaluated(other)
+MANY = ep.evaluate_orbits(
+    linear, np.tile(X, (2, 1)), TURN, y=np.tile(Y, (2, 1)), n_transforms=3, backend="python"
+)
 ERROR = ep.ModelEquivarianceError(n_draws=50).fit(ORBITS)
 TASK = ep.DataEquivarianceError(n_draws=50).fit(ORBITS, law=ep.InvariantLaw())
 LEVEL = ep.SymmetryLevel(n_draws=50).fit(ORBITS)
@@ -99,6 +102,10 @@ CALLS = {
     "ChangedDecisions": (
         fitted(ep.ChangedDecisions, "orbits"),
         DRAWS | {"threshold": 0.1, "orbits": ORBITS},
+    ),
+    "SymmetryMap": (
+        fitted(ep.SymmetryMap, "orbits", "by"),
+        DRAWS | {"tolerance": 0.1, "most_rows": 100, "orbits": MANY, "by": np.arange(48) % 3},
     ),
     "SymmetryLevel": (
         fitted(ep.SymmetryLevel, "orbits"),

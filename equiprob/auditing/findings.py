@@ -11,6 +11,7 @@ from equiprob.auditing.verdict import verdict_lines
 from equiprob.decisions.compare import Comparison
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.equivariance.invariance_check import InvarianceCheckResult
+from equiprob.equivariance.symmetry_map import SymmetryMapResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.results import AbstractResult
@@ -26,8 +27,8 @@ STEPS = (
     "level",
     "generalization_gap",
 )
-"""What is asked of each model, in order; ``law``, ``symmetry_cost`` and ``comparison`` are of all
-together."""
+"""What is asked of each model, in order; ``law``, ``symmetry_cost``, ``symmetry_map`` and
+``comparison`` are of all together."""
 
 
 @final
@@ -72,6 +73,15 @@ class Audit(AbstractBundle):
         """
         found = self.parts.get("symmetry_cost")
         return found if isinstance(found, DataEquivarianceErrorResult) else None
+
+    @property
+    def symmetry_map(self) -> SymmetryMapResult | None:
+        """For which rows and transformations the data contradict the symmetry.
+
+        None where `symmetry_cost` is not asked for, or where it is in `missing`.
+        """
+        found = self.parts.get("symmetry_map")
+        return found if isinstance(found, SymmetryMapResult) else None
 
     @property
     def comparison(self) -> Comparison | None:

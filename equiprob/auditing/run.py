@@ -35,6 +35,7 @@ from equiprob.equivariance.invariance_check import (
 from equiprob.equivariance.methods import AbstractMethod, Neighbours, Symmetrization
 from equiprob.equivariance.model_error import ModelEquivarianceError
 from equiprob.equivariance.stabilizer import Stabilizer, StabilizerResult
+from equiprob.equivariance.symmetry_map import SymmetryMap
 from equiprob.levels.paths import AbstractPath, Blend, Range
 from equiprob.levels.symmetry_level import SymmetryLevel, SymmetryLevelResult
 from equiprob.orbits.evaluate import evaluate_orbits
@@ -113,8 +114,8 @@ def audit(
     For each model: its equivariance error, that of the task, what the mismatch costs, which
     transformations it respects, how far averaging pays, and its generalization gap where training
     rows are given. For all together: a check of the law of the inputs, a comparison, and, where
-    that law is not known to be invariant, what exact symmetry would cost any model, from the data
-    alone.
+    that law is not known to be invariant, what exact symmetry would cost any model, and for which
+    rows and transformations the data contradict it, from the data alone.
 
     Args:
         models: One ``predict``, or several by name.
@@ -215,6 +216,8 @@ def audit(
     if y is not None and method is None and not _is_invariant(look):
         cost = DataEquivarianceError(method=Neighbours(most_rows=_COST_ROWS), **shared)
         record.take("symmetry_cost", "", lambda: cost.fit(first))
+        where = SymmetryMap(most_rows=_COST_ROWS, **shared)
+        record.take("symmetry_map", "", lambda: where.fit(first))
     if y is not None and len(tables) > 1:
         record.take("comparison", "", lambda: compare(tables, rope=rope, **shared))
     return Audit(

@@ -18,6 +18,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.equivariance.magnitude_bins import MagnitudeBins
 from equiprob.equivariance.table_findings import design_diagnostics, require_deterministic
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -28,7 +29,6 @@ from equiprob.posterior.row_means import RowMeans
 
 Draws = NDArray[np.float64]
 
-_MOST_BINS = 8
 _WHOLE = (0.0, 1.0)
 
 
@@ -167,9 +167,10 @@ class ChangedDecisions(AbstractEstimator):
                 table, ((labels == each, of_rows) for each in present)
             )
             coords["class"], dims["share_by_class"] = present, ("class",)
-        magnitude, bins = _by_magnitude(table, changed)
-        draws["share_by_magnitude"] = self._parts(table, bins)
-        coords["magnitude"], dims["share_by_magnitude"] = magnitude, ("magnitude",)
+        magnitude = table.transform.magnitude(table.parameters())
+        bins = MagnitudeBins.of(magnitude, table.design.weights)
+        draws["share_by_magnitude"] = self._parts(table, _shares_of(changed, table, bins))
+        coords["magnitude"], dims["share_by_magnitude"] = bins.means, ("magnitude",)
         found = design_diagnostics(orbits) - {Diagnostic.WORST_NEEDS_CROSSED}
         columns = {"the share": of_rows}
         rows = RowFindings.of(
@@ -238,28 +239,14 @@ def _classes(table: OrbitTable) -> NDArray[np.int64]:
     return table.only.base.argmax(axis=1)
 
 
-def _by_magnitude(
-    table: OrbitTable, changed: Draws
-) -> tuple[Draws, Iterator[tuple[NDArray[np.bool_], Draws]]]:
-    """Return mean magnitudes of bins, and for each which rows have some there and their shares."""
-    magnitude = table.transform.magnitude(table.parameters())
-    weight = np.broadcast_to(table.design.weights, changed.shape)
-    levels = np.unique(magnitude.round(9))
-    if len(levels) > _MOST_BINS:
-        levels = np.quantile(magnitude, (np.arange(_MOST_BINS - 1) + 1) / _MOST_BINS)
-        place = np.searchsorted(levels, magnitude)
-    else:
-        place = np.searchsorted(levels, magnitude.round(9))
-    bins = [place == k for k in np.unique(place)]
-    means = np.array([(magnitude * weight)[b].sum() / weight[b].sum() for b in bins])
-
-    def parts() -> Iterator[tuple[NDArray[np.bool_], Draws]]:
-        for inside in bins:
-            mass = (weight * inside).sum(axis=1)
-            share = (weight * inside * changed).sum(axis=1) / np.where(mass > 0, mass, 1.0)
-            yield mass > 0, share
-
-    return means, parts()
+def _shares_of(
+    changed: Draws, table: OrbitTable, bins: MagnitudeBins
+) -> Iterator[tuple[NDArray[np.bool_], Draws]]:
+    """Yield which rows have transformations in each bin, and their shares of changes there."""
+    for inside in bins.inside:
+        mass = inside @ table.design.weights
+        share = (inside * changed) @ table.design.weights / np.where(mass > 0, mass, 1.0)
+        yield mass > 0, share
 
 
 def _share(draws: Draws) -> str:

@@ -154,13 +154,13 @@ def _variances(rows: Array, y: Array, near: Callable[[slice], tuple[Array, Array
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         images, targets = near(part)
-        weights = _centring_weights(images - rows[part, None])
+        weights = centring_weights(images - rows[part, None])
         residual = y[part] - np.einsum("nq,nqk->nk", weights, targets)
         found[part] = (residual**2).sum(axis=1) / (1 + (weights**2).sum(axis=1))
     return found
 
 
-def _centring_weights(apart: Array) -> Array:
+def centring_weights(apart: Array) -> Array:
     """Return weights ``(row, neighbour)`` of sum one whose mean of `apart` is nearly zero.
 
     Args:

@@ -18,6 +18,7 @@ from equiprob.plots.model_error import plot_model_error
 from equiprob.plots.stabilizer import plot_stabilizer
 from equiprob.plots.structural_level import plot_structural_level
 from equiprob.plots.symmetry_level import plot_symmetry_level
+from equiprob.plots.symmetry_map import plot_symmetry_map
 
 __all__ = [
     "plot_alignment",
@@ -42,4 +43,5 @@ __all__ = [
     "plot_stabilizer",
     "plot_structural_level",
     "plot_symmetry_level",
+    "plot_symmetry_map",
 ]

@@ -220,8 +220,12 @@ class Diagnostic(enum.Enum):
         "in the facts): the symmetry cost is indicative, and more often too small than too large"
     )
     NEIGHBOURS_COINCIDE = (
-        "many rows are copies of others, moved or not, or lie on a grid: the symmetry cost may be "
-        "far off, to either side; pass groups=, one for each row and its copies"
+        "many rows are copies of others, moved or not, or lie on a grid: what neighbours tell may "
+        "be far off, to either side; pass groups=, one for each row and its copies"
+    )
+    TRUTH_UNRESOLVED = (
+        "targets differ between neighbours nearly as much as anywhere: where symmetry contradicts "
+        "them is hardly seen (see disagreement_at_rows); give more rows, or less noise"
     )
     BOUNDS_CROSS = (
         "the lower bound exceeds the upper one: the stated noise is too large, or the law of the "

@@ -31,6 +31,7 @@ KINDS = {
     "stabilizer": ("equiprob.equivariance.stabilizer", "StabilizerResult"),
     "structural_level": ("equiprob.levels.structural_level", "StructuralLevelResult"),
     "symmetry_level": ("equiprob.levels.symmetry_level", "SymmetryLevelResult"),
+    "symmetry_map": ("equiprob.equivariance.symmetry_map", "SymmetryMapResult"),
 }
 """Module and name of the class of each kind."""
 

@@ -57,6 +57,13 @@ _QUESTIONS = {
         "Rows (or groups) are independent, and the truth is smooth on the scale of the distance "
         "between neighbours. Nothing is assumed of the law of the inputs, and no model enters.",
     ),
+    "symmetry_map": _Question(
+        "Where does the symmetry hold?",
+        "Which moved rows land among data with the same targets, among data with others, or where "
+        "there are no data: by the size of the transformation, and by label.",
+        "Rows (or groups) are independent, and none is a transformed copy of another. The distance "
+        "between inputs as vectors says which are alike. No model enters.",
+    ),
     "approximation_gap": _Question(
         "What does the mismatch of model and task cost?",
         "Excess risk that the mismatch forces: exactly, or at least, as the labels say.",
