@@ -193,6 +193,7 @@ def test_what_stands_out_is_left_where_it_is():
     draws = estimates(truth)
     together = drawn_together(draws, 0)
     assert p_best_of(together)[5] == 1
+    # Of the seeds alone (NumPy's): 8.5 % nearer to the others.
     assert together[:, 5].mean() == pytest.approx(draws[:, 5].mean(), rel=0.15)
     # A position that changes nothing stays at zero, and equal positions stay equal.
     doubled = np.concatenate([draws, draws[:, [5]], np.zeros((len(draws), 1))], axis=1)

@@ -120,6 +120,7 @@ def test_outliers_noise_and_grids_are_named():
     far = ep.Geometry(n_draws=300).fit(np.vstack([circle, [[1e4, 0.0]]]), QUARTERS)
     assert far.facts["outlier_rows"] == [600]
     assert far.status == Diagnostic.OUTLYING_ROWS.value
+    # The rows are given, and draws of their weights change nothing here (2 of `other_draws`).
     assert np.median(far.draws["dimension"]) == pytest.approx(1, abs=0.1)
     normal = ep.Geometry(n_draws=300).fit(generator.normal(size=(600, 1)), _mirror(1))
     assert normal.facts["outlier_rows"] == []

@@ -159,6 +159,8 @@ def test_profile_over_magnitude_agrees_with_the_known_curve():
     width = np.pi / 12  # of a bin, over which the square is averaged
     cosine = np.cos(2 * angle) * np.sin(width) / width
     expected = np.sqrt(2 * size * (1 - cosine))
+    # The farthest bin is off by 3.7 % and 1.9 % (2 of `other_draws`); of 500 rows each is known to
+    # 2 %, and 10 % is five of that.
     assert np.allclose(np.median(result.draws["profile"], axis=0), expected, rtol=0.1)
 
 

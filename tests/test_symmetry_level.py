@@ -226,6 +226,8 @@ def test_range_predictor_averages_within_its_range():
     assert largest <= result.shipped_position
     improved = ((y - shipped(x)) ** 2).mean()
     assert improved < 0.5 * ((y - predict(x)) ** 2).mean()
+    # Two averages over the same range, by other transformations: .0005 apart at most (2 of
+    # `other_draws`).
     assert improved == pytest.approx(direct_risk(predict, x, y, result.shipped_position), abs=0.01)
 
 
@@ -270,7 +272,9 @@ def test_the_subgroup_that_the_truth_has_is_found(half_turn):
     np.testing.assert_allclose(better(x), (predict(x) + predict(-x)) / 2, atol=1e-6)
     # The average is over the whole subgroup, and the saving is that of the predictor itself.
     saved = ((predict(x) - y) ** 2 - (better(x) - y) ** 2).mean()
-    assert result.draws["risk_saved"].mean() == pytest.approx(saved, rel=0.02)
+    # It is .8 % above, with a standard deviation of .4 % (7 of `other_draws`): 3 % is 5 of them
+    # away.
+    assert result.draws["risk_saved"].mean() == pytest.approx(saved, rel=0.03)
     assert (result.draws["risk_saved"] == result.draws["risk_saved_shipped"]).all()
     labels = [t.get_text() for t in result.plot().axes[0].get_yticklabels()]
     assert labels[1] == "order 2   (best: 1.00)"
