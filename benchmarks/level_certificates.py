@@ -48,7 +48,7 @@ class Population:
     x: np.ndarray
     y: np.ndarray
     predict: Callable[[Any], Any]
-    transform: ep.transforms.AbstractTransform
+    transform: ep.transforms.Transform
     path: ep.AbstractPath
     loss: Any
     largest: float | None

@@ -129,6 +129,6 @@ def cases() -> dict[str, tuple[Any, Leaf]]:
     for name in LAWS:
         for leaf in leaves_of(transform := VARIANTS[name].transform):
             declared = replace(transform, acts_on=leaf.declared)
-            words = declared.input_actions(leaf.rows()).actions[0]
+            words = declared.on(leaf.rows()).inward.actions[0]
             found[f"{name}: {words} {leaf.shape} {leaf.kind}"] = (declared, leaf)
     return found

@@ -89,7 +89,7 @@ def test_images_may_have_their_channels_first(transform):
 def test_a_picture_in_the_other_layout_is_refused(declared, shape, other):
     """It would be turned about an axis that is none, without an error."""
     with pytest.raises(ValueError, match=other):
-        ep.transforms.rotations2d(acts_on=declared).input_actions(np.zeros((2, *shape)))
+        ep.transforms.rotations2d(acts_on=declared).on(np.zeros((2, *shape)))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,14 @@ WRITTEN = {
         output_action={"energy": "extensive", "forces": "items"},
     ),
     "fill": T.rotations2d(fill=0.1 + 0.2),
+    "wrong product": T.conjugated(T.product(T.cyclic(4, acts_on="points"), T.permutations(3))),
+    "product of a wrong group and a mixture": T.product(
+        T.conjugated(T.rotations2d(acts_on="points", output_action="vectors"), seed=2),
+        T.mixture([T.cyclic(4, acts_on="image", fill=1.0), T.translations(2.0, wrap=True)]),
+    ),
+    "product declared once": T.product(
+        T.cyclic(4, fill=1.0), T.translations(2.0, fill=1.0), acts_on="image", output_action="image"
+    ),
 }
 FUNCTIONS = [name for name, transform in WRITTEN.items() if "from_functions" in repr(transform)]
 

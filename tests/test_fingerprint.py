@@ -73,7 +73,7 @@ def drawn(low, act=scaled, **options):
         ),
         (T.product(TURNS, SMALL), T.product(TURNS, LARGE), "factors[1].law is Normal"),
         (T.mixture([TURNS, SMALL]), T.mixture([TURNS, LARGE]), "factors[1].law is Normal"),
-        (T.conjugated(SMALL), T.conjugated(LARGE), "inner.law is Normal"),
+        (T.conjugated(SMALL), T.conjugated(LARGE), "law is Normal"),
         (T.conjugated(TURNS), T.conjugated(TURNS, seed=1), "seed is 0 in the first and 1"),
         (drawn(0.0), drawn(0.1), "law is a function"),
         (drawn(0.0), drawn(0.0, by(2.0)), "acts_on is a function"),

@@ -115,7 +115,7 @@ def test_there_are_no_import_cycles():
     assert cycles(import_graph(MODULES)) == []
 
 
-ACTS = {"leaf_elements", "inverse_elements", "LeafActions"}
+ACTS = {"actions_on", "ByLeaf", "InTurn", "Elsewhere", "OneEach"}
 """What moves rows and takes outputs back: a transform's own affair."""
 
 
@@ -134,8 +134,8 @@ def test_only_transforms_act(name):
 
 
 def test_the_test_of_acting_has_power():
-    assert acts("from equiprob.transforms.leaf_actions import LeafActions") == ["LeafActions"]
-    assert acts("transform.leaf_elements(a, p, d)") == ["leaf_elements"]
+    assert acts("from equiprob.transforms.by_leaf import ByLeaf") == ["ByLeaf"]
+    assert acts("declarations.actions_on(law, declared, x, argument)") == ["actions_on"]
 
 
 def test_there_is_no_drawer_for_odds_and_ends():
@@ -153,7 +153,7 @@ def test_there_is_no_drawer_for_odds_and_ends():
         ("equiprob.plots.a", "from equiprob.cli import main", True),
         ("equiprob.orbits.a", "from equiprob import levels", True),
         ("equiprob.levels.a", "class A:\n  def plot(self):\n    import equiprob.plots.a", False),
-        ("equiprob.orbits.a", "from equiprob.transforms.base import Parameters", False),
+        ("equiprob.orbits.a", "from equiprob.transforms.law import Parameters", False),
         ("equiprob.plots.a", "from equiprob.levels.paths import Blend", False),
     ],
 )

@@ -247,8 +247,8 @@ def test_irreps_transform_as_e3nn_says():
     assert check.status == "ok"
     for wrong, words in (("2x0e", "axis of length 2"), ("2y0e", "irreps must read like")):
         with pytest.raises(ValueError, match=words):
-            ep.transforms.rotations3d(output_action=ep.transforms.irreps(wrong)).output_actions(
-                features(vectors)
+            ep.transforms.rotations3d(output_action=ep.transforms.irreps(wrong)).on(
+                output=features(vectors)
             )
 
 
@@ -258,4 +258,4 @@ def test_irreps_without_e3nn_say_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "e3nn_jax", None)
     turn = ep.transforms.rotations3d(acts_on=ep.transforms.irreps("1x3o"))
     with pytest.raises(ImportError, match=r"pip install 'equiprob\[e3nn\]'"):
-        turn.input_actions(np.zeros((2, 7)))
+        turn.on(np.zeros((2, 7)))

@@ -1,5 +1,7 @@
 """Actions that read other leaves, other parts of a transformation, or the whole row."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -149,3 +151,35 @@ def test_functions_may_read_what_a_transformation_is(reads, expected):
     np.testing.assert_allclose(moved, expected(3, turns.element(np.array([3.0]))["matrix"]))
     with pytest.raises(ValueError, match="no action of kind 'action'"):
         T.cyclic(4, acts_on=T.Action(act, reads="shift")).apply(np.array([3.0]), x)
+
+
+def test_a_function_declared_of_several_transforms_acts_once_with_all_their_parameters():
+    x = {"r": rng.normal(size=(5, 4, 2)), "q": rng.normal(size=(5, 4))}
+    both = T.product(
+        T.rotations2d(),
+        T.permutations(4),
+        acts_on={"r": "items points", "q": lambda p, row: row[p[1:].astype(int)] + p[0]},
+    )
+    g = both.sample(np.random.default_rng(0))
+    moved = both.apply(g, x)
+    np.testing.assert_allclose(moved["q"], x["q"][:, g[1:].astype(int)] + g[0])
+    by_one = T.rotations2d(acts_on="points").apply(g[:1], T.permutations(4).apply(g[1:], x["r"]))
+    np.testing.assert_allclose(moved["r"], by_one)
+    reads = T.product(
+        T.rotations2d(),
+        T.permutations(4),
+        acts_on={"r": "items points", "q": T.Action(abs, reads="matrix")},
+    )
+    with pytest.raises(ValueError, match="declare it of the one that it belongs to"):
+        reads.on(x)
+
+
+def test_several_frames_are_not_declared_as_one():
+    turn, shift = T.rotations2d(acts_on="image", fill=1.0), T.translations(2.0, acts_on="image")
+    white = np.ones((2, 5, 5))
+    g = np.array([0.0, 2.0, 0.0])
+    assert T.product(turn, shift).apply(g, white).min() == 0
+    with pytest.raises(ValueError, match=r"\(1.0, False\), \(0.0, False\)"):
+        T.product(turn, shift, acts_on="image")
+    alike = T.product(turn, replace(shift, fill=1.0), acts_on="image")
+    np.testing.assert_allclose(alike.apply(g, white), 1)

@@ -59,7 +59,7 @@ def test_boosts_keep_the_invariant_mass():
         np.testing.assert_allclose((moved**2) @ metric, (momenta**2) @ metric, atol=1e-12)
         assert not np.allclose(moved[..., 0], momenta[..., 0])
     with pytest.raises(ValueError, match="not orthogonal"):
-        T.lorentz(output_action="vectors").output_actions(momenta)
+        T.lorentz(output_action="vectors").on(output=momenta)
 
 
 def test_the_last_of_several_acts_first():

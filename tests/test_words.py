@@ -17,7 +17,7 @@ rng = np.random.default_rng(0)
 
 def exact_on_grids(transform, leaf):
     """Whether pixels go to pixels: quarter turns."""
-    if not str(transform.input_actions(leaf.rows()).actions[0]).startswith(("image", "mask")):
+    if not str(transform.on(leaf.rows()).inward.actions[0]).startswith(("image", "mask")):
         return True
     matrix = transform.element(transform.sample_many(np.random.default_rng(0), 20)).get("matrix")
     return matrix is not None and np.allclose(matrix, np.round(matrix))
@@ -44,7 +44,7 @@ def test_a_word_is_an_action_and_is_no_other(transform, leaf):
 
 
 def test_every_word_is_in_the_table_of_leaves():
-    tried = " ".join(str(t.input_actions(leaf.rows()).actions[0]) for t, leaf in CASES.values())
+    tried = " ".join(str(t.on(leaf.rows()).inward.actions[0]) for t, leaf in CASES.values())
     combined = {"columns": "vectors _", "tensors2": "vectors vectors"}
     alone = WORDS.keys() - {"invariant", "wrapped"}  # the latter reads another leaf
     for word in sorted(alone):
@@ -212,7 +212,7 @@ V, M = np.ones((2, 3)), np.ones((2, 4, 4))
 )
 def test_what_does_not_fit_says_so(transform, x, words):
     with pytest.raises(ValueError, match=words):
-        transform.input_actions(x)
+        transform.on(x)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +237,6 @@ def test_outputs_keep_their_size_by_what_they_hold():
     stretch = np.array([np.eye(2), [[0.0, 2.0], [0.5, 0.0]]])
     half_turn = T.cyclic(2, output_action=T.by_element(stretch))
     with pytest.raises(ValueError, match="not orthogonal"):
-        half_turn.output_actions(np.ones((3, 2)))
-    T.rotations3d(output_action="voigt").output_actions(np.ones((3, 6)))
-    T.lorentz(output_action="pseudoscalar").output_actions(np.ones(3))
+        half_turn.on(output=np.ones((3, 2)))
+    T.rotations3d(output_action="voigt").on(output=np.ones((3, 6)))
+    T.lorentz(output_action="pseudoscalar").on(output=np.ones(3))

@@ -88,7 +88,7 @@ def space(sample: Sampler, d: int, n: int, seed: int) -> Iterator[Outcome]:
 
 
 def quotient(
-    sample: Sampler, transform: T.AbstractTransform, d: int, n: int, seed: int
+    sample: Sampler, transform: T.Transform, d: int, n: int, seed: int
 ) -> Iterator[Outcome]:
     g = np.random.default_rng([seed, n, d])
     metric = OrbitMetric.of(sample(g, n), transform, EPS)
@@ -96,9 +96,7 @@ def quotient(
     yield Outcome("orbit_dimension", cloud.dimension(N_DRAWS, g).draws, d)
 
 
-def cover(
-    sample: Sampler, transform: T.AbstractTransform | None, n: int, seed: int
-) -> Iterator[Outcome]:
+def cover(sample: Sampler, transform: T.Transform | None, n: int, seed: int) -> Iterator[Outcome]:
     """Covering numbers at four radii, and those of as many fresh rows."""
     g = np.random.default_rng([seed, n, 17])
 

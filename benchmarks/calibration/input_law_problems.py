@@ -32,7 +32,7 @@ def columns(shift: float, g: np.random.Generator, n: int) -> Array:
     return x
 
 
-def moved(x: Array, transform: T.AbstractTransform, g: np.random.Generator) -> Array:
+def moved(x: Array, transform: T.Transform, g: np.random.Generator) -> Array:
     """Return a transformed copy of each row."""
     return transform.on(x).at(transform.sample_many(g, len(x))).move(x)
 
@@ -47,7 +47,7 @@ def digits(turned: bool, g: np.random.Generator, n: int) -> Array:
 
 def checked(
     sample: Sampler,
-    transform: T.AbstractTransform,
+    transform: T.Transform,
     invariant: bool,
     n: int,
     seed: int,
@@ -68,7 +68,7 @@ def checked(
 
 
 def _auc_on_fresh_rows(
-    sample: Sampler, transform: T.AbstractTransform, x: Array, g: np.random.Generator
+    sample: Sampler, transform: T.Transform, x: Array, g: np.random.Generator
 ) -> float:
     classifier = ExtraTreesClassifier(200, min_samples_leaf=3, random_state=0)
     for rows in (x, sample(g, _N_FRESH)):

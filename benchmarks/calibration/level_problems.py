@@ -46,7 +46,7 @@ class LevelTask:
     y: Any
     groups: Any
     predict: Callable[[Any], Any]
-    transform: ep.transforms.AbstractTransform
+    transform: ep.transforms.Transform
     optimum: float
     saved: Callable[[AveragedPredictor], float]
 

@@ -29,7 +29,7 @@ class Task:
 
     x: Array
     y: Any
-    transform: ep.transforms.AbstractTransform
+    transform: ep.transforms.Transform
     error: float
     noise_variance: float
     f_star: Callable[[Any], Any]

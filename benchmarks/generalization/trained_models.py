@@ -52,7 +52,7 @@ class Task:
     """
 
     name: str
-    transform: ep.transforms.AbstractTransform
+    transform: ep.transforms.Transform
     inputs: Callable[[int, int], np.ndarray]
     symmetric: Callable[[np.ndarray], np.ndarray]
     asymmetric: Callable[[np.ndarray], np.ndarray]

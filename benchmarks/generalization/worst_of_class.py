@@ -30,7 +30,7 @@ class Law:
 
     name: str
     points: np.ndarray
-    transform: ep.transforms.AbstractTransform
+    transform: ep.transforms.Transform
     lipschitz: float
     defect: float
     n: int

@@ -23,9 +23,7 @@ _WORDS = {
     "AbstractLoss": "one of ep.bounds, such as ep.bounds.SquaredError()",
     "AbstractMethod": "one of ep.methods, such as ep.methods.Symmetrization()",
     "AbstractPath": "one of ep.paths, such as ep.paths.Blend()",
-    "AbstractTransform": (
-        "made by a function of ep.transforms, such as ep.transforms.rotations2d()"
-    ),
+    "Transform": ("made by a function of ep.transforms, such as ep.transforms.rotations2d()"),
     "Comparison": "what ep.compare returns",
     "OrbitTable": "an orbit table, which ep.evaluate_orbits returns",
     "Curve": "the result of ep.LearningCurve().fit(...)",

@@ -16,7 +16,7 @@ from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import credible_interval
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 
 @final
@@ -171,7 +171,7 @@ def _by_size(result: ModelEquivarianceErrorResult) -> str:
 def assert_equivariant(
     predict: Callable[[Any], Any],
     x: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     *,
     max_error: float,
     credibility: float = 0.95,

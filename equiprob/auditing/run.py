@@ -43,7 +43,7 @@ from equiprob.orbits.output import Output
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import AbstractResult, check_draws
 from equiprob.posterior.versions import installed_versions
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 _CHECKED_ROWS = 2000
 """Rows on which the law of the inputs is checked at most: its classifier is what takes time."""
@@ -87,7 +87,7 @@ def audit(
     models: Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]],
     x: Any,
     y: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     *,
     train: tuple[Any, Any] | None = None,
     law: InvariantLaw | InvarianceCheckResult | None = None,
@@ -287,7 +287,7 @@ def _tables(
     named: Mapping[str, Callable[[Any], Any]],
     x: Any,
     y: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     output: str | None,
     options: Mapping[str, Any],
     record: _Record,
@@ -320,7 +320,7 @@ def _law(
     law: InvariantLaw | InvarianceCheckResult | None,
     x: Any,
     y: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     groups: ArrayLike | None,
     seed: int,
     shared: Mapping[str, Any],

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.equivariance.row_metrics import flattened, squared_distances
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
@@ -96,7 +96,7 @@ class PairDistance:
             refined.
     """
 
-    transform: AbstractTransform
+    transform: Transform
     embed: Callable[[Any], Any] | None = field(default=None, repr=False)
     n_elements: int = 128
     n_neighbours: int = 8
@@ -211,7 +211,7 @@ class PairDistance:
         return np.linalg.norm(self.rows(moved) - points, axis=1)
 
 
-def law_nodes(transform: AbstractTransform, n: int) -> tuple[Parameters, Array]:
+def law_nodes(transform: Transform, n: int) -> tuple[Parameters, Array]:
     """Return parameters and weights that stand for a law: exact for finite ones, else `n` of it."""
     finite = transform.enumeration()
     if finite is not None:

@@ -26,7 +26,7 @@ from equiprob.orbits.inputs import check_inputs, ids_of_rows, take_rows, units_o
 from equiprob.orbits.keys import Ids
 from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
-from equiprob.transforms.base import AbstractTransform, leaf_names
+from equiprob.transforms.transform import Transform, leaf_names
 
 _REFINED_NEIGHBOURS = 40
 _SLOPE_NEIGHBOURS = 8
@@ -114,7 +114,7 @@ class Geometry(AbstractEstimator):
     def fit(
         self,
         x: Any,
-        transform: AbstractTransform,
+        transform: Transform,
         predict: Callable[..., Any] | None = None,
         *,
         groups: ArrayLike | None = None,
@@ -139,7 +139,7 @@ class Geometry(AbstractEstimator):
                 groups) are distinct.
             TypeError: If `transform` is no transform.
         """
-        if not isinstance(transform, AbstractTransform):
+        if not isinstance(transform, Transform):
             raise TypeError(
                 f"transform must be made by a function of ep.transforms, got {transform!r}"
             )

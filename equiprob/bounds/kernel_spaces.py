@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.orbits.table import OrbitTable
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ class KernelSpace:
 
     kernel: Callable[[Any, Any], Any]
     x: Any
-    transform: AbstractTransform
+    transform: Transform
     parameters: Parameters
     weights: Array
     outputs: Array
@@ -167,7 +167,7 @@ class FeatureSpace:
 
     features: Callable[[Any], Any]
     x: Any
-    transform: AbstractTransform
+    transform: Transform
     parameters: Parameters
     weights: Array
     outputs: Array

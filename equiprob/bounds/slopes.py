@@ -21,7 +21,7 @@ from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.statistics import is_usable
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -33,7 +33,7 @@ _ITERATIONS = 32
 def row_slopes(
     predict: Callable[..., Any],
     x: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     rows: Index,
     neighbours: Index,
     distances: Array,

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 _FACTORIES = (
     "by_element",
@@ -70,7 +70,7 @@ _OPERATIONS: dict[type, Callable[[float, float], float]] = {
 }
 
 
-def parse_transform(text: str) -> AbstractTransform:
+def parse_transform(text: str) -> Transform:
     """Return the transform that an expression describes.
 
     Args:
@@ -90,7 +90,7 @@ def parse_transform(text: str) -> AbstractTransform:
             f"rotations2d(max_angle=30deg)"
         ) from error
     result = _value(tree.body, depth=0)
-    if not isinstance(result, AbstractTransform):
+    if not isinstance(result, Transform):
         raise ValueError(
             f"{text!r:.200} is no transform: expected a call of one of {', '.join(_FACTORIES)}"
         )

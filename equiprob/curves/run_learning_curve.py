@@ -22,7 +22,7 @@ from equiprob.equivariance.cross_fit import trainer
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.inputs import check_seed, take_rows
 from equiprob.orbits.keys import Ids
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,7 @@ def run_learning_curve(
     train: Any,
     x: Any,
     y: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     *,
     sizes: Sequence[int],
     seeds: Sequence[int] = (0, 1, 2),

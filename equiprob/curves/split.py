@@ -14,7 +14,7 @@ from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.inputs import check_inputs, check_seed, take_rows, units_of_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import checked_targets
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class RunData:
     y_test: Any
     units: Ids | None
     units_test: Ids | None
-    transform: AbstractTransform
+    transform: Transform
     n_transforms: int
     backend: str
     digest: str
@@ -49,7 +49,7 @@ class RunData:
 def split_rows(
     x: Any,
     y: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     test_size: float | int,
     n_transforms: int,
     seed: int,

@@ -19,13 +19,13 @@ from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.inputs import check_inputs, check_seed
 from equiprob.orbits.outputs import checked_targets
 from equiprob.posterior.results import AbstractResult
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.conjugated import conjugated
+from equiprob.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Analysis = Callable[[Any, Any, AbstractTransform], AbstractResult]
+Analysis = Callable[[Any, Any, Transform], AbstractResult]
 
 AS_GIVEN, WRONG_GROUP, PERMUTED = "as given", "wrong group", "permuted targets"
 
@@ -74,9 +74,9 @@ def controls(
     analysis: Analysis,
     x: Any,
     y: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     *,
-    wrong: AbstractTransform | None = None,
+    wrong: Transform | None = None,
     seed: int = 0,
 ) -> Controls:
     """Run an analysis as given, with a wrong group, and with permuted targets.

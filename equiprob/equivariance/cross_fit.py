@@ -29,7 +29,7 @@ from equiprob.orbits.sources import ArrayRows
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.weights import folds as folds_of
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 Predict = Callable[[Any], Any]
 
@@ -39,7 +39,7 @@ def cross_fit(
     train: Any,
     x: Any,
     y: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     *,
     folds: int = 5,
     groups: ArrayLike | None = None,

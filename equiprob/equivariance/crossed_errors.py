@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 Draws = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def means_by_unit(each: Draws, table: OrbitTable) -> Draws:
     return sums / counts[:, None]
 
 
-def place_in_law(magnitude: Draws, transform: AbstractTransform) -> Draws:
+def place_in_law(magnitude: Draws, transform: Transform) -> Draws:
     """Return the share of the law of smaller magnitude; of an atom, half counts as smaller."""
     values, weights = transform.magnitude_law()
     order = np.argsort(values)

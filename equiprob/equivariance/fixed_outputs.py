@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.table import OrbitTable
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
 _MOST_AVERAGED = 64
 
 
-def fixed_part(transform: AbstractTransform, output: Array) -> Array:
+def fixed_part(transform: Transform, output: Array) -> Array:
     """Project one output ``(...)`` onto the outputs that all transformations leave in place.
 
     High powers of the averaged action converge to the projection where the action is orthogonal.

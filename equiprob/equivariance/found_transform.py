@@ -10,8 +10,8 @@ import numpy as np
 from jax.scipy.linalg import expm
 from numpy.typing import NDArray
 
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.from_functions import from_functions
+from equiprob.transforms.transform import Transform
 from equiprob.transforms.user_actions import Action
 
 Array = NDArray[np.float64]
@@ -24,7 +24,7 @@ def transform_of(
     *,
     leaf: str | None,
     other_leaves: Sequence[str],
-) -> AbstractTransform:
+) -> Transform:
     """Return random members of what generators generate.
 
     Args:

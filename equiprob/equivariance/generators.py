@@ -37,7 +37,7 @@ from equiprob.posterior.results import AbstractEstimator, AbstractResult, credib
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 OutputMotion = Literal["invariant", "linear"]
@@ -95,7 +95,7 @@ class GeneratorsResult(AbstractResult):
             )
         return text + self.cautions
 
-    def transform(self, max_magnitude: float = 1.0) -> AbstractTransform:
+    def transform(self, max_magnitude: float = 1.0) -> Transform:
         """Return the transformations that the symmetries generate, up to a magnitude.
 
         Args:

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.relative_density import relative_density
+from equiprob.transforms.transform import Transform
 
 _MOST_UNLIKELY = 100.0
 """One over a density from which a few transformations would be all of the average."""
@@ -97,6 +97,6 @@ def _density_of(table: OrbitTable) -> Rows | None:
     return relative if relative.min() * _MOST_UNLIKELY >= 1 else None
 
 
-def _inverse(transform: AbstractTransform, parameters: Parameters) -> Parameters:
+def _inverse(transform: Transform, parameters: Parameters) -> Parameters:
     flat = parameters.reshape(-1, parameters.shape[-1])
     return np.asarray(transform.inverse(flat)).reshape(parameters.shape)

@@ -24,7 +24,7 @@ from equiprob.posterior.results import AbstractEstimator, AbstractResult, credib
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
@@ -140,9 +140,7 @@ class InvarianceCheck(AbstractEstimator):
                 f"classifier must have predict_proba, got {type(self.classifier).__name__}"
             )
 
-    def fit(
-        self, x: Any, transform: AbstractTransform, *, groups: Any = None
-    ) -> InvarianceCheckResult:
+    def fit(self, x: Any, transform: Transform, *, groups: Any = None) -> InvarianceCheckResult:
         """Compare `x` with transformed copies.
 
         Args:

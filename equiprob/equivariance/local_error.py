@@ -34,7 +34,7 @@ from equiprob.posterior.results import AbstractEstimator, AbstractResult, credib
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.acting import Acting, Moves
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
@@ -111,7 +111,7 @@ class LocalEquivarianceError(AbstractEstimator):
         self,
         predict: Predict,
         x: Any,
-        transform: AbstractTransform,
+        transform: Transform,
         *,
         groups: ArrayLike | None = None,
         row_ids: ArrayLike | None = None,
@@ -138,7 +138,7 @@ class LocalEquivarianceError(AbstractEstimator):
                 fewer than two rows are finite.
             TypeError: If `transform` is no transform.
         """
-        if not isinstance(transform, AbstractTransform):
+        if not isinstance(transform, Transform):
             raise TypeError(
                 f"transform must be made by a function of ep.transforms, got {transform!r}"
             )
@@ -162,7 +162,7 @@ class LocalEquivarianceError(AbstractEstimator):
 
     def _result(
         self,
-        transform: AbstractTransform,
+        transform: Transform,
         squares: Array,
         names: list[str],
         ids: Any,
@@ -206,7 +206,7 @@ class LocalEquivarianceError(AbstractEstimator):
 
 
 def _squares(
-    predict: Predict, x: Any, transform: AbstractTransform, size: int, n: int
+    predict: Predict, x: Any, transform: Transform, size: int, n: int
 ) -> tuple[Array, list[str]]:
     """Return squared Lie derivatives ``(row, output, generator)`` and the outputs' names."""
     x = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
@@ -232,7 +232,7 @@ def _squares(
 
 
 def _check_motion(
-    transform: AbstractTransform, acting: Acting, name: str, x: Any, moved: list[Any]
+    transform: Transform, acting: Acting, name: str, x: Any, moved: list[Any]
 ) -> None:
     """Refuse an identity that moves rows and a generator that moves none.
 
@@ -268,7 +268,7 @@ def _check_motion(
 
 
 def _derivative(
-    predict: Predict, transform: AbstractTransform, x: Any, output: Any
+    predict: Predict, transform: Transform, x: Any, output: Any
 ) -> Callable[[Any], Array]:
     """Return the squared Lie derivatives ``(row, output, generator)`` as a function of a chunk.
 

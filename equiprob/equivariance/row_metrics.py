@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -177,11 +177,11 @@ class OrbitMetric(AbstractMetric):
 
     x: Any
     rows: Array
-    transform: AbstractTransform
+    transform: Transform
     eps: float
 
     @classmethod
-    def of(cls, x: Any, transform: AbstractTransform, eps: float) -> OrbitMetric:
+    def of(cls, x: Any, transform: Transform, eps: float) -> OrbitMetric:
         """Return the distance between the rows of a pytree."""
         x = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), x)
         return cls(x, flattened(x), transform, eps)

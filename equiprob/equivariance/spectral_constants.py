@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.finite import Finite
 from equiprob.transforms.relative_density import circle, relative_density
 from equiprob.transforms.rotations2d import Rotations2D
@@ -74,11 +73,11 @@ _ANY = Eigenvalues(0.0, 2.0)
 _WHOLE_GROUP = Eigenvalues(1.0, 1.0)
 
 
-def eigenvalues(transform: AbstractTransform) -> Eigenvalues:
+def eigenvalues(transform: Transform) -> Eigenvalues:
     """Return the least and the largest eigenvalue of what a law changes."""
     if transform.is_haar:
         return _WHOLE_GROUP
-    law = transform.law if isinstance(transform, Transform) else None
+    law = transform.law
     if isinstance(law, Finite):
         return _of_elements(law)
     if isinstance(law, Rotations2D):
@@ -102,7 +101,7 @@ def _of_angles(largest: float) -> Eigenvalues:
     return Eigenvalues(float(min(found.min(), 1 - beyond)), float(max(found.max(), 1 + beyond)))
 
 
-def _of_density(transform: AbstractTransform) -> Eigenvalues:
+def _of_density(transform: Transform) -> Eigenvalues:
     """Of angles of any smooth density all around the circle."""
     density = relative_density(transform)
     if density is None:

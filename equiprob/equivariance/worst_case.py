@@ -32,9 +32,9 @@ from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
 from equiprob.orbits.programs import Predict
 from equiprob.transforms.acting import Moves, displacement
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,7 @@ class WorstCase:
     magnitude_unit: str
     method: str
     nonfinite_rows: tuple[int, ...]
-    transform: AbstractTransform = field(repr=False)
+    transform: Transform = field(repr=False)
     x: Any = field(repr=False)
 
     def __len__(self) -> int:
@@ -124,7 +124,7 @@ _MOST_CALLS = 100_000
 def worst_case(
     predict: Predict,
     x: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     *,
     n_starts: int = 16,
     n_steps: int = 30,
@@ -156,7 +156,7 @@ def worst_case(
     Assumptions:
         Laws of unbounded support are searched between their 0.05 % and 99.95 % quantiles.
     """
-    if not isinstance(transform, AbstractTransform):
+    if not isinstance(transform, Transform):
         raise TypeError(f"transform must be made by a function of ep.transforms, got {transform!r}")
     for name, value, least in (("n_starts", n_starts, 1), ("n_steps", n_steps, 0)):
         if not isinstance(value, int | np.integer) or not least <= value <= _MOST_CALLS:
@@ -209,7 +209,7 @@ class _Search:
     """The search over the uniforms that parameters are made of, in [0, 1]^d."""
 
     predict: Predict
-    transform: AbstractTransform
+    transform: Transform
     engine: AbstractBackend
     n_starts: int
     n_steps: int

@@ -28,7 +28,7 @@ from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.orbits.designs import Design
 from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ class LevelCertificate:
     n_units: int
     path: AbstractPath = field(repr=False)
     design: Design = field(repr=False)
-    transform: AbstractTransform
+    transform: Transform
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property

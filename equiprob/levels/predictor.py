@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.lending import read_only
 from equiprob.transforms.acting import Moves
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 
 @final
@@ -31,7 +31,7 @@ class AveragedPredictor:
     """
 
     predict: Callable[[Any], Any]
-    transform: AbstractTransform
+    transform: Transform
     parameters: Parameters
     weights: NDArray[np.float64]
     keep: float

@@ -18,7 +18,7 @@ from equiprob.orbits.python_backend import PythonBackend
 from equiprob.orbits.torch_backend import TorchBackend
 from equiprob.orbits.torch_memory import TorchModel
 from equiprob.transforms.acting import Moves
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 _moved = jax.jit(Moves.move)
 """Compiled, so that what has been traced once is known."""
@@ -26,7 +26,7 @@ _moved = jax.jit(Moves.move)
 
 def choose_backend(
     predict: Callable[..., Any],
-    transform: AbstractTransform,
+    transform: Transform,
     x: Any,
     backend: str,
     noise: Noise | None = None,

@@ -32,8 +32,8 @@ from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.statistics import Rows
 from equiprob.orbits.sums import DisplacementSums
 from equiprob.orbits.under_way import Evaluated, UnderWay, fetched
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 MOST_ROWS = 1_000_000
 """Rows up to which keep="auto" keeps the statistics of each."""
@@ -157,7 +157,7 @@ class OrbitPass:
     """
 
     predict: Callable[..., Any]
-    transform: AbstractTransform
+    transform: Transform
     design: Design
     size: int
     noise: Noise | None

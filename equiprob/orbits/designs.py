@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.counts import MOST_QUASI, require_room
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 Kind = Literal["quasi", "random", "crossed", "full"]
 
@@ -80,7 +80,7 @@ class Design:
             return squared - np.maximum(mean_sq - squared, 0.0) / (self.n_transforms - 1)
         return (replicates[:, 0] * replicates[:, 1]).sum(axis=-1)
 
-    def parameters(self, transform: AbstractTransform, row_ids: Ids) -> Parameters:
+    def parameters(self, transform: Transform, row_ids: Ids) -> Parameters:
         """Return the parameters ``(row, transformation, n_parameters)`` of the given rows."""
         if self.kind == "full":
             finite = transform.enumeration()
@@ -94,7 +94,7 @@ class Design:
             return np.broadcast_to(shared, (len(row_ids), *shared.shape[1:])).copy()
         return self._draw(transform, row_ids)
 
-    def _draw(self, transform: AbstractTransform, ids: Ids) -> Parameters:
+    def _draw(self, transform: Transform, ids: Ids) -> Parameters:
         m, dimensions = self.n_transforms, transform.n_uniforms
         require_room(len(ids), m, max(dimensions, len(transform.identity)))
         if not dimensions:
@@ -128,7 +128,7 @@ def split_replicates(m: int, grid_symmetry: int) -> tuple[int, ...]:
     return min(splits, key=aliasing)
 
 
-def make_design(transform: AbstractTransform, kind: str, n_transforms: int, seed: int) -> Design:
+def make_design(transform: Transform, kind: str, n_transforms: int, seed: int) -> Design:
     """Return the design of an orbit pass.
 
     "quasi" over a finite set with no more elements than `n_transforms` is the full orbit, and over

@@ -37,14 +37,14 @@ from equiprob.orbits.sources import (
 )
 from equiprob.orbits.table import OrbitTable
 from equiprob.orbits.workers import check_executor
-from equiprob.transforms.base import AbstractTransform, leaf_names
+from equiprob.transforms.transform import Transform, leaf_names
 
 
 @checked
 def evaluate_orbits(
     predict: Callable[..., Any],
     x: Any,
-    transform: AbstractTransform,
+    transform: Transform,
     *,
     y: Any = None,
     n_transforms: int = 16,
@@ -164,7 +164,7 @@ def evaluate_orbits(
             f"stop_when must be a function of the table so far, table -> reason or None, got "
             f"{stop_when!r}"
         )
-    if not isinstance(transform, AbstractTransform):
+    if not isinstance(transform, Transform):
         raise TypeError(
             f"transform must be made by a function of ep.transforms, such as "
             f"ep.transforms.rotations2d(), got {transform!r}"

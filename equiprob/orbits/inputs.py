@@ -13,7 +13,7 @@ from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.orbits.keys import Ids, content_ids, label_ids
 from equiprob.orbits.outputs import is_numeric
 from equiprob.orbits.table import describe_rows
-from equiprob.transforms.base import leaf_names
+from equiprob.transforms.declarations import leaf_names
 
 _BATCH = 128
 """Rows in a chunk by default: larger chunks are slower on CPU and need more memory."""

@@ -26,8 +26,8 @@ from equiprob.orbits.precision import Array
 from equiprob.orbits.programs import Predict, compiled, fingerprint
 from equiprob.orbits.row_counts import may_use_number_of_rows
 from equiprob.orbits.row_wise import Judged, judged, require_row_wise, require_same_beside
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 
 @final
@@ -40,7 +40,7 @@ class JaxBackend(AbstractBackend):
     def __init__(
         self,
         predict: Predict,
-        transform: AbstractTransform,
+        transform: Transform,
         x: Any,
         traced: tuple[Any, Any],
         computed_in: Mapping[Any, Any] | None = None,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.precision import Array, root_mean_square, rounding_of
 from equiprob.orbits.statistics import is_usable
-from equiprob.transforms.leaf_actions import precision_of
+from equiprob.transforms.by_leaf import precision_of
 
 SIZES = (1, 2, 4)
 """Roundings by which inputs are changed."""

@@ -27,8 +27,8 @@ from equiprob.orbits.noise import Noise
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.row_wise import judged, require_row_wise, require_same_beside
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 _MOST_BYTES = 2**23
 """Bytes of transformed inputs that are made ahead of the model."""
@@ -45,7 +45,7 @@ class PythonBackend(AbstractBackend):
     def __init__(
         self,
         predict: Callable[..., Any],
-        transform: AbstractTransform,
+        transform: Transform,
         x: Any,
         noise: Noise | None = None,
         computed_in: Mapping[Any, Any] | None = None,

@@ -21,8 +21,8 @@ from equiprob.orbits.output import Measure
 from equiprob.orbits.precision import root_mean_square, rounding_of
 from equiprob.orbits.programs import equations, trace
 from equiprob.transforms.acting import displacement
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 PROBED_ROWS = 32
 PROBED_TRANSFORMS = 4
@@ -38,7 +38,7 @@ _LEAST = 0.25
 
 def float64_floors(
     predict: Callable[[Any], Any],
-    transform: AbstractTransform,
+    transform: Transform,
     x: Any,
     parameters: Parameters,
     measures: list[Measure],
@@ -108,7 +108,7 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 
 def _displacements(
-    predict: Callable[[Any], Any], transform: AbstractTransform, x: Any, parameters: Parameters
+    predict: Callable[[Any], Any], transform: Transform, x: Any, parameters: Parameters
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Return each output's displacements ``(row and transformation, ...)``, and its outputs."""
     n, m = parameters.shape[:2]

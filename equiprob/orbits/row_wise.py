@@ -18,7 +18,7 @@ from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import rounding_of_output
 from equiprob.orbits.probe import perturbed
 from equiprob.transforms.acting import Acting
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 Leaves = list[NDArray[Any]]
 
@@ -162,7 +162,7 @@ def require_same_beside(
     outputs_of: Callable[[Any], Leaves],
     x: Any,
     outputs: list[Judged],
-    transform: AbstractTransform,
+    transform: Transform,
     acting: Acting,
 ) -> None:
     """Raise where the output of a single row changes beside a transformation of it.

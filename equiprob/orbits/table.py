@@ -20,8 +20,8 @@ from equiprob.orbits.designs import Design
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.statistics import LARGEST, Rows, RowStatistics
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 FloorMethod = Literal["float64 pass", "perturbation"]
 
@@ -62,7 +62,7 @@ class OrbitTable:
     unit_ids: Ids
     grouped: bool
     design: Design
-    transform: AbstractTransform
+    transform: Transform
     x: Any = field(repr=False)
     count: NDArray[np.int64] = field(repr=False)
     bin_magnitude: NDArray[np.float64] = field(repr=False)

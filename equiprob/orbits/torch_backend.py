@@ -26,9 +26,9 @@ from equiprob.orbits.torch_device import TorchDevice
 from equiprob.orbits.torch_memory import InMemory, TorchModel
 from equiprob.orbits.torch_trial import moved_alike
 from equiprob.transforms.acting import Acting, Moves
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.extras import require
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 _MOST_BYTES = {"cpu": 2**23}
 """Bytes of transformed inputs that are made ahead of the model, by the kind of device."""
@@ -45,7 +45,7 @@ class TorchBackend(AbstractBackend):
     def __init__(
         self,
         predict: TorchModel,
-        transform: AbstractTransform,
+        transform: Transform,
         x: Any,
         noise: Noise | None = None,
         computed_in: Mapping[Any, Any] | None = None,

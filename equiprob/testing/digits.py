@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms import AbstractTransform, cyclic
+from equiprob.transforms import Transform, cyclic
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DigitsTask:
     y: NDArray[Any]
 
     @property
-    def transform(self) -> AbstractTransform:
+    def transform(self) -> Transform:
         """Quarter turns of the image."""
         return cyclic(4, acts_on="image")
 

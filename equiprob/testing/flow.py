@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms import AbstractTransform, cyclic
+from equiprob.transforms import Transform, cyclic
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ class FlowTask:
     noise: float
 
     @property
-    def transform(self) -> AbstractTransform:
+    def transform(self) -> Transform:
         """Quarter turns of the grid, on inputs and outputs."""
         return cyclic(4, acts_on="image", output_action="image")
 

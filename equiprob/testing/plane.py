@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms import AbstractTransform, rotations2d
+from equiprob.transforms import Transform, rotations2d
 
 Array = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class LinearTask:
         return lambda batch: batch @ self.matrix
 
     @property
-    def transform(self) -> AbstractTransform:
+    def transform(self) -> Transform:
         """All rotations, on inputs and outputs."""
         return rotations2d(acts_on="vectors", output_action="vectors")
 
@@ -106,7 +106,7 @@ class DiscTask:
     noise: float
 
     @property
-    def transform(self) -> AbstractTransform:
+    def transform(self) -> Transform:
         """All rotations of the inputs."""
         return rotations2d(acts_on="vectors")
 
@@ -172,7 +172,7 @@ class FieldTask:
     noise: float
 
     @property
-    def transform(self) -> AbstractTransform:
+    def transform(self) -> Transform:
         """All rotations of inputs and outputs."""
         return rotations2d(acts_on="vectors", output_action="vectors")
 
@@ -231,7 +231,7 @@ class LabelTask:
     y: NDArray[np.int64]
 
     @property
-    def transform(self) -> AbstractTransform:
+    def transform(self) -> Transform:
         """All rotations of the inputs."""
         return rotations2d(acts_on="vectors")
 

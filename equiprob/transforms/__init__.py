@@ -1,6 +1,5 @@
 """Probability distributions over transformations, and how each acts on inputs and outputs."""
 
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.check_action import ActionCheck, check_action
 from equiprob.transforms.conjugated import conjugated
 from equiprob.transforms.coordinates import pixels
@@ -11,6 +10,7 @@ from equiprob.transforms.from_functions import from_functions
 from equiprob.transforms.irreps import irreps
 from equiprob.transforms.item_axes import by_element, reflected
 from equiprob.transforms.lattice_shifts import lattice_shifts
+from equiprob.transforms.law import AbstractLaw
 from equiprob.transforms.lorentz import lorentz
 from equiprob.transforms.mixture import mixture
 from equiprob.transforms.permutations import permutations
@@ -20,13 +20,16 @@ from equiprob.transforms.rotations3d import rotations3d
 from equiprob.transforms.scalings import scalings
 from equiprob.transforms.sign_flips import sign_flips
 from equiprob.transforms.supercells import supercells
+from equiprob.transforms.transform import AbstractTransform, Transform
 from equiprob.transforms.translations import translations
 from equiprob.transforms.user_actions import Action
 
 __all__ = [
+    "AbstractLaw",
     "AbstractTransform",
     "Action",
     "ActionCheck",
+    "Transform",
     "by_element",
     "check_action",
     "conjugated",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, final
 
 import jax
 import jax.numpy as jnp
@@ -18,31 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import Invariant
-from equiprob.transforms.leaf_actions import Elements, LeafActions
+from equiprob.transforms.by_leaf import ByLeaf, Elements
+from equiprob.transforms.law import AbstractLaw
+from equiprob.transforms.representations import Transformations
 
 Array = NDArray[np.float64]
 
-_NOTHING = LeafActions((), ())
-
-
-class Actor(Protocol):
-    """What acting needs to know of a transform."""
-
-    def parameters(self, uniforms: Array, /) -> Array:
-        """Map uniforms to parameters."""
-        ...
-
-    def leaf_elements(
-        self, actions: LeafActions, parameters: Array, dtypes: Sequence[Any], /
-    ) -> Elements:
-        """Return the arrays of each leaf."""
-        ...
-
-    def inverse_elements(
-        self, actions: LeafActions, parameters: Array, dtypes: Sequence[Any], /
-    ) -> tuple[LeafActions, Elements]:
-        """Return the actions that undo others, and their arrays."""
-        ...
+_NOTHING = ByLeaf((), ())
 
 
 @final
@@ -60,8 +42,8 @@ class Moves:
 
     there: Elements
     home: Elements
-    inward: LeafActions = field(metadata={"static": True})
-    outward: LeafActions = field(metadata={"static": True})
+    inward: ByLeaf = field(metadata={"static": True})
+    outward: ByLeaf = field(metadata={"static": True})
 
     def move(self, x: Any) -> Any:
         """Return ``g x``: rows, a pytree of arrays with rows first, each by its transformation.
@@ -132,9 +114,7 @@ class Moves:
         return jax.tree.map(lambda v: v.reshape(-1, *v.shape[2:]), returned)
 
 
-def _only(
-    elements: Elements, actions: LeafActions, chosen: Sequence[bool]
-) -> tuple[Elements, LeafActions]:
+def _only(elements: Elements, actions: ByLeaf, chosen: Sequence[bool]) -> tuple[Elements, ByLeaf]:
     kept = tuple(a if c else Invariant() for a, c in zip(actions.actions, chosen, strict=True))
     own = tuple(e if c else {} for e, c in zip(elements, chosen, strict=True))
     return own, replace(actions, actions=kept)
@@ -156,16 +136,16 @@ class Acting:
     """A transform on the leaves of some rows and of some outputs.
 
     Args:
-        transform: The transform.
+        law: Which transformations there are.
         inward: How the leaves of the rows move.
         outward: How those of the outputs move.
         x_dtypes: Of the leaves of the rows.
         y_dtypes: Of the leaves of the outputs.
     """
 
-    transform: Actor
-    inward: LeafActions = _NOTHING
-    outward: LeafActions = _NOTHING
+    law: AbstractLaw
+    inward: ByLeaf = _NOTHING
+    outward: ByLeaf = _NOTHING
     x_dtypes: tuple[Any, ...] = ()
     y_dtypes: tuple[Any, ...] = ()
 
@@ -232,12 +212,11 @@ class Acting:
         shared = parameters.ndim == (1 if by == "row" else 2)
         if shared:  # on an axis of rows of length 1
             parameters = parameters[..., None, :]
-        there = self.transform.leaf_elements(self.inward, parameters, self.x_dtypes)
-        if outputs == "back":
-            outward, home = self.transform.inverse_elements(self.outward, parameters, self.y_dtypes)
-        else:
-            outward = self.outward
-            home = self.transform.leaf_elements(outward, parameters, self.y_dtypes)
+        some = Transformations(self.law, parameters)
+        there = self.inward.arrays(some, self.x_dtypes)
+        back = outputs == "back"
+        home = self.outward.arrays(some, self.y_dtypes, back=back)
+        outward = self.outward.undo if back else self.outward
         if by == "transformation" and not shared:
             there, home = jax.tree.map(lambda v: np.moveaxis(v, 1, 0), (there, home))
         return Moves(there, home, self.inward, outward)
@@ -266,8 +245,8 @@ class Acting:
         """
         wide, columns = self._in_float64(), []
         for axis in np.eye(uniforms.shape[1]) * step:
-            ahead = wide.at(self.transform.parameters(uniforms + axis))
-            behind = wide.at(self.transform.parameters(uniforms - axis))
+            ahead = wide.at(self.law.parameters(uniforms + axis))
+            behind = wide.at(self.law.parameters(uniforms - axis))
             columns.append(sum(map(_product, *map(jax.tree.leaves, (gradient, ahead, behind)))))
         return np.stack(columns, axis=1) / (2 * step)
 

@@ -19,7 +19,13 @@ import numpy as np
 from equiprob.transforms.item_axes import Items
 from equiprob.transforms.kernels import along, relabel
 from equiprob.transforms.namespaces import product
-from equiprob.transforms.representations import AbstractRepresentation, Array, Element, Law
+from equiprob.transforms.representations import (
+    AbstractRepresentation,
+    Array,
+    Element,
+    Law,
+    Transformations,
+)
 
 Reads = tuple[tuple[str, ...], ...]
 """Groups of entries of an element."""
@@ -56,14 +62,9 @@ class AbstractLeafAction(abc.ABC):
         return ()
 
     @property
-    def of_parameter(self) -> bool:
-        """Whether it reads the parameter alone, and nothing of what the transformation is."""
-        return False
-
-    @property
     def undo(self) -> AbstractLeafAction | None:
-        """What undoes it with the same parameter; None: itself, with that of the inverse."""
-        return None
+        """What takes a leaf back, by ``arrays(..., back=True)``; None where nothing does."""
+        return self
 
     @property
     def keeps_integers(self) -> bool:
@@ -89,8 +90,21 @@ class AbstractLeafAction(abc.ABC):
         """Whether a user's function is called, which JAX may be unable to trace."""
         return False
 
+    def arrays(self, some: Transformations, *, back: bool = False) -> Element:
+        """Return what `apply` reads, computed on the host in float64.
+
+        Args:
+            some: The transformations, ``(...)``.
+            back: Whether the leaf is to be taken back, by `undo`.
+
+        Raises:
+            ValueError: If it is, and the transformations have no inverse.
+        """
+        of = some.inverse if back else some
+        return self.prepare(of.element, of.law)
+
     def prepare(self, element: Element, law: Law) -> Element:
-        """Return what `apply` reads, computed on the host in float64 for ``(...)`` elements."""
+        """Return the arrays that move a leaf by ``(...)`` elements."""
         return element
 
     @abc.abstractmethod
@@ -98,7 +112,7 @@ class AbstractLeafAction(abc.ABC):
         """Return transformed leaves, of the same shape.
 
         Args:
-            element: What `prepare` returned, ``(*batch, ...)``.
+            element: What `arrays` returned, ``(*batch, ...)``.
             leaf: ``(*batch, *row)``, of NumPy, JAX or PyTorch.
             axes: How many batch axes both have; those of length 1 are like the other's.
         """
@@ -143,7 +157,7 @@ class Invariant(AbstractLeafAction):
         return True
 
     @override
-    def prepare(self, element: Element, law: Law) -> Element:
+    def arrays(self, some: Transformations, *, back: bool = False) -> Element:
         return {}
 
     @override

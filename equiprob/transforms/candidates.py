@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.actions import AbstractLeafAction, Along, Invariant
-from equiprob.transforms.base import AbstractTransform
-from equiprob.transforms.in_turn import AbstractInTurn, InTurn
+from equiprob.transforms.in_turn import InTurn
 from equiprob.transforms.item_axes import by_element, reflected
+from equiprob.transforms.law import AbstractLaw
 from equiprob.transforms.representations import Element, handedness
 from equiprob.transforms.words import ORDERABLE, WORDS, action_of, moves_with
 
@@ -38,21 +38,21 @@ class Choice:
 
 
 def alternatives(
-    transform: AbstractTransform, declared: Choice, leaf: Any, side: str
+    law: AbstractLaw, declared: Choice, leaf: Any, side: str, fill: float = 0.0
 ) -> Iterator[Choice]:
     """Yield the other declarations that the shape and dtype of a leaf allow.
 
     Of a product or a mixture, the declaration of one factor changes at a time. Declarations that do
     the same are one.
     """
-    if isinstance(transform, AbstractInTurn):
-        yield from _of_factors(transform, declared, leaf, side)
+    if law.factors:
+        yield from _of_factors(law, declared, leaf, side)
         return
-    some = transform.element(transform.sample_many(np.random.default_rng(0), _DRAWS))
-    before = _effect(declared.action, some, transform)
+    some = law.element(law.sample_many(np.random.default_rng(0), _DRAWS))
+    before = _effect(declared.action, some, law)
     found: dict[Any, Choice] = {}
-    for phrase, action in _fitting(transform, some, leaf, side):
-        effect, label = _effect(action, some, transform), _label(phrase)
+    for phrase, action in _fitting(law, some, leaf, side, fill):
+        effect, label = _effect(action, some, law), _label(phrase)
         another_order = isinstance(phrase, str) and "[" in phrase
         if effect == before or (effect in found and another_order):
             continue
@@ -67,21 +67,19 @@ def alternatives(
         return
     if side == "inputs":
         try:
-            transform.inverse(transform.identity)
+            law.inverse(law.identity)
         except ValueError:
             return
         yield Choice("acted on by the inverse (a matrix for its transpose)", declared.action, True)
-    elif declared.action.undo is not None:
+    elif declared.action.is_users and declared.action.undo is not None:
         yield Choice("an Action with function and inverse exchanged", declared.action.undo)
 
 
-def _of_factors(
-    transform: AbstractInTurn, declared: Choice, leaf: Any, side: str
-) -> Iterator[Choice]:
+def _of_factors(law: AbstractLaw, declared: Choice, leaf: Any, side: str) -> Iterator[Choice]:
     """Yield what changes the declaration of one factor."""
     action = declared.action
     steps = dict(action.steps) if isinstance(action, InTurn) else {}
-    for place, factor in enumerate(transform.factors):
+    for place, factor in enumerate(law.factors):
         own = Choice("", steps.get(place, Invariant()))
         for choice in alternatives(factor, own, leaf, side):
             if choice.inverted:
@@ -93,32 +91,32 @@ def _of_factors(
             yield Choice(label, ordered if moving else Invariant())
 
 
-def still_moves(transform: AbstractTransform, choices: tuple[Choice, ...]) -> bool:
-    """Whether each factor of a transform moves some leaf: where nothing moves, everything fits."""
+def still_moves(law: AbstractLaw, choices: tuple[Choice, ...]) -> bool:
+    """Whether each factor of a law moves some leaf: where nothing moves, everything fits."""
     actions = [choice.action for choice in choices]
-    if not isinstance(transform, AbstractInTurn):
+    if not law.factors:
         return not all(isinstance(action, Invariant) for action in actions)
     moved = {place for a in actions if isinstance(a, InTurn) for place, _ in a.steps}
-    return len(moved) == len(transform.factors)
+    return len(moved) == len(law.factors)
 
 
 def _fitting(
-    transform: AbstractTransform, some: Element, leaf: Any, side: str
+    law: AbstractLaw, some: Element, leaf: Any, side: str, fill: float
 ) -> Iterator[tuple[Any, AbstractLeafAction]]:
     """Yield phrases, and their actions, that the law knows and that the leaf can take."""
-    probe, shape = transform.element(transform.identity), tuple(leaf.shape[1:])
+    probe, shape = law.element(law.identity), tuple(leaf.shape[1:])
     # Without reflections axial vectors are vectors, and need no name of their own.
     proper = not {"matrix", "scale"} & set(some) or (handedness(some) > 0).all()
-    for phrase in (*_phrases(len(shape)), *_exchanges(transform, some, shape)):
+    for phrase in (*_phrases(len(shape)), *_exchanges(law, some, shape)):
         if proper and isinstance(phrase, str) and phrase.startswith("axial"):
             continue
-        action = action_of(phrase, len(shape), where=str(phrase), fill=transform.fill)
+        action = action_of(phrase, len(shape), where=str(phrase), fill=fill)
         reason = action.refuses(leaf.dtype)
         if reason or action.given or not moves_with(action, probe):
             continue
-        if action.requires and action.misfit(shape, probe, transform):
+        if action.requires and action.misfit(shape, probe, law):
             continue
-        if side == "inputs" or action.keeps_size(some, transform):
+        if side == "inputs" or action.keeps_size(some, law):
             yield phrase, action
 
 
@@ -133,14 +131,14 @@ def _phrases(ndim: int) -> Iterator[str]:
         yield from (f"{word}[{order}]" for order in ("yx", "x-y"))
 
 
-def _exchanges(transform: AbstractTransform, some: Element, shape: tuple[int, ...]) -> list[Any]:
+def _exchanges(law: AbstractLaw, some: Element, shape: tuple[int, ...]) -> list[Any]:
     """Return how the entries of a short last axis, such as classes, may change places."""
     if not shape or not 2 <= shape[-1] <= _MOST_EXCHANGED:
         return []
     orders = [np.array(order) for order in permutations(range(shape[-1]))][1:]
     twice = [order for order in orders if (order[order] == np.arange(len(order))).all()]
-    if transform.products is not None:
-        cycles = (_powers(order, transform.products) for order in orders)
+    if law.products is not None:
+        cycles = (_powers(order, law.products) for order in orders)
         return [by_element(table) for table in cycles if table is not None]
     if {"matrix", "scale"} & set(some) and (handedness(some) < 0).any():
         return [reflected(order) for order in twice]
@@ -161,7 +159,7 @@ def _powers(order: NDArray[Any], products: NDArray[np.int64]) -> NDArray[np.int6
     return np.stack([made[g] for g in range(n)]) if len(made) == n else None
 
 
-def _effect(action: AbstractLeafAction, some: Element, transform: AbstractTransform) -> Any:
+def _effect(action: AbstractLeafAction, some: Element, law: AbstractLaw) -> Any:
     """Return what tells apart what declarations do: equal for those that do the same."""
     if isinstance(action, Invariant):
         return ()
@@ -169,7 +167,7 @@ def _effect(action: AbstractLeafAction, some: Element, transform: AbstractTransf
         return action
     effects: list[Any] = []
     for axis, held in action.axes:
-        arrays = held.of(some, transform)
+        arrays = held.of(some, law)
         sign = arrays.pop("sign", None)
         effects += [(axis, name, values.tobytes()) for name, values in sorted(arrays.items())]
         effects += [] if sign is None or (sign == 1).all() else [sign.tobytes()]

@@ -16,10 +16,10 @@ from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.arguments.checked import checked
 from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
-from equiprob.transforms.base import AbstractTransform, leaf_names
+from equiprob.transforms.by_leaf import ByLeaf
 from equiprob.transforms.fitting import ModelFit, suggestions
 from equiprob.transforms.law import Parameters
-from equiprob.transforms.leaf_actions import LeafActions
+from equiprob.transforms.transform import Transform, leaf_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,7 @@ _MOST_TRANSFORMS = 10_000
 
 @checked
 def check_action(
-    transform: AbstractTransform,
+    transform: Transform,
     x: Any,
     y: Any = None,
     *,
@@ -142,21 +142,20 @@ def check_action(
     check = partial(_check_leaf, transform, draws[:n_transforms], draws[n_transforms:])
 
     x = _first_rows("x", x)
-    transform.on(x)  # raises where an action reads what is not there
-    rows = _by_leaf(check, "x", transform.input_actions(x), x)
+    rows = _by_leaf(check, "x", transform.on(x).inward, x)
     model = {} if predict is None else _by_model(transform, predict, x, draws[:_FOR_MODEL], rows)
     if not isinstance(y, Mapping | None):
         y = as_array("y", y)
     y = _first_rows("y", y)
     if y is not None and not (isinstance(y, np.ndarray) and y.dtype.kind in "iub"):
-        rows |= _by_leaf(check, "y", transform.output_actions(y), y, x)
+        rows |= _by_leaf(check, "y", transform.on(output=y).outward, y, x)
     rows |= model
     table = pd.DataFrame.from_dict(rows, orient="index")
     return ActionCheck(table, str(transform), len(jax.tree.leaves(x)[0]), int(n_transforms))
 
 
 def _by_model(
-    transform: AbstractTransform,
+    transform: Transform,
     predict: Callable[[Any], Any],
     x: Any,
     parameters: Parameters,
@@ -208,19 +207,17 @@ def _first_rows(what: str, tree: Any) -> Any:
     return jax.tree.map(leaf, tree)
 
 
-def _by_leaf(
-    check: Any, what: str, actions: LeafActions, tree: Any, rows: Any = None
-) -> dict[str, Any]:
+def _by_leaf(check: Any, what: str, actions: ByLeaf, tree: Any, rows: Any = None) -> dict[str, Any]:
     names = enumerate(actions.names)
     return {what + name: check(place, actions, tree, rows) for place, name in names}
 
 
 def _check_leaf(
-    transform: AbstractTransform,
+    transform: Transform,
     first: Parameters,
     second: Parameters,
     place: int,
-    actions: LeafActions,
+    actions: ByLeaf,
     tree: Any,
     others: Any,
 ) -> dict[str, Any]:
@@ -236,7 +233,7 @@ def _check_leaf(
         if action.given:
             moves = _Moves(transform, actions, tree, place, others)
         else:
-            moves = _Moves(transform, LeafActions((name,), (action,)), leaf)
+            moves = _Moves(transform, ByLeaf((name,), (action,)), leaf)
         wrong = moves.misfit(first)
         errors = dict.fromkeys(errors, float("nan")) if wrong else moves.errors(first, second)
         rounding = _ROUNDINGS * _rounding_of(leaf)
@@ -269,8 +266,8 @@ class _Moves:
         rows: The rows that an output belongs to; None for rows themselves.
     """
 
-    transform: AbstractTransform
-    actions: LeafActions
+    transform: Transform
+    actions: ByLeaf
     tree: Any
     place: int = 0
     rows: Any = None
@@ -291,14 +288,14 @@ class _Moves:
 
     def back(self, parameter: Parameters, tree: Any) -> Any:
         """Return what undoes it."""
-        if any(action.is_users and action.undo is None for action in self.actions.actions):
+        if any(action.undo is None for action in self.actions.actions):
             return self.there(self.transform.inverse(parameter), tree)
         return self._acting.at(parameter).back(tree, tree if self.rows is None else self.rows)
 
     @property
     def _acting(self) -> Acting:
         dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(self.tree))
-        return Acting(self.transform, outward=self.actions, y_dtypes=dtypes)
+        return Acting(self.transform.law, outward=self.actions, y_dtypes=dtypes)
 
     def misfit(self, parameters: Parameters) -> str:
         """Say how the action changes shape or dtype, if it does."""

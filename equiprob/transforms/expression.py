@@ -19,7 +19,7 @@ from equiprob.transforms.foreign import foreign_declaration
 from equiprob.transforms.representations import AbstractRepresentation
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Call:
     """A call of a public function.
 
@@ -33,7 +33,7 @@ class Call:
     positional: Sequence[Any] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Write it in the language of the command line."""
         named = [f"{name}={expression(value)}" for name, value in self.named.items()]
         return f"{self.function}({', '.join([*map(expression, self.positional), *named])})"
@@ -42,7 +42,7 @@ class Call:
 def expression(value: Any) -> str:
     """Write a transform, a law, a declaration or a number as it is read by the command line."""
     value = foreign_declaration(value)
-    if hasattr(value, "sample_many"):
+    if hasattr(value, "sample_many") or isinstance(value, Call):
         return repr(value)
     if isinstance(value, np.ndarray | np.generic):
         return repr(value.tolist())

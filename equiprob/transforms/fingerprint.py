@@ -139,6 +139,9 @@ def _flat(key: str, value: Any) -> dict[str, str]:
         return {f"{key}.{name}": words for name, words in _parts(value).items()}
     if isinstance(value, Mapping):
         items = [(f"{key}[{name!r}]", item) for name, item in value.items()]
+    elif hasattr(value, "parts_of"):
+        head, dot, argument = key.rpartition(".")
+        items = [(f"{head}{dot}{name}", own) for name, own in value.parts_of(argument).items()]
     elif isinstance(value, tuple) and any(hasattr(item, "sample_many") for item in value):
         items = [(f"{key}[{i}]", item) for i, item in enumerate(value)]
     else:

@@ -21,10 +21,10 @@ from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.calls import calling
 from equiprob.arguments.lending import Lent
 from equiprob.transforms.acting import Acting, Moves
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.by_leaf import ByLeaf
 from equiprob.transforms.candidates import Choice, alternatives, still_moves
 from equiprob.transforms.law import Parameters
-from equiprob.transforms.leaf_actions import LeafActions
+from equiprob.transforms.transform import Transform
 
 _MOST_ROWS = 64
 _GAIN = 1.0
@@ -79,7 +79,7 @@ class ModelFit:
         rounding: Relative change that counts as none.
     """
 
-    transform: AbstractTransform
+    transform: Transform
     predict: Callable[[Any], Any]
     x: Any
     parameters: Parameters
@@ -91,7 +91,7 @@ class ModelFit:
     @classmethod
     def of(
         cls,
-        transform: AbstractTransform,
+        transform: Transform,
         predict: Callable[[Any], Any],
         x: Any,
         parameters: Parameters,
@@ -109,8 +109,8 @@ class ModelFit:
             predict,
             rows,
             parameters,
-            given(transform.input_actions(rows)),
-            given(transform.output_actions(base)),
+            given(transform.on(rows).inward),
+            given(transform.on(output=base).outward),
             base,
             1e3 * max(float(jnp.finfo(kind).eps) for kind in kinds),
         )
@@ -123,9 +123,9 @@ class ModelFit:
     def _moves(self, g: Parameters) -> Moves:
         """Return one transformation of the rows, its inverse on leaves for which that is asked."""
         names = tuple(str(i) for i in range(len(self.inputs)))
-        actions = LeafActions(names, tuple(c.action for c in self.inputs))
+        actions = ByLeaf(names, tuple(c.action for c in self.inputs))
         dtypes = tuple(leaf.dtype for leaf in jax.tree.leaves(self.x))
-        acting = Acting(self.transform, inward=actions, x_dtypes=dtypes)
+        acting = Acting(self.transform.law, inward=actions, x_dtypes=dtypes)
         forwards = acting.at(g)
         if not any(c.inverted for c in self.inputs):
             return forwards
@@ -138,10 +138,10 @@ class ModelFit:
     def errors(self) -> NDArray[np.float64]:
         """The root mean square change of each output, relative to its spread, ``(output,)``."""
         names = tuple(str(i) for i in range(len(self.outputs)))
-        actions = LeafActions(names, tuple(c.action for c in self.outputs))
+        actions = ByLeaf(names, tuple(c.action for c in self.outputs))
         base = jax.tree.leaves(self.base)
         dtypes = tuple(leaf.dtype for leaf in base)
-        acting = Acting(self.transform, outward=actions, y_dtypes=dtypes)
+        acting = Acting(self.transform.law, outward=actions, y_dtypes=dtypes)
         squares = np.zeros((len(self.parameters), len(base)))
         for j, (g, output) in enumerate(zip(self.parameters, self.moved_outputs, strict=True)):
             returned = jax.tree.leaves(acting.at(g).back(output, self.x))
@@ -161,15 +161,19 @@ class ModelFit:
         """Whether no output changes by more than rounding."""
         return bool((self.errors <= self.rounding).all())
 
+    def _others(self, choice: Choice, leaf: Any, side: str) -> Iterator[Choice]:
+        """Yield the other declarations that a leaf can take."""
+        return alternatives(self.transform.law, choice, leaf, side, self.transform.fill)
+
     def variations(self) -> Iterator[tuple[str, int, list[ModelFit]]]:
         """Yield a side, the place of a leaf on it, and the fits under its other declarations."""
         for side, tree in (("inputs", self.x), ("outputs", self.base)):
             choices = getattr(self, side)
             for place, leaf in enumerate(jax.tree.leaves(tree)):
                 found = []
-                for choice in alternatives(self.transform, choices[place], leaf, side):
+                for choice in self._others(choices[place], leaf, side):
                     changed = (*choices[:place], choice, *choices[place + 1 :])
-                    if side == "inputs" and not still_moves(self.transform, changed):
+                    if side == "inputs" and not still_moves(self.transform.law, changed):
                         continue
                     other = replace(self, **{side: changed})
                     if side == "outputs":  # the model is not called again

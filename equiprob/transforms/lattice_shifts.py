@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.law import AbstractLaw, Parameters
+from equiprob.transforms.law import Parameters
+from equiprob.transforms.shifts import AbstractShifts
 from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class LatticeShifts(AbstractLaw):
+class LatticeShifts(AbstractShifts):
     """Whole lattice vectors, drawn for each point; made by `lattice_shifts`.
 
     The parameter lists how many of each lattice vector each point moves by.
@@ -48,27 +49,10 @@ class LatticeShifts(AbstractLaw):
     def parameters(self, uniforms: Array) -> Parameters:
         return np.floor(uniforms * (2 * self.max_cells + 1)) - self.max_cells
 
-    @property
-    @override
-    def identity(self) -> Parameters:
-        return np.zeros(self.n_uniforms)
-
     @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         shape = (*parameters.shape[:-1], self.items, self.dimensions)
         return {"lattice": parameters.reshape(shape)}
-
-    @override
-    def inverse(self, parameters: Parameters) -> Parameters:
-        return -parameters
-
-    @override
-    def compose(self, first: Parameters, second: Parameters) -> Parameters:
-        return first + second
-
-    @override
-    def magnitude(self, parameters: Parameters) -> Array:
-        return np.abs(parameters).max(axis=-1)
 
     @override
     def restricted(self, max_magnitude: float) -> Self:

@@ -8,6 +8,7 @@ these move is declared of a transform. Parameters are computed in float64 on the
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -98,6 +99,14 @@ class AbstractLaw(abc.ABC):
 
     # ---- the set --------------------------------------------------------------------------------
 
+    factors: tuple[AbstractLaw, ...] = ()
+    """The laws that this one is made of, of which the last one acts first."""
+
+    def split(self, parameters: Parameters) -> list[Parameters]:
+        """Return the parameters of each factor."""
+        ends = np.cumsum([factor.identity.size for factor in self.factors])
+        return np.split(parameters, ends, axis=-1)[:-1]
+
     @property
     @abc.abstractmethod
     def identity(self) -> Parameters:
@@ -135,6 +144,11 @@ class AbstractLaw(abc.ABC):
             if each.default is MISSING or getattr(self, each.name) is not each.default
         }
         return Call(type(self).__module__.rpartition(".")[2], (), given)
+
+    def written(self, factors: Sequence[Any]) -> Call:
+        """Return the call that makes a transform of these factors, where there are any."""
+        del factors
+        return self.call()
 
     def __repr__(self) -> str:
         """Write the call."""

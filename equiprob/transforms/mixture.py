@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.combined import combined
+from equiprob.transforms.combined_law import AbstractCombinedLaw
 from equiprob.transforms.expression import Call
-from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
 from equiprob.transforms.law import Enumeration, Parameters
+from equiprob.transforms.transform import Transform
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Mixture(AbstractInTurn):
-    """A draw of one of several transforms, the others at their identity; made by `mixture`.
+class Mixture(AbstractCombinedLaw):
+    """A draw of one of several laws, the others at their identity; made by `mixture`.
 
     The parameter ends with the place of the transform that was drawn.
     """
@@ -28,13 +29,8 @@ class Mixture(AbstractInTurn):
     weights: NDArray[np.float64]
 
     @override
-    def call(self) -> Call:
-        return Call("mixture", (list(self.factors),), {"weights": self.weights} | self.declared())
-
-    @property
-    @override
-    def title(self) -> str:
-        return "mixture"
+    def written(self, factors: Sequence[Any]) -> Call:
+        return Call("mixture", (list(factors),), {"weights": self.weights})
 
     @property
     @override
@@ -87,7 +83,7 @@ class Mixture(AbstractInTurn):
     @override
     def inverse(self, parameters: Parameters) -> Parameters:
         # All but one are at their identity: the order in which they are undone does not matter.
-        undone = [f.inverse(own) for f, own in self._each(parameters)]
+        undone = [f.inverse(own) for f, own in self.each(parameters)]
         return np.concatenate([*undone, parameters[..., -1:]], axis=-1)
 
     @property
@@ -102,7 +98,7 @@ class Mixture(AbstractInTurn):
         return parameters[..., -1].astype(np.int64)
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         each = list(zip(self.factors, self.ranges, strict=True))
         kept = self.weights * [f.probability_within(max_magnitude * r) for f, r in each]
         factors = tuple(f.restricted(max_magnitude * r) for f, r in each)
@@ -116,12 +112,12 @@ class Mixture(AbstractInTurn):
 
 @checked
 def mixture(
-    transforms: Sequence[AbstractTransform],
+    transforms: Sequence[Transform],
     *,
     weights: ArrayLike | None = None,
     acts_on: Any = None,
     output_action: Any = None,
-) -> Mixture:
+) -> Transform:
     """Apply a draw of one of several transforms, chosen at random: an augmentation policy.
 
     Args:
@@ -138,15 +134,13 @@ def mixture(
     Raises:
         ValueError: If there are fewer than two transforms, or the weights do not fit.
     """
-    factors = tuple(transforms)
-    ranges, n = ranges_of(factors), len(factors)
+    n = len(transforms)
     mass = np.ones(n) if weights is None else as_numbers("weights", weights)
     if mass.shape != (n,) or not (np.isfinite(mass) & (mass > 0)).all():
         raise ValueError(f"weights must be {n} positive numbers, got {weights}")
-    return Mixture(
-        factors=factors,
-        ranges=ranges,
-        weights=mass / mass.sum(),
+    return combined(
+        transforms,
+        lambda laws, ranges: Mixture(factors=laws, ranges=ranges, weights=mass / mass.sum()),
         acts_on=acts_on,
         output_action=output_action,
     )

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product as all_combinations
-from typing import Any, final, override
+from typing import Any, Self, final, override
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.combined import combined
+from equiprob.transforms.combined_law import AbstractCombinedLaw
 from equiprob.transforms.expression import Call
-from equiprob.transforms.in_turn import AbstractInTurn, ranges_of
-from equiprob.transforms.law import Enumeration, Parameters
+from equiprob.transforms.law import AbstractLaw, Enumeration, Parameters
+from equiprob.transforms.transform import Transform
 
 _MOST_ENUMERATED = 1024
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Product(AbstractInTurn):
-    """Independent draws of several transforms, the last one acting first; made by `product`."""
+class Product(AbstractCombinedLaw):
+    """Independent draws of several laws, of which the last one acts first; made by `product`."""
 
     commute: bool = False
 
     @override
-    def call(self) -> Call:
-        commute = {"commute": True} if self.commute else {}
-        return Call("product", self.factors, commute | self.declared())
-
-    @property
-    @override
-    def title(self) -> str:
-        return "product"
+    def written(self, factors: Sequence[Any]) -> Call:
+        return Call("product", factors, {"commute": True} if self.commute else {})
 
     @property
     @override
@@ -65,9 +61,7 @@ class Product(AbstractInTurn):
         each = zip(self._by_factor(shifts), orders, strict=True)
         return self._joined(f.spread(n, u)[..., order, :] for (f, u), order in each)
 
-    def _by_factor(
-        self, uniforms: NDArray[np.float64]
-    ) -> list[tuple[AbstractTransform, NDArray[Any]]]:
+    def _by_factor(self, uniforms: NDArray[np.float64]) -> list[tuple[AbstractLaw, NDArray[Any]]]:
         ends = np.cumsum([factor.n_uniforms for factor in self.factors])
         parts = np.split(uniforms, ends[:-1], axis=-1)
         return list(zip(self.factors, parts, strict=True))
@@ -101,7 +95,7 @@ class Product(AbstractInTurn):
     def inverse(self, parameters: Parameters) -> Parameters:
         if not self.commute:
             return super().inverse(parameters)
-        return self._joined(f.inverse(own) for f, own in self._each(parameters))
+        return self._joined(f.inverse(own) for f, own in self.each(parameters))
 
     @override
     def compose(self, first: Parameters, second: Parameters) -> Parameters | None:
@@ -112,7 +106,7 @@ class Product(AbstractInTurn):
         return None if any(p is None for p in products) else self._joined(products)
 
     @override
-    def restricted(self, max_magnitude: float) -> AbstractTransform:
+    def restricted(self, max_magnitude: float) -> Self:
         each = zip(self.factors, self.ranges, strict=True)
         return replace(self, factors=tuple(f.restricted(max_magnitude * r) for f, r in each))
 
@@ -124,11 +118,11 @@ class Product(AbstractInTurn):
 
 @checked
 def product(
-    *transforms: AbstractTransform,
+    *transforms: Transform,
     commute: bool = False,
     acts_on: Any = None,
     output_action: Any = None,
-) -> Product:
+) -> Transform:
     """Apply one independent draw of each of several transforms, the last one first.
 
     Args:
@@ -155,10 +149,9 @@ def product(
         >>> print(ep.transforms.product(turns, orders, commute=True, acts_on=atoms))
         product(rotations3d(up to 180 degrees), permutations(4))
     """
-    return Product(
-        factors=transforms,
-        ranges=ranges_of(transforms),
-        commute=commute,
+    return combined(
+        transforms,
+        lambda laws, ranges: Product(factors=laws, ranges=ranges, commute=commute),
         acts_on=acts_on,
         output_action=output_action,
     )

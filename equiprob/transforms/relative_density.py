@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.finite import Finite
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.rotations2d import Rotations2D
@@ -28,7 +27,7 @@ _WHOLE = 1e-4
 """What the density of a law of angles may miss of 1."""
 
 
-def relative_density(transform: AbstractTransform) -> Density | None:
+def relative_density(transform: Transform) -> Density | None:
     """Return the density ``parameters (..., n) -> (...)`` of a law relative to the group's own.
 
     Args:
@@ -38,7 +37,7 @@ def relative_density(transform: AbstractTransform) -> Density | None:
         The function; None where the group is none whose elements all have a density (a range of
         angles, a finite set that is no group) or the density is not known.
     """
-    law = transform.law if isinstance(transform, Transform) else None
+    law = transform.law
     if isinstance(law, Finite) and law.products is not None:
         return _of_elements(law)
     if isinstance(law, Rotations2D) and law.law is not None:

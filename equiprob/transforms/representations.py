@@ -8,8 +8,9 @@ that a new one works on every engine. Leading axes are batch axes.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, final, override
 
 import numpy as np
@@ -25,12 +26,63 @@ Axis = dict[str, Array]
 
 
 class Law(Protocol):
-    """What a representation may ask of a law."""
+    """What an action or a representation may ask of a law (see `law`)."""
 
     @property
     def products(self) -> NDArray[np.int64] | None:
         """The multiplication table ``(first, second)`` of a finite group, or None."""
         ...
+
+    @property
+    def factors(self) -> Sequence[Law]:
+        """The laws that it is made of."""
+        ...
+
+    def split(self, parameters: Array, /) -> Sequence[Array]:
+        """Return the parameters of each factor."""
+        ...
+
+    def element(self, parameters: Array, /) -> Element:
+        """Return what transformations are."""
+        ...
+
+    def inverse(self, parameters: Array, /) -> Array:
+        """Return the parameters of their inverses."""
+        ...
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Transformations:
+    """Some transformations of a law: what they are is computed once, whichever leaves ask.
+
+    Args:
+        law: The law.
+        parameters: Theirs, ``(..., n_parameters)``.
+    """
+
+    law: Law
+    parameters: Array
+
+    @cached_property
+    def element(self) -> Element:
+        """What they are (see `AbstractLaw.element`)."""
+        return self.law.element(self.parameters)
+
+    @cached_property
+    def inverse(self) -> Transformations:
+        """Their inverses.
+
+        Raises:
+            ValueError: If they have none.
+        """
+        return Transformations(self.law, self.law.inverse(self.parameters))
+
+    @cached_property
+    def factors(self) -> tuple[Transformations, ...]:
+        """Those of each law that this one is made of."""
+        each = zip(self.law.factors, self.law.split(self.parameters), strict=True)
+        return tuple(Transformations(law, own) for law, own in each)
 
 
 @dataclass(frozen=True)

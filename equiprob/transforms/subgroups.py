@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 _MOST_SUBGROUPS = 1000
 
 
-def subgroups(transform: AbstractTransform) -> tuple[frozenset[int], ...] | None:
+def subgroups(transform: Transform) -> tuple[frozenset[int], ...] | None:
     """Return all subgroups of a finite group, as sets of element indices, smallest first.
 
     Args:

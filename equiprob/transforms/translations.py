@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.transforms.counts import LARGEST, require_count, require_size
-from equiprob.transforms.law import AbstractLaw, Parameters
+from equiprob.transforms.law import Parameters
+from equiprob.transforms.shifts import AbstractShifts
 from equiprob.transforms.transform import Transform
 
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Translations(AbstractLaw):
+class Translations(AbstractShifts):
     """Uniform shifts in a box; made by `translations`."""
 
     max_shift: float
@@ -49,26 +50,9 @@ class Translations(AbstractLaw):
             return np.floor(uniforms * (2 * self.max_shift + 1)) - self.max_shift
         return (2 * uniforms - 1) * self.max_shift
 
-    @property
-    @override
-    def identity(self) -> Parameters:
-        return np.zeros(self.dimensions)
-
     @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:
         return {"shift": parameters}
-
-    @override
-    def inverse(self, parameters: Parameters) -> Parameters:
-        return -parameters
-
-    @override
-    def compose(self, first: Parameters, second: Parameters) -> Parameters:
-        return first + second
-
-    @override
-    def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
-        return np.abs(parameters).max(axis=-1)
 
     @property
     @override

@@ -11,7 +11,7 @@ import jax
 
 from equiprob.arguments.tensors import is_torch
 from equiprob.transforms.actions import AbstractLeafAction, Given, Reads, leaf_path, within
-from equiprob.transforms.representations import Element, Law
+from equiprob.transforms.representations import Element, Transformations
 
 
 def over_rows(function: Callable[..., Any], arguments: tuple[Any, ...], axes: int) -> Any:
@@ -120,17 +120,15 @@ class Action(AbstractLeafAction):
     def is_users(self) -> bool:
         return True
 
-    @property
     @override
-    def of_parameter(self) -> bool:
-        return self.reads == "parameter"
-
-    @override
-    def prepare(self, element: Element, law: Law) -> Element:
+    def arrays(self, some: Transformations, *, back: bool = False) -> Element:
         if self.reads == "element":
-            return {f"read.{name}": values for name, values in element.items()}
+            return {f"read.{name}": values for name, values in some.element.items()}
         names = (self.reads,) if isinstance(self.reads, str) else self.reads
-        return {f"read.{name}": element[name] for name in names}
+        return {
+            f"read.{name}": some.parameters if name == "parameter" else some.element[name]
+            for name in names
+        }
 
     @override
     def apply(self, element: Element, leaf: Any, axes: int) -> Any:
@@ -201,14 +199,9 @@ class PartOfRow(AbstractLeafAction):
     def is_users(self) -> bool:
         return True
 
-    @property
     @override
-    def of_parameter(self) -> bool:
-        return self.action.of_parameter
-
-    @override
-    def prepare(self, element: Element, law: Law) -> Element:
-        return self.action.prepare(element, law)
+    def arrays(self, some: Transformations, *, back: bool = False) -> Element:
+        return self.action.arrays(some, back=back)
 
     @override
     def apply(self, element: Element, leaf: Any, axes: int) -> Any:

@@ -37,7 +37,6 @@ from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.paired_means import is_one_hot
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.weights import folds
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.rotations2d import Rotations2D
 from equiprob.transforms.rotations3d import Rotations3D
@@ -82,7 +81,7 @@ class Neighbours(AbstractMethod):
         1967.
     """
 
-    group: AbstractTransform | None = None
+    group: Transform | None = None
     most_rows: int = 2000
 
     @override
@@ -165,10 +164,10 @@ class _Sample:
     y: Array
     units: Ids
     output_shape: tuple[int, ...]
-    turning: AbstractTransform
+    turning: Transform
 
     @classmethod
-    def of(cls, table: OrbitTable, group: AbstractTransform) -> _Sample:
+    def of(cls, table: OrbitTable, group: Transform) -> _Sample:
         assert table.only.y is not None, "checked by the caller"
         eps = max(
             (
@@ -227,7 +226,7 @@ def _some(units: Ids, most: int) -> Index:
     return np.flatnonzero(folds(units, -(-len(units) // most)) == 0)
 
 
-def _whole_group(table: OrbitTable) -> AbstractTransform:
+def _whole_group(table: OrbitTable) -> Transform:
     """Return the group that a table's transformations generate, with its uniform law.
 
     Raises:
@@ -236,7 +235,7 @@ def _whole_group(table: OrbitTable) -> AbstractTransform:
     transform = table.transform
     if transform.is_haar:
         return transform
-    law = transform.law if isinstance(transform, Transform) else transform
+    law = transform.law
     if isinstance(law, Rotations2D):
         return replace(transform, law=replace(law, max_angle=float(np.pi), law=None))
     if isinstance(law, Rotations3D) and law.parity == "proper":

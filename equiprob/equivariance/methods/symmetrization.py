@@ -37,9 +37,9 @@ from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_findings import few_carry
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
 from equiprob.posterior.weights import folds
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.fingerprint import OF_INPUT, check_same_transform
 from equiprob.transforms.lattices import hammersley
+from equiprob.transforms.transform import Transform
 
 _N_FOLDS = 5
 _RIDGE = 1e-6
@@ -265,7 +265,7 @@ def averaged_risk(table: OrbitTable, average: GroupAverage) -> Rows:
     return (residual**2).sum(axis=1) - 2 * crossed + average.squared
 
 
-def has_symmetric_law(transform: AbstractTransform) -> bool:
+def has_symmetric_law(transform: Transform) -> bool:
     """Whether a transformation and its inverse are equally likely, as far as can be seen."""
     try:
         finite = transform.enumeration()

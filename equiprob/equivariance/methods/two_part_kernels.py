@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.table import OrbitTable
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.lattices import hammersley
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 
@@ -109,7 +109,7 @@ class TwoPartKernels:
         return symmetric, np.kron(whole, np.eye(k)) - symmetric
 
 
-def _elements(transform: AbstractTransform) -> Array:
+def _elements(transform: Transform) -> Array:
     """Return elements whose average stands for the group's, the identity first.
 
     All of a small finite group; of a one-parameter group those of an equispaced subgroup, where the

@@ -22,7 +22,7 @@ from equiprob.levels.path_risk import AbstractPathRisk, EvaluatedPathRisk, Squar
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform, Parameters
+from equiprob.transforms.transform import Parameters, Transform
 
 Positions = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ class Shipment(NamedTuple):
     weights: NDArray[np.float64]
 
     @classmethod
-    def of_the_model(cls, transform: AbstractTransform) -> Shipment:
+    def of_the_model(cls, transform: Transform) -> Shipment:
         """Return the model as it is."""
         return cls(1.0, transform.identity[None][:0], np.ones(0))
 
@@ -62,12 +62,12 @@ class AbstractPath(abc.ABC):
         check_fields(self)
 
     @abc.abstractmethod
-    def grid(self, transform: AbstractTransform) -> Positions:
+    def grid(self, transform: Transform) -> Positions:
         """Return the positions ``(position,)``; at one of them the model is as it is."""
 
     @abc.abstractmethod
     def weight(
-        self, transform: AbstractTransform, parameters: Parameters, position: float
+        self, transform: Transform, parameters: Parameters, position: float
     ) -> NDArray[np.float64]:
         """Return how much transformations weigh in the average at a position.
 
@@ -85,11 +85,11 @@ class AbstractPath(abc.ABC):
         """Return the share that is left to the model itself."""
         return 0.0
 
-    def unit(self, transform: AbstractTransform) -> str:
+    def unit(self, transform: Transform) -> str:
         """Return the unit of positions."""
         return ""
 
-    def names(self, transform: AbstractTransform) -> tuple[str, ...] | None:
+    def names(self, transform: Transform) -> tuple[str, ...] | None:
         """Return what positions are called where they are not numbers."""
         return None
 
@@ -175,7 +175,7 @@ class AbstractPath(abc.ABC):
         return self.shipment_of(transform, design, position, SHARED_ROW)
 
     def shipment_of(
-        self, transform: AbstractTransform, design: Design, position: float, row: Ids
+        self, transform: Transform, design: Design, position: float, row: Ids
     ) -> Shipment:
         """Return the predictor at a position with the transformations that a design gives a row.
 
@@ -197,7 +197,7 @@ class AbstractPath(abc.ABC):
         return self.shipment(table, position)
 
     def _checked(
-        self, transform: AbstractTransform, parameters: Parameters, position: float
+        self, transform: Transform, parameters: Parameters, position: float
     ) -> NDArray[np.float64]:
         weights = np.asarray(self.weight(transform, parameters, position), dtype=np.float64)
         if weights.shape != parameters.shape[:-1]:
@@ -224,7 +224,7 @@ class AbstractPath(abc.ABC):
         mean = self._checked(table.transform, typical, position) @ probability
         return weights * ((1 - self.kept(position)) / mean if mean > 0 else 0.0)
 
-    def _unchanged(self, transform: AbstractTransform, positions: Positions) -> int:
+    def _unchanged(self, transform: Transform, positions: Positions) -> int:
         """Return the index of the position at which the model is as it is."""
         typical, _ = transform.typical()
         for index, position in enumerate(positions):
@@ -238,7 +238,7 @@ class AbstractPath(abc.ABC):
 
 
 def _leaves_in_place(
-    transform: AbstractTransform, parameters: Parameters, weights: NDArray[np.float64]
+    transform: Transform, parameters: Parameters, weights: NDArray[np.float64]
 ) -> bool:
     """Whether nothing but the identity has weight."""
     return not weights[transform.magnitude(parameters) > 0].any()

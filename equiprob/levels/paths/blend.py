@@ -13,8 +13,8 @@ from equiprob.arguments.checked import check_fields
 from equiprob.levels.path_risk import SquaredPathRisk
 from equiprob.levels.paths.base import AbstractPath, Positions
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 
 @final
@@ -38,12 +38,12 @@ class Blend(AbstractPath):
             raise ValueError(f"n_positions must be at least 2, got {self.n_positions}")
 
     @override
-    def grid(self, transform: AbstractTransform) -> Positions:
+    def grid(self, transform: Transform) -> Positions:
         return np.linspace(0, 1, self.n_positions)
 
     @override
     def weight(
-        self, transform: AbstractTransform, parameters: Parameters, position: float
+        self, transform: Transform, parameters: Parameters, position: float
     ) -> NDArray[np.float64]:
         return np.ones(parameters.shape[:-1])
 

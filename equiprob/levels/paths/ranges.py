@@ -14,8 +14,8 @@ from equiprob.levels.path_risk import SquaredPathRisk
 from equiprob.levels.paths.base import SHARED_ROW, AbstractPath, Positions, Shipment, residuals
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 
 @final
@@ -40,19 +40,19 @@ class Range(AbstractPath):
     full: ClassVar[int | None] = -1
 
     @override
-    def grid(self, transform: AbstractTransform) -> Positions:
+    def grid(self, transform: Transform) -> Positions:
         asked = self._asked()
         return np.concatenate([[0.0], _default_grid(transform) if asked is None else asked])
 
     @override
     def weight(
-        self, transform: AbstractTransform, parameters: Parameters, position: float
+        self, transform: Transform, parameters: Parameters, position: float
     ) -> NDArray[np.float64]:
         inside = transform.magnitude(parameters) <= position * (1 + 1e-9)
         return inside.astype(np.float64)
 
     @override
-    def unit(self, transform: AbstractTransform) -> str:
+    def unit(self, transform: Transform) -> str:
         return transform.magnitude_unit
 
     @override
@@ -133,7 +133,7 @@ class Range(AbstractPath):
         return asked
 
 
-def _default_grid(transform: AbstractTransform) -> Positions:
+def _default_grid(transform: Transform) -> Positions:
     magnitudes, _ = transform.magnitude_law()
     if transform.enumeration() is not None:
         distinct = np.unique(np.round(magnitudes, 9))

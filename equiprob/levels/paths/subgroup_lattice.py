@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from equiprob.levels.paths.base import AbstractPath, Positions
 from equiprob.orbits.table import OrbitTable, Rows
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.subgroups import subgroups
+from equiprob.transforms.transform import Transform
 
 _MOST_NAMED = 4
 """Order up to which a subgroup is named by its elements."""
@@ -33,12 +33,12 @@ class Subgroups(AbstractPath):
     full: ClassVar[int | None] = -1
 
     @override
-    def grid(self, transform: AbstractTransform) -> Positions:
+    def grid(self, transform: Transform) -> Positions:
         return np.arange(len(_groups(transform)), dtype=np.float64)
 
     @override
     def weight(
-        self, transform: AbstractTransform, parameters: Parameters, position: float
+        self, transform: Transform, parameters: Parameters, position: float
     ) -> NDArray[np.float64]:
         finite = transform.enumeration()
         assert finite is not None, "subgroups are of finite groups"
@@ -47,7 +47,7 @@ class Subgroups(AbstractPath):
         return (apart < 1e-6).any(axis=-1).astype(np.float64)
 
     @override
-    def names(self, transform: AbstractTransform) -> tuple[str, ...]:
+    def names(self, transform: Transform) -> tuple[str, ...]:
         return _names(_groups(transform))
 
     @override
@@ -64,7 +64,7 @@ class Subgroups(AbstractPath):
             yield raw[:, group].mean(axis=1) if len(group) > 1 else np.zeros_like(table.only.base)
 
 
-def _groups(transform: AbstractTransform) -> tuple[frozenset[int], ...]:
+def _groups(transform: Transform) -> tuple[frozenset[int], ...]:
     groups = subgroups(transform)
     if groups is None:
         raise ValueError(

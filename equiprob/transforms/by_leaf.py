@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +16,56 @@ from numpy.typing import NDArray
 from equiprob.arguments.lending import advised, read_only
 from equiprob.arguments.tensors import is_torch
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
+from equiprob.transforms.representations import Transformations
 
 Elements = tuple[dict[str, NDArray[Any]], ...]
 """The arrays of each leaf."""
 
 
 @dataclass(frozen=True)
-class LeafActions:
+class ByLeaf:
     """The actions of a transform on the leaves of one pytree, in leaf order (hashable)."""
 
     names: tuple[str, ...]
     actions: tuple[AbstractLeafAction, ...]
+
+    @property
+    def undo(self) -> ByLeaf:
+        """What takes the leaves back, by ``arrays(..., back=True)``.
+
+        Raises:
+            ValueError: If nothing does.
+        """
+        undone = [action.undo for action in self.actions]
+        lacking = [name for name, undo in zip(self.names, undone, strict=True) if undo is None]
+        if lacking:
+            raise ValueError(
+                f"the action on {' and '.join(lacking) or 'the leaf'} has no inverse; pass "
+                f"ep.transforms.Action(function, inverse)"
+            )
+        return ByLeaf(self.names, tuple(undo for undo in undone if undo is not None))
+
+    def arrays(
+        self, some: Transformations, dtypes: Sequence[Any], *, back: bool = False
+    ) -> Elements:
+        """Return the arrays of each leaf, cast from float64 to its dtype.
+
+        Args:
+            some: The transformations, ``(...)``.
+            dtypes: Of each leaf.
+            back: Whether the leaves are to be taken back, by `undo`.
+        """
+
+        def cast(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
+            if not np.issubdtype(values.dtype, np.inexact):
+                return values
+            return values.astype(dtype if jnp.issubdtype(dtype, jnp.inexact) else np.float32)
+
+        pairs = zip(self.actions, dtypes, strict=True)
+        return tuple(
+            {name: cast(v, dtype) for name, v in action.arrays(some, back=back).items()}
+            for action, dtype in pairs
+        )
 
     def apply(self, elements: Elements, tree: Any, x: Any = None, *, axes: int = 1) -> Any:
         """Return what a batch becomes, in the kind of arrays that it holds.
