@@ -26,8 +26,8 @@ from equiprob.equivariance.local_means import centring_weights
 from equiprob.equivariance.resampling import TurnedAway
 from equiprob.equivariance.row_metrics import flattened, squared_distances
 from equiprob.orbits.keys import Ids
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -81,7 +81,7 @@ class Landing:
         x: Any,
         y: Array,
         units: Ids,
-        transform: AbstractTransform,
+        transform: Transform,
         parameters: Parameters,
         *,
         labelled: bool,

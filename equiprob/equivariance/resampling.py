@@ -11,8 +11,8 @@ from typing import Any, final
 
 import numpy as np
 
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.law import Parameters
+from equiprob.transforms.transform import Transform
 
 
 @final
@@ -28,11 +28,11 @@ class TurnedAway:
 
     x: Any
     back: Parameters | None
-    transform: AbstractTransform
+    transform: Transform
 
     @classmethod
     def of(
-        cls, x: Any, transform: AbstractTransform, n_rows: int, n_turns: int, seed: list[int]
+        cls, x: Any, transform: Transform, n_rows: int, n_turns: int, seed: list[int]
     ) -> TurnedAway:
         """Turn rows away where moving interpolates and transformations compose.
 
