@@ -61,6 +61,7 @@ _WHERE = {
 _MODULES = {
     "adapters": "equiprob.adapters",
     "bounds": "equiprob.bounds",
+    "callbacks": "equiprob.callbacks",
     "information": "equiprob.decisions.information",
     "methods": "equiprob.equivariance.methods",
     "paths": "equiprob.levels.paths",

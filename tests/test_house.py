@@ -18,7 +18,10 @@ STAGES = [
 CONSUMERS = ["plots", "report"]
 SHOWS_ITSELF = {"plot", "report"}
 # What puts stages together may import any of them.
-TOP = ["__init__", "__main__", "adapters", "auditing", "cli", "demo", "testing"]
+TOP = [
+    *("__init__", "__main__", "adapters", "auditing", "callbacks", "cli", "demo"),
+    *("pytest_plugin", "testing"),
+]
 
 
 def module_name(path):

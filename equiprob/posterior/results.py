@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -285,6 +286,30 @@ class AbstractResult(abc.ABC):
         table["unit"] = units
         table["diagnostics"] = self.cautions.removeprefix(" Caution: ") or "no problem found"
         return table
+
+    def scalars(self, prefix: str = "") -> dict[str, float]:
+        """Return every single number with its interval, as logs of experiments take them.
+
+        Args:
+            prefix: Of each name, such as ``"equivariance/"``.
+
+        Returns:
+            ``{"error": estimate, "error_low": ..., "error_high": ...}``, the posterior median and
+            ArviZ's default interval of each quantity that has no further axes. For
+            ``wandb.log``, ``mlflow.log_metrics``, TensorBoard's ``add_scalar``.
+        """
+        found: dict[str, float] = {}
+        for name, values in self.draws.items():
+            if values.ndim == 1:
+                low, high = credible_interval(values).tolist()
+                each = {"": float(np.median(values)), "_low": low, "_high": high}
+                found |= {f"{prefix}{name}{end}": number for end, number in each.items()}
+        return found
+
+    def _repr_html_(self) -> str:
+        """Show what was found, and its numbers, in a notebook."""
+        table = self.summary().drop(columns="diagnostics").to_html(float_format="%.4g", border=0)
+        return f"<p>{escape(str(self))}</p>{table}"
 
     @property
     def tree(self) -> xr.DataTree:

@@ -1,0 +1,7 @@
+"""How equivariant is a model while it is trained? Every few epochs, in a few per cent of the time."""
+
+from equiprob.callbacks.in_keras import for_keras
+from equiprob.callbacks.in_lightning import for_lightning
+from equiprob.callbacks.watch import Check, Watch
+
+__all__ = ["Check", "Watch", "for_keras", "for_lightning"]
