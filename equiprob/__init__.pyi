@@ -1,5 +1,6 @@
 from equiprob import adapters as adapters
 from equiprob import bounds as bounds
+from equiprob import callbacks as callbacks
 from equiprob import plots as plots
 from equiprob import testing as testing
 from equiprob import transforms as transforms
@@ -91,6 +92,7 @@ __all__ = [
     "assert_equivariant",
     "audit",
     "bounds",
+    "callbacks",
     "certify",
     "certify_level",
     "check_action",

@@ -218,7 +218,7 @@ def test_the_help_of_the_program_names_every_command_in_a_whole_sentence():
     [
         ({"models": ("nothing.onnx",)}, "there is no ONNX file"),
         ({"models": ("broken.onnx",)}, "cannot be read as an ONNX model"),
-        ({"models": ("d.npz",)}, "no .onnx file"),
+        ({"models": ("d.npz",)}, "no .onnx, .pt or .pt2 file"),
         ({"models": ("straight.onnx", "straight.onnx")}, "two models are called 'straight'"),
         ({"data": "nothing.npz"}, "there is no file"),
         ({"data": "text.npz"}, "cannot be read"),

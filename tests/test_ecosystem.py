@@ -43,3 +43,103 @@ def test_a_pretrained_potential_is_equivariant_up_to_rounding():
     for name in ("energy", "forces", "stress"):
         assert orbits[name].only.rounding == np.finfo(np.float32).eps
         assert ep.ModelEquivarianceError().fit(orbits[name]).is_exact
+
+
+X = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+TURNS = ep.transforms.rotations2d(acts_on="vectors")
+
+
+def test_lightning_logs_the_error_and_trains_as_before():
+    lightning = pytest.importorskip("lightning")
+
+    class Network(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.Sequential(
+                torch.nn.Linear(2, 16),
+                torch.nn.Dropout(0.5),
+                torch.nn.Tanh(),
+                torch.nn.Linear(16, 1),
+            )
+            self.layers[1].eval()  # a part that its owner froze
+            self.modes = []
+
+        def forward(self, x):
+            return self.layers(x)
+
+        def training_step(self, batch, _):
+            self.modes.append([part.training for part in self.modules()])
+            return (self(batch[0]) - batch[1]).square().mean()
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), 0.01)
+
+    rows = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(X).norm(dim=1)[:, None])
+    watch = ep.callbacks.Watch(X, TURNS, every=2, share=1e9)
+    network = Network()
+    trainer = lightning.Trainer(
+        max_epochs=3,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        callbacks=[ep.callbacks.for_lightning(watch)],
+    )
+    trainer.fit(network, torch.utils.data.DataLoader(rows, batch_size=100))
+    assert [check.epoch for check in watch.checks] == [0, 2]
+    logged = float(trainer.callback_metrics["equivariance/error"])
+    assert logged == pytest.approx(np.median(watch.checks[-1].result.draws["error"]), rel=1e-5)
+    assert all(modes == network.modes[0] for modes in network.modes)
+
+
+def test_keras_logs_the_error(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    model = keras.Sequential([keras.layers.Dense(8, "tanh"), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    watch = ep.callbacks.Watch(X, TURNS, share=1e9)
+    callback = ep.callbacks.for_keras(watch)
+    history = model.fit(X, X[:, :1], epochs=2, verbose=0, callbacks=[callback]).history
+    assert len(history["equivariance/error"]) == len(watch.checks) == 2
+
+
+@pytest.mark.parametrize("kind", ["pt", "pt2"])
+def test_programs_of_torch_on_the_command_line(tmp_path, kind):
+    from equiprob.cli.files import read_models
+
+    network, path = torch.nn.Linear(2, 1).eval(), tmp_path / f"net.{kind}"
+    if kind == "pt":
+        torch.jit.save(torch.jit.script(network), path)
+    else:
+        rows = torch.export.Dim("row", min=2)
+        made = torch.export.export(network, (torch.zeros(4, 2),), dynamic_shapes=({0: rows},))
+        torch.export.save(made, path)
+    model = read_models([str(path)], None)["net"]
+    np.testing.assert_allclose(model(X), network(torch.tensor(X)).detach(), rtol=1e-5, atol=1e-6)
+    (tmp_path / "no.pt").write_bytes(b"no")
+    with pytest.raises(ValueError, match="no program"):
+        read_models([str(tmp_path / "no.pt")], None)
+
+
+def test_irreps_of_e3nn_declare_inputs_and_outputs():
+    """Objects and strings, of the packages for PyTorch and for JAX."""
+    o3 = pytest.importorskip("e3nn.o3")
+    torch.manual_seed(0)
+    given, returned = o3.Irreps("2x0e + 2x1o"), o3.Irreps("1x0e + 1x1o + 1x2e")
+    layer = o3.FullyConnectedTensorProduct(given, given, returned).eval()
+    x = np.random.default_rng(0).normal(size=(40, given.dim)).astype(np.float32)
+    predict = ep.adapters.from_torch(layer, call=lambda module, rows: module(rows, rows))
+    import e3nn_jax
+
+    kinds = [(given, returned), (str(given), str(returned))]
+    kinds.append((e3nn_jax.Irreps(str(given)), e3nn_jax.Irreps(str(returned))))
+    for acts_on, output_action in kinds:
+        turns = ep.transforms.rotations3d(
+            parity="both", acts_on=acts_on, output_action=output_action
+        )
+        orbits = ep.evaluate_orbits(predict, x, turns, n_transforms=4)
+        assert ep.ModelEquivarianceError().fit(orbits).is_exact
+    wrong = ep.transforms.rotations3d(parity="both", acts_on=given, output_action="1x0e+1x1e+1x2e")
+    orbits = ep.evaluate_orbits(predict, x, wrong, n_transforms=4)
+    assert not ep.ModelEquivarianceError().fit(orbits).is_exact

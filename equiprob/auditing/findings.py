@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -110,6 +111,11 @@ class Audit(AbstractBundle):
     def __str__(self) -> str:
         """Say what was found, the verdict first."""
         return "\n".join(self.verdict)
+
+    def _repr_html_(self) -> str:
+        """Show the verdict and the numbers in a notebook."""
+        said = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdict)
+        return said + self.summary().to_html(float_format="{:.4g}".format, border=0)
 
     def summary(
         self, ci_prob: float | None = None, ci_kind: Literal["eti", "hdi"] | None = None

@@ -1,4 +1,4 @@
-"""How equivariant is a model while it is trained? Every few epochs, in a few per cent of the time."""
+"""How equivariant is a model while it is trained? Every few epochs, in little time."""
 
 from equiprob.callbacks.in_keras import for_keras
 from equiprob.callbacks.in_lightning import for_lightning

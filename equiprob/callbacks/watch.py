@@ -91,9 +91,9 @@ class Watch:
         for name in ("every", "n_rows", "n_transforms"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a positive integer, got {getattr(self, name)!r}")
-        if not (0 < self.share <= 1 and 0 < self.delta < 1):
+        if not (self.share > 0 and 0 < self.delta < 1):
             raise ValueError(
-                f"share must lie in (0, 1] and delta in (0, 1), got {self.share} and {self.delta}"
+                f"share must be positive and delta lie in (0, 1), got {self.share} and {self.delta}"
             )
         self.x = jax.tree.map(lambda leaf: leaf[: self.n_rows], self.x)
 

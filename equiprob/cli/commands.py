@@ -18,7 +18,7 @@ _data = [
         "--data",
         type=_FILE,
         required=True,
-        help="Arrays with rows first: .npz (numpy.savez), .npy, .csv or .parquet.",
+        help="Arrays with rows first: .npz (numpy.savez), .npy, .h5, .zarr, .csv or .parquet.",
     ),
     click.option(
         "--transform",
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 @main.command(
-    short_help="Answer every question about one or several ONNX models.",
+    short_help="Answer every question about one or several models.",
     epilog=f"""
 \b
 Examples:
@@ -103,7 +103,8 @@ The file of data is written in Python, with rows no model was trained on:
     "models",
     multiple=True,
     required=True,
-    help="An ONNX file, or name=file; repeat it to compare models.",
+    help="An ONNX file; a function as package.module:function or file.py:function, which is "
+    "imported, and runs; a program of PyTorch (.pt, .pt2). Or name=model; repeat it to compare.",
 )
 @_with(_data)
 @click.option("--train", type=_FILE, help="A file of the training rows, named as in --data.")

@@ -1,4 +1,4 @@
-"""Models and data from files. Nothing that a file holds is ever run: no pickles."""
+"""Models and data from files. Nothing that a file of data holds is ever run: no pickles."""
 
 from __future__ import annotations
 
@@ -35,17 +35,20 @@ def read_data(path: Path, inputs: Sequence[str], target: str | None, groups: str
         ValueError: If the file is missing or of another kind, holds pickled objects, or has no
             array of a name.
     """
+    kind = path.suffix.lower()
+    if kind == ".zarr" and path.is_dir():
+        return choose(_zarr_arrays(path), path, inputs, target, groups)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
-    kind = path.suffix.lower()
     if kind in (".csv", ".parquet"):
         return _of_table(read_table(path), path, inputs, target, groups)
-    if kind not in (".npz", ".npy"):
+    read = {".npz": _numpy_arrays, ".npy": _numpy_arrays, ".h5": _hdf5_arrays}.get(kind)
+    if read is None:
         raise ValueError(
-            f"--data takes .npz (numpy.savez), .npy (one array, the inputs), .csv and .parquet "
-            f"files, got {str(path)!r}"
+            f"--data takes .npz (numpy.savez), .npy (one array, the inputs), .h5, .zarr, .csv and "
+            f".parquet files, got {str(path)!r}"
         )
-    return choose(_numpy_arrays(path), path, inputs, target, groups)
+    return choose(read(path), path, inputs, target, groups)
 
 
 def _numpy_arrays(path: Path) -> Arrays:
@@ -63,6 +66,41 @@ def _numpy_arrays(path: Path) -> Arrays:
         raise ValueError(
             f"{path} cannot be read ({why}): pass arrays of numbers written by numpy.savez"
         ) from error
+
+
+def _hdf5_arrays(path: Path) -> Arrays:
+    """Return the arrays at the top of an HDF5 file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = {n: v[()] for n, v in file.items() if isinstance(v, h5py.Dataset)}
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as HDF5: {str(error)[:200]}") from error
+    return _numbers(arrays, path)
+
+
+def _zarr_arrays(path: Path) -> Arrays:
+    """Return the arrays at the top of a zarr group, or the one array there is."""
+    from equiprob.transforms.extras import require
+
+    zarr = require("zarr", extra="zarr")
+    try:
+        found = zarr.open(str(path), mode="r")
+        if hasattr(found, "shape"):
+            return _numbers({"x": found[...]}, path)
+        arrays = {n: v[...] for n, v in found.members() if hasattr(v, "shape")}
+    except Exception as error:  # zarr has many, and those of its codecs
+        raise ValueError(f"{path} cannot be read as zarr: {str(error)[:200]}") from error
+    return _numbers(arrays, path)
+
+
+def _numbers(arrays: dict[str, Any], path: Path) -> Arrays:
+    found = {name: np.asarray(values) for name, values in arrays.items()}
+    if not found or any(values.dtype.kind not in "biuf" for values in found.values()):
+        kinds = {name: str(values.dtype) for name, values in found.items()}
+        raise ValueError(f"{path} must hold arrays of numbers at its top, got {kinds}")
+    return found
 
 
 def _of_table(
@@ -115,7 +153,7 @@ def choose(
 def read_models(
     given: Sequence[str], output: str | None, *, softmax: bool = False
 ) -> dict[str, Callable[[Any], Any]]:
-    """Return the models of ``path.onnx`` or ``name=path.onnx`` by name.
+    """Return models by name: of files, or of functions, each ``model`` or ``name=model``.
 
     Args:
         given: The models.
@@ -125,25 +163,55 @@ def read_models(
     Raises:
         ValueError: If a name is given twice, or a file is missing or no ONNX model.
     """
-    from equiprob.adapters import from_onnx
-
     models: dict[str, Callable[[Any], Any]] = {}
     for text in given:
         name, separator, path = text.partition("=")
         path = Path(path if separator else text)
-        name = name.strip() if separator else path.stem
+        name = name.strip() if separator else _name_of(path)
         if not name:
             raise ValueError(f"--model {text!r} has an empty name: pass name=path.onnx")
         if name in models:
             raise ValueError(f"two models are called {name!r}: pass --model name=path for each")
-        if path.suffix.lower() != ".onnx":
-            raise ValueError(
-                f"--model {str(path)!r} is no .onnx file: export the model to ONNX, or use "
-                f"ep.audit in Python, which takes any function"
-            )
-        model = from_onnx(path, outputs=output)
+        model = _read_model(path, output)
         models[name] = _probabilities(model, name) if softmax else model
     return models
+
+
+def _name_of(path: Path) -> str:
+    from equiprob.cli.python_models import is_function
+
+    return path.name.rpartition(":")[2] if is_function(str(path)) else path.stem
+
+
+def _read_model(path: Path, output: str | None) -> Callable[[Any], Any]:
+    """Return the model of a file, or of the name of a function."""
+    from equiprob.adapters import from_onnx
+    from equiprob.cli.python_models import TORCH_FILES, is_function, read_function, read_torch_file
+
+    kind = path.suffix.lower()
+    if kind == ".onnx":
+        return from_onnx(path, outputs=output)
+    if kind in TORCH_FILES:
+        model = read_torch_file(path)
+    elif is_function(str(path)):
+        model = read_function(str(path))
+    else:
+        raise ValueError(
+            f"--model {str(path)!r} is no .onnx, .pt or .pt2 file, and no name of a function, such "
+            f"as package.module:predict or file.py:predict"
+        )
+    return model if output is None else _one_output(model, output)
+
+
+def _one_output(model: Callable[[Any], Any], output: str) -> Callable[[Any], Any]:
+    def predict(x: Any) -> Any:
+        found = model(x)
+        if not isinstance(found, dict) or output not in found:
+            there = list(found) if isinstance(found, dict) else "one output, without a name"
+            raise ValueError(f"--output {output!r} is none of the model's: it has {there}")
+        return found[output]
+
+    return predict
 
 
 def _probabilities(model: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:

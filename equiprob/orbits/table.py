@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from typing import Any, Literal
 
 import numpy as np
@@ -100,6 +101,10 @@ class OrbitTable:
             + (f", skipped {'; '.join(map(str, self.skipped))}" if self.skipped else "")
             + (f", stopped: {self.stopped}" if self.stopped else "")
         )
+
+    def _repr_html_(self) -> str:
+        """Show what was evaluated in a notebook."""
+        return f"<p>{escape(str(self))}</p>"
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -308,7 +308,11 @@ class AbstractResult(abc.ABC):
 
     def _repr_html_(self) -> str:
         """Show what was found, and its numbers, in a notebook."""
-        table = self.summary().drop(columns="diagnostics").to_html(float_format="%.4g", border=0)
+        table = (
+            self.summary()
+            .drop(columns="diagnostics")
+            .to_html(float_format="{:.4g}".format, border=0)
+        )
         return f"<p>{escape(str(self))}</p>{table}"
 
     @property

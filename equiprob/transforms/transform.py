@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 from typing import Any, Self, final
 
 import jax
@@ -59,6 +60,10 @@ class Transform:
     def __repr__(self) -> str:
         """Write the call."""
         return str(self.call())
+
+    def _repr_html_(self) -> str:
+        """Show its name, and the call that makes it, in a notebook."""
+        return f"<p>{escape(str(self))}</p><pre>{escape(repr(self))}</pre>"
 
     def call(self) -> Call:
         """Return the call of the public function that makes this transform."""
