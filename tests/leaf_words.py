@@ -52,6 +52,7 @@ def _of_dimension(d: int) -> Iterator[Leaf]:
         yield Leaf("vectors[yzx]", (3,), twin="vectors", told_by="turn")
         yield Leaf("axial[z-yx]", (3,), twin="axial", told_by="turn")
         yield Leaf("voigt", (6,), twin="invariant", told_by="turn")
+        yield Leaf("voigt[xx,yy,zz,xy,yz,zx]", (6,), twin="voigt", told_by="turn")
 
 
 def _of_the_plane() -> Iterator[Leaf]:

@@ -207,10 +207,10 @@ def test_data_declared_once_for_a_product():
         ({"r": "items image", "edges": "indices"}, "no word of an axis"),
         ({"r": "items regular", "edges": "indices"}, "moves 'regular'"),
         ({"r": "_ points", "edges": "invariant"}, r"nothing that permutations\(4\) moves"),
-        ({"r": "items points"}, r"does not say how \[\"\['edges'\]\"\] transform"),
+        ({"r": "items points"}, r"does not say how x\['edges'\] transforms"),
     ):
         with pytest.raises(ValueError, match=words):
-            T.product(*both.factors, acts_on=declared).on(x)
+            T.product(T.rotations3d(), T.permutations(k), acts_on=declared).on(x)
 
 
 def test_a_stress_of_six_numbers_has_the_error_of_the_tensor():

@@ -68,7 +68,8 @@ def choose_backend(
         )
     options = {"computed_in": computed_in, "batch_dependent": batch_dependent}
     python = partial(PythonBackend, predict, transform, x, **options)
-    resizes = transform.on(x).changes_shape
+    acting = transform.on(x)
+    resizes = acting.changes_shape or acting.makes_rows
     if resizes and backend in ("jax", "torch"):
         raise ValueError(
             f"{transform} changes the shape of rows: leave backend out (predict may be jitted)"
@@ -79,7 +80,7 @@ def choose_backend(
     if backend == "python" or noise is not None or resizes:
         return python(noise=noise)
     identity = np.broadcast_to(transform.identity, (n_rows(x), *transform.identity.shape))
-    moves = transform.on(x).at(identity)
+    moves = acting.at(identity)
     try:
         jax.eval_shape(_moved, moves, x)
         traced = trace(predict, x)

@@ -61,6 +61,8 @@ class PythonBackend(AbstractBackend):
         """
         self._predict, self._transform, self._noise = predict, transform, noise
         self.output: Any = None
+        rows_only = transform.on(x)
+        self._makes_rows = rows_only if rows_only.makes_rows else None
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
         ids = np.zeros(n_rows(x), dtype=np.uint64)
@@ -150,6 +152,12 @@ class PythonBackend(AbstractBackend):
         `place` is 0 at the rows themselves, else counts transformations: with `repeat`, it names
         the noise.
         """
+
+        if place == 0 and self._makes_rows is not None:
+            still = np.broadcast_to(
+                self._transform.identity, (n_rows(x), *self._transform.identity.shape)
+            )
+            x = self._makes_rows.at(still).move(x)
 
         def leaf(values: Any) -> Any:
             try:

@@ -52,7 +52,8 @@ def float64_floors(
         parameters: ``(row, transformation, n_parameters)``.
         measures: How each output is kept.
     """
-    if transform.on(x).changes_shape:  # no program serves rows of several shapes
+    acting = transform.on(x)
+    if acting.changes_shape or acting.makes_rows:  # no program serves rows of several shapes
         return None
     low, base = _displacements(predict, transform, _cast(x, None), parameters)
     try:

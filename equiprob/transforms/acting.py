@@ -183,6 +183,11 @@ class Acting:
         return any(a.changes_shape for a in (*self.inward.actions, *self.outward.actions))
 
     @property
+    def makes_rows(self) -> bool:
+        """Whether a model sees rows as the identity leaves them, and never as they are."""
+        return any(action.makes_rows for action in self.inward.actions)
+
+    @property
     def reads_more(self) -> bool:
         """Whether how an output moves depends on more than that output: its row, other outputs."""
         return any(action.given for action in self.outward.actions)

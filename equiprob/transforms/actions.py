@@ -81,6 +81,11 @@ class AbstractLeafAction(abc.ABC):
         """Whether it moves all rows at once, by one transformation, to rows of another shape."""
         return False
 
+    @property
+    def makes_rows(self) -> bool:
+        """Whether a model sees rows as the identity leaves them, maybe in another shape."""
+        return False
+
     def on_all(self, element: Element, leaf: Any) -> Any:
         """Return all rows of a leaf at once, of another shape, where `changes_shape`."""
         raise NotImplementedError

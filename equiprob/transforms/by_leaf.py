@@ -181,7 +181,7 @@ def _moved(
                 f"{where} raised {type(error).__name__}: {advised(error)}"
             ) from error
         raise
-    if np.shape(moved)[axes:] != leaf.shape[axes:]:
+    if np.shape(moved)[axes:] != leaf.shape[axes:] and not action.makes_rows:
         raise ValueError(
             f"{where} made a row of shape {tuple(leaf.shape[axes:])} into one of shape "
             f"{np.shape(moved)[axes:]}; an action must keep the shape"

@@ -226,9 +226,10 @@ def _check_leaf(
     leaf = jax.tree.leaves(tree)[place]
     errors = {"identity_error": 0.0, "round_trip_error": 0.0, "composition_error": 0.0}
     wrong, finding = "", "does not change"
-    if action.changes_shape:
+    if action.changes_shape or action.makes_rows:
         errors = dict.fromkeys(errors, float("nan"))
-        finding = "changes the shape of rows: not checked here"
+        made = "is made of raw rows" if action.makes_rows else "changes the shape of rows"
+        finding = f"{made}: not checked here"
     elif not isinstance(action, Invariant):
         if action.given:
             moves = _Moves(transform, actions, tree, place, others)

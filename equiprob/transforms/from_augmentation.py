@@ -100,6 +100,8 @@ def from_augmentation(
             ``"image_channels_first"``, ``"mask"`` or ``"invariant"``. All leaves of a row move
             together. When left out, a row is an image, or the whole row is given to `augment`.
         reference: What rows go through without augmentation, such as the pipeline of evaluation.
+            The model then never sees rows as they are, which may have another shape (a random crop
+            beside one of the centre).
         magnitude: How large the draw of a seed is. When left out, there are no profiles.
         output_action: How the output transforms: ``"invariant"``, or ``Action(function, inverse)``.
         name: What messages and plots call it.
@@ -132,7 +134,8 @@ def from_augmentation(
         name=name or getattr(augment, "__name__", type(augment).__name__),
         size=magnitude,
     )
-    return Transform(law=law, acts_on=Action(act), output_action=output_action)
+    action = Action(act, makes_rows=reference is not None)
+    return Transform(law=law, acts_on=action, output_action=output_action)
 
 
 def _as_rows(moved: Any, row: Any) -> Any:
@@ -244,12 +247,20 @@ def _tensors(augment: Any, acts_on: Any, library: str) -> Pipeline:
         typed = {}
         for name, word in words.items():
             values = np.moveaxis(leaves[name], -1, 0) if name in last else leaves[name]
-            flat = values.ndim == 2 and not word.startswith("mask")
+            is_mask = word.startswith("mask")
+            flat = values.ndim == 2 and (library == "kornia" or not is_mask)
             tensor = torch.as_tensor(np.ascontiguousarray(values[None] if flat else values))
-            typed[name] = _typed(tensor, word) if library == "torchvision" else tensor[None]
+            if library == "kornia":
+                typed[name] = (tensor.float() if is_mask else tensor)[None]
+            else:
+                typed[name] = _typed(tensor, word)
         with _seeded(seed):
-            moved = augment(typed if isinstance(row, Mapping) else typed[""])
-        moved = moved if isinstance(row, Mapping) else {"": moved}
+            if not isinstance(row, Mapping):
+                moved = {"": augment(typed[""])}
+            elif library == "kornia":
+                moved = _by_keys(augment, typed, words)
+            else:
+                moved = augment(typed)
         found = {}
         for name in words:
             values = np.asarray(moved[name].detach().cpu())
@@ -261,6 +272,22 @@ def _tensors(augment: Any, acts_on: Any, library: str) -> Pipeline:
         return {**row, **found} if isinstance(row, Mapping) else found[""]
 
     return call
+
+
+def _by_keys(augment: Any, typed: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
+    """Call a container of kornia with leaves one after the other, and what they are.
+
+    Raises:
+        ValueError: If it is none, which would move each leaf by a draw of its own.
+    """
+    if not hasattr(augment, "data_keys"):
+        raise ValueError(
+            f"{type(augment).__name__} moves one leaf: pass "
+            f"kornia.augmentation.AugmentationSequential({type(augment).__name__}(...))"
+        )
+    keys = ["mask" if words[name].startswith("mask") else "input" for name in typed]
+    moved = augment(*typed.values(), data_keys=keys)
+    return dict(zip(typed, moved if len(typed) > 1 else [moved], strict=True))
 
 
 def _typed(tensor: Any, word: str) -> Any:

@@ -44,6 +44,11 @@ class InTurn(AbstractLeafAction):
 
     @property
     @override
+    def makes_rows(self) -> bool:
+        return any(action.makes_rows for _, action in self.steps)
+
+    @property
+    @override
     def given(self) -> tuple[Given, ...]:
         each = ((place, one) for place, action in self.steps for one in action.given)
         return tuple(one._replace(key=f"{place}.{one.key}") for place, one in each)

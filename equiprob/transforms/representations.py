@@ -234,36 +234,54 @@ class Pseudoscalar(AbstractRepresentation):
         return "pseudoscalar"
 
 
+_VOIGT = "xx,yy,zz,yz,xz,xy"
+
+
 @final
 @dataclass(frozen=True)
 class Voigt(AbstractRepresentation):
-    """A symmetric tensor of space as six numbers: xx, yy, zz, yz, xz, xy.
+    """A symmetric tensor of space as six numbers, xx, yy, zz, yz, xz, xy where not said otherwise.
 
     These are a stress's: shear components are those of the tensor (a strain in engineers' notation
     holds them twice). They weigh twice in a norm, which is then that of the 3 x 3 tensor.
+
+    Args:
+        order: Which components stand where, such as ``"xx,yy,zz,xy,yz,zx"``.
     """
+
+    order: str = _VOIGT
 
     reads: ClassVar[tuple[str, ...]] = GEOMETRIC
 
-    _rows: ClassVar[Array] = np.array([0, 1, 2, 1, 0, 0])
-    _columns: ClassVar[Array] = np.array([0, 1, 2, 2, 2, 1])
+    @cached_property
+    def _places(self) -> tuple[Array, Array]:
+        """The row and the column of each component."""
+        names = self.order.split(",")
+        if sorted("".join(sorted(name)) for name in names) != sorted(_VOIGT.split(",")):
+            raise ValueError(
+                f"{str(self)!r} must name each of {', '.join(_VOIGT.split(','))} once, separated "
+                f"by commas"
+            )
+        rows, columns = zip(*(map("xyz".index, name) for name in names), strict=True)
+        return np.array(rows), np.array(columns)
 
     @override
     def of(self, element: Element, law: Law) -> Axis:
         matrix = matrices(element)
         require_space(matrix, str(self))
-        i, j = self._rows, self._columns
+        i, j = self._places
         one = matrix[..., i[:, None], i] * matrix[..., j[:, None], j]
         other = matrix[..., i[:, None], j] * matrix[..., j[:, None], i]
         return {"matrix": np.where(i == j, one, one + other)}
 
     @override
     def weights(self) -> Array:
-        return np.where(self._rows == self._columns, 1.0, 2.0)
+        rows, columns = self._places
+        return np.where(rows == columns, 1.0, 2.0)
 
     @override
     def __str__(self) -> str:
-        return "voigt"
+        return "voigt" if self.order == _VOIGT else f"voigt[{self.order}]"
 
 
 def require_space(matrix: Array, what: str) -> None:

@@ -56,6 +56,8 @@ class Action(AbstractLeafAction):
             supercell does. All rows then move by the same transformation: that takes a finite law
             all of which is drawn, or ``design="crossed"``. The inverse returns outputs of the shape
             of before.
+        makes_rows: The model never sees rows as they are, only what the function makes of them,
+            with the identity's parameter where nothing moves: of a crop, rows of another shape.
     """
 
     function: Callable[..., Any]
@@ -63,6 +65,7 @@ class Action(AbstractLeafAction):
     given_leaves: tuple[Any, ...] = ()
     reads: str | tuple[str, ...] = "parameter"
     resizes: bool = False
+    is_pipeline: bool = False
 
     tolerance: ClassVar[float] = 0.5
 
@@ -74,6 +77,7 @@ class Action(AbstractLeafAction):
         given: Any = (),
         reads: str | Sequence[str] = "parameter",
         changes_shape: bool = False,
+        makes_rows: bool = False,
     ) -> None:
         """Keep names as tuples."""
         names = tuple(given) if isinstance(given, tuple | list) else (given,)
@@ -82,11 +86,17 @@ class Action(AbstractLeafAction):
         object.__setattr__(self, "given_leaves", names)
         object.__setattr__(self, "reads", reads if isinstance(reads, str) else tuple(reads))
         object.__setattr__(self, "resizes", changes_shape)
+        object.__setattr__(self, "is_pipeline", makes_rows)
 
     @property
     @override
     def changes_shape(self) -> bool:
         return self.resizes
+
+    @property
+    @override
+    def makes_rows(self) -> bool:
+        return self.is_pipeline
 
     @property
     @override
@@ -193,6 +203,11 @@ class PartOfRow(AbstractLeafAction):
     @override
     def changes_shape(self) -> bool:
         return self.action.changes_shape
+
+    @property
+    @override
+    def makes_rows(self) -> bool:
+        return self.action.makes_rows
 
     @property
     @override

@@ -80,6 +80,7 @@ _STAYS = ("_", "invariant")
 
 _IRREPS = re.compile(r"\d*x?\d+[a-z]+(\+\d*x?\d+[a-z]+)*")
 _ORDERED = re.compile(r"(\w+)\[([-a-z]+)\]")
+_VOIGT = re.compile(r"voigt\[([a-z,]+)\]")
 _GRID = re.compile(r"(\w+)(?:/(\d+(?:\.\d+)?))?(?: of (.+))?")
 
 
@@ -166,6 +167,8 @@ def _representation(word: Any, where: str, phrase: str) -> AbstractRepresentatio
                 return known.what
         elif (ordered := _ORDERED.fullmatch(word)) is not None and ordered[1] in ORDERABLE:
             return Reordered(ORDERABLE[ordered[1]], ordered[2])
+        elif (stress := _VOIGT.fullmatch(word)) is not None:
+            return Voigt(stress[1])
         elif _IRREPS.fullmatch(word.replace(" ", "")):
             return irreps(word)
     of = "" if word == phrase else f", in which {word!r} is no word of an axis"
