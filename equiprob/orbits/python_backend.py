@@ -152,7 +152,6 @@ class PythonBackend(AbstractBackend):
         `place` is 0 at the rows themselves, else counts transformations: with `repeat`, it names
         the noise.
         """
-
         if place == 0 and self._makes_rows is not None:
             still = np.broadcast_to(
                 self._transform.identity, (n_rows(x), *self._transform.identity.shape)
