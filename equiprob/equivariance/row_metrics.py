@@ -266,17 +266,32 @@ class OrbitMetric(AbstractMetric):
 
         Where they are to be refined the orbit there is taken for its tangent plane.
         """
-        near = np.empty((len(images), len(self)))
+        n_queries, m, width = images.shape
+        near = np.empty((n_queries, len(self)))
         best = np.empty(near.shape, dtype=np.int64)
         planes = np.linalg.qr(slopes.swapaxes(2, 3))[0]
-        for i, (image, plane) in enumerate(zip(images, planes, strict=True)):
-            squares = squared_distances(image, self.rows)
-            best[i] = squares.argmin(axis=0)
-            near[i] = np.take_along_axis(squares, best[i][None], axis=0)[0]
-            for direction in plane.transpose(2, 0, 1):
-                within = np.einsum("me,me->m", image, direction)[:, None]
-                along = direction @ self.rows.T - within
-                near[i] -= np.take_along_axis(along, best[i][None], axis=0)[0] ** 2
+        # Rows less their mean keep the digits that squares of large numbers would lose.
+        middle = self.rows.mean(axis=0)
+        rows, moved = self.rows - middle, images - middle
+        halves = np.einsum("qme,qme->qm", moved, moved)[..., None] / 2
+        sizes = np.einsum("ne,ne->n", rows, rows)
+        step = max(_ENTRIES // (m * len(self)), 1)
+        for start in range(0, n_queries, step):
+            part = slice(start, start + step)
+            flat = moved[part].reshape(-1, width)
+            closeness = (flat @ rows.T).reshape(-1, m, len(self))
+            closeness -= halves[part]
+            best[part] = closeness.argmax(axis=1)
+            chosen = best[part, None]
+            squares = sizes - 2 * np.take_along_axis(closeness, chosen, axis=1)[:, 0]
+            for direction in planes[part].transpose(3, 0, 1, 2):
+                along = (direction.reshape(-1, width) @ rows.T).reshape(-1, m, len(self))
+                within = np.einsum("qme,qme->qm", moved[part], direction)
+                squares -= (
+                    np.take_along_axis(along, chosen, axis=1)[:, 0]
+                    - np.take_along_axis(within, best[part], axis=1)
+                ) ** 2
+            near[part] = squares
         return np.sqrt(np.maximum(near, 0.0)), best
 
     def _between(self, queries: Index, rows: Index, best: Index) -> Array:
