@@ -36,8 +36,9 @@ from equiprob.equivariance.methods import AbstractMethod, Neighbours, Symmetriza
 from equiprob.equivariance.model_error import ModelEquivarianceError
 from equiprob.equivariance.stabilizer import Stabilizer, StabilizerResult
 from equiprob.equivariance.symmetry_map import SymmetryMap
+from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.levels.paths import AbstractPath, Blend, Range
-from equiprob.levels.symmetry_level import SymmetryLevel, SymmetryLevelResult
+from equiprob.levels.symmetry_level import SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.output import Output
 from equiprob.orbits.table import OrbitTable

@@ -9,7 +9,7 @@ import numpy as np
 from equiprob.bounds.approximation_gap import ApproximationGapResult
 from equiprob.decisions.compare import Comparison
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
-from equiprob.levels.symmetry_level import SymmetryLevelResult
+from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult, credible_interval

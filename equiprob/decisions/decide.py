@@ -21,7 +21,7 @@ from equiprob.decisions.costs import Costs, by_candidate
 from equiprob.decisions.information import AbstractInformation, Rows, Run, Seeds, Transformations
 from equiprob.decisions.prospects import Curve, Prospect
 from equiprob.decisions.winner import Winner, cross_fitted_columns
-from equiprob.levels.symmetry_level import SymmetryLevelResult
+from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.posterior.diagnostics import worst_first
 from equiprob.posterior.results import AbstractResult, credible_interval
 

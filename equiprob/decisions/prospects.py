@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equiprob.decisions.choice import Draws
 from equiprob.decisions.compare import Comparison
 from equiprob.decisions.shrinkage import Shrinkage, noise_variances
-from equiprob.levels.symmetry_level import SymmetryLevelResult
+from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import details_of
 from equiprob.posterior.row_means import RowMeans

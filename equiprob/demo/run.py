@@ -14,7 +14,7 @@ import equiprob as ep
 from equiprob.decisions.compare import Comparison
 from equiprob.demo.networks import CANDIDATES, DigitsSplit, Predict, load_split, train
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
-from equiprob.levels.symmetry_level import SymmetryLevelResult
+from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import credible_interval
 from equiprob.posterior.words import of_its_own_variation

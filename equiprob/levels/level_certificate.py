@@ -19,12 +19,12 @@ from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
 from equiprob.bounds.losses import holds_labels
 from equiprob.equivariance.claims import check_delta, check_independent_rows
+from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.levels.losses import Loss, named_loss
 from equiprob.levels.pac_bayes import DrawnBound, bound_of, least_bound
 from equiprob.levels.paths import AbstractPath, Blend
 from equiprob.levels.paths.base import targets
 from equiprob.levels.predictor import AveragedPredictor
-from equiprob.levels.symmetry_level import SymmetryLevelResult
 from equiprob.orbits.designs import Design
 from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first

@@ -19,6 +19,7 @@ from equiprob.plots.stabilizer import plot_stabilizer
 from equiprob.plots.structural_level import plot_structural_level
 from equiprob.plots.symmetry_level import plot_symmetry_level
 from equiprob.plots.symmetry_map import plot_symmetry_map
+from equiprob.plots.transform_budget import plot_transform_budget
 
 __all__ = [
     "plot_alignment",
@@ -44,4 +45,5 @@ __all__ = [
     "plot_structural_level",
     "plot_symmetry_level",
     "plot_symmetry_map",
+    "plot_transform_budget",
 ]

@@ -22,7 +22,7 @@ from equiprob.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from equiprob.levels.symmetry_level import SymmetryLevelResult
+    from equiprob.levels.level_result import SymmetryLevelResult
 
 
 def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:

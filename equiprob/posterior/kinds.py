@@ -30,8 +30,9 @@ KINDS = {
     "model_error": ("equiprob.equivariance.model_error", "ModelEquivarianceErrorResult"),
     "stabilizer": ("equiprob.equivariance.stabilizer", "StabilizerResult"),
     "structural_level": ("equiprob.levels.structural_level", "StructuralLevelResult"),
-    "symmetry_level": ("equiprob.levels.symmetry_level", "SymmetryLevelResult"),
+    "symmetry_level": ("equiprob.levels.level_result", "SymmetryLevelResult"),
     "symmetry_map": ("equiprob.equivariance.symmetry_map", "SymmetryMapResult"),
+    "transform_budget": ("equiprob.levels.budget", "TransformBudget"),
 }
 """Module and name of the class of each kind."""
 

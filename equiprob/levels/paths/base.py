@@ -18,13 +18,17 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
 from equiprob.levels.losses import Loss
-from equiprob.levels.path_risk import AbstractPathRisk, EvaluatedPathRisk, SquaredPathRisk
+from equiprob.levels.path_risk import EvaluatedPathRisk, SquaredPathRisk
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable, Rows
+from equiprob.transforms.counts import MOST_QUASI
 from equiprob.transforms.transform import Parameters, Transform
 
 Positions = NDArray[np.float64]
+
+_SIZE_SEED = 15
+"""Of the transformations of averages of another size than the table's."""
 
 SHARED_ROW = np.zeros(1, dtype=np.uint64)
 """A shipped predictor uses the same transformations for every row: those of this id."""
@@ -36,6 +40,36 @@ class Shipment(NamedTuple):
     keep: float
     parameters: Parameters
     weights: NDArray[np.float64]
+    of: Transform | None = None
+
+    def with_size(self, n: int) -> Shipment:
+        """Return the average over so many transformations of `of`, whose plain average this is.
+
+        Raises:
+            ValueError: If `n` is no number of transformations, or transformations weigh unequally,
+                so that others are not as good.
+        """
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
+            raise ValueError(f"n_transforms must be a positive integer, got {n!r}")
+        if self.keep == 1:
+            return self
+        if self.of is None:
+            raise ValueError(
+                "this path weighs the transformations that it ships: pass n_transforms along "
+                "Blend and Range alone"
+            )
+        finite = self.of.enumeration()
+        if finite is not None and n >= len(finite.weights):
+            return self._replace(parameters=finite.parameters, weights=finite.weights)
+        generator = np.random.default_rng([_SIZE_SEED, n])
+        if finite is not None:
+            chosen = generator.choice(len(finite.weights), n, replace=False, p=finite.weights)
+            parameters = finite.parameters[chosen]
+        elif 0 < self.of.n_uniforms <= MOST_QUASI:
+            parameters = self.of.spread(n, generator.random(self.of.n_uniforms))
+        else:
+            parameters = self.of.sample_many(generator, n)
+        return self._replace(parameters=parameters, weights=np.full(n, 1 / n))
 
     @classmethod
     def of_the_model(cls, transform: Transform) -> Shipment:
@@ -122,7 +156,7 @@ class AbstractPath(abc.ABC):
             shipped=np.concatenate([select, 0 * select]) if limits else select,
         )
 
-    def evaluated(self, table: OrbitTable, loss: Loss) -> AbstractPathRisk:
+    def evaluated(self, table: OrbitTable, loss: Loss) -> EvaluatedPathRisk:
         """Return any loss along the path, of averages over the table's transformations.
 
         Raises:
@@ -191,6 +225,17 @@ class AbstractPath(abc.ABC):
             return Shipment.of_the_model(transform)
         used = weights > 0
         return Shipment(self.kept(position), parameters[used], weights[used] / weights.sum())
+
+    def orbit_variance(self, table: OrbitTable, position: float) -> Rows | None:
+        """Return the variance over the transformations that are averaged at a position, ``(row,)``.
+
+        None where it is not known.
+        """
+        return None
+
+    def n_elements(self, table: OrbitTable, position: float) -> int | None:
+        """Return how many equally likely transformations are averaged; None for infinitely many."""
+        return None
 
     def shipment_as_evaluated(self, table: OrbitTable, position: float) -> Shipment:
         """Return the predictor that `evaluated` judges at a position."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
 from equiprob.levels.path_risk import SquaredPathRisk
-from equiprob.levels.paths.base import AbstractPath, Positions
+from equiprob.levels.paths.base import AbstractPath, Positions, Shipment
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
@@ -68,6 +68,17 @@ class Blend(AbstractPath):
             shipped=np.stack([-2 * moved, none, moved**2]),
             ratio=(squared - gained, squared),
         )
+
+    @override
+    def shipment(self, table: OrbitTable, position: float) -> Shipment:
+        return super().shipment(table, position)._replace(of=table.transform)
+
+    @override
+    def n_elements(self, table: OrbitTable, position: float) -> int | None:
+        finite = table.transform.enumeration()
+        if finite is None or np.ptp(finite.weights) > 1e-9:
+            return None
+        return len(finite.weights)
 
     @override
     def displacements(self, table: OrbitTable, positions: Positions) -> Iterator[Rows]:

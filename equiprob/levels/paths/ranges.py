@@ -85,6 +85,16 @@ class Range(AbstractPath):
         )
 
     @override
+    def orbit_variance(self, table: OrbitTable, position: float) -> Rows | None:
+        magnitudes, sums, squares = self._range_sums(table)
+        if position <= 0 or table.transform.enumeration() is not None:
+            return None
+        place = int(np.abs(magnitudes - position).argmin())
+        probability = table.transform.probability_within(magnitudes[place])
+        inside, mean_sq = sums[:, :, place] / probability, squares[:, place] / probability
+        return mean_sq - table.design.squared_average(inside, mean_sq / probability)
+
+    @override
     def shipment(self, table: OrbitTable, position: float) -> Shipment:
         return self._within(table, position, table.design.n_transforms)
 
@@ -99,7 +109,7 @@ class Range(AbstractPath):
             return Shipment.of_the_model(table.transform)
         within = table.transform.restricted(position)
         design = make_design(within, "quasi", n_transforms, table.design.seed)
-        return Shipment(0.0, design.parameters(within, SHARED_ROW)[0], design.weights)
+        return Shipment(0.0, design.parameters(within, SHARED_ROW)[0], design.weights, within)
 
     def _range_sums(self, table: OrbitTable) -> tuple[Positions, Rows, Rows]:
         """Return magnitudes, replicate sums ``(row, replicate, magnitude, k)`` and square sums."""

@@ -51,6 +51,15 @@ class Subgroups(AbstractPath):
         return _names(_groups(transform))
 
     @override
+    def orbit_variance(self, table: OrbitTable, position: float) -> Rows | None:
+        raw = table.kept_displacements[:, sorted(_groups(table.transform)[round(position)])]
+        return ((raw - raw.mean(axis=1, keepdims=True)) ** 2).sum(axis=2).mean(axis=1)
+
+    @override
+    def n_elements(self, table: OrbitTable, position: float) -> int | None:
+        return len(_groups(table.transform)[round(position)])
+
+    @override
     def displacements(self, table: OrbitTable, positions: Positions) -> Iterator[Rows]:
         if table.design.kind != "full" or table.only.raw is None:
             raise ValueError(
