@@ -25,6 +25,8 @@ WRITTEN = {
         acts_on={"r": "positions", "c": "cell", "z": "items"},
         output_action={"energy": "extensive", "forces": "items"},
     ),
+    "crops": T.crops(3, acts_on={"a": "mask_channels_first", "b": "invariant"}),
+    "rescalings": T.rescalings([1, 0.5], output_action={"map": "image/4", "class": "invariant"}),
     "fill": T.rotations2d(fill=0.1 + 0.2),
     "wrong product": T.conjugated(T.product(T.cyclic(4, acts_on="points"), T.permutations(3))),
     "product of a wrong group and a mixture": T.product(

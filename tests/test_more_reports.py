@@ -1,8 +1,8 @@
 """More mistakes in models: each declared in a few lines, with its size, and none when mended.
 
 Sizes are exact where the law is a finite group, all of which is drawn; of others, a root mean
-square over 16 quasi-random transformations of 40 rows is within 25 % of what formulas give: its relative
-standard error is below 5 % (640 transformations, each of a relative variance below 1).
+square over 16 quasi-random transformations of 40 rows is within 25 % of what formulas give: its
+relative standard error is below 5 % (640 transformations, each of a relative variance below 1).
 """
 
 import jax.numpy as jnp

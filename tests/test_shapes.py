@@ -113,8 +113,59 @@ def test_functions_of_all_rows_may_change_their_shape():
         (lambda: T.supercells(REPEATS, acts_on={"r": "points", "c": "cell"}), "one of"),
         (lambda: T.supercells(REPEATS, acts_on={"r": "positions"}), "one of them 'cell'"),
         (lambda: T.supercells(REPEATS, output_action="vectors"), "supercells know"),
+        (lambda: T.rescalings([0.5, 1]), "1 first"),
+        (lambda: T.rescalings([1, 2], acts_on="points"), "expected one of"),
+        (lambda: T.rescalings([1, 2], acts_on="invariant"), "which leaf is a picture"),
+        (lambda: T.crops(0), "most must be"),
+        (lambda: T.crops(2, acts_on="vectors"), "expected one of"),
     ],
 )
 def test_what_is_no_supercell_is_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+RAMPS = np.ones((N, 16, 1)) * np.linspace(-1, 1, 12) * rng.random((N, 1, 1)) + rng.random((N, 1, 1))
+
+
+def test_pictures_in_other_resolutions():
+    """A mean stays the same, up to what interpolation makes of a border; a sum does not."""
+    model = lambda x: {"mean": x.mean((1, 2)), "sum": x.sum((1, 2))}  # noqa: E731
+    found = errors(model, T.rescalings([1, 0.5, 2]), RAMPS)
+    assert found["mean"] < 1e-6
+    total = RAMPS.sum((1, 2))  # a fourth of it, and four times
+    assert found["sum"] == pytest.approx(np.sqrt(((0.75**2 + 9) * total**2).mean() / 3), rel=1e-4)
+    x = {"picture": RAMPS[:, None], "id": np.arange(N)}
+    words = {"picture": "image_channels_first", "id": "invariant"}
+
+    def halves(x, shift=0.0):
+        p = x["picture"][:, 0]
+        n, h, w = p.shape
+        return p.reshape(n, h // 2, 2, w // 2, 2).mean((2, 4)) + shift * w
+
+    change = lambda predict, word: next(  # noqa: E731
+        iter(errors(predict, T.rescalings([1, 2], acts_on=words, output_action=word), x).values())
+    )
+    # Of a ramp all but its ends, where interpolation stops, comes back.
+    assert change(halves, "image/2") < 0.1
+    assert change(lambda x: halves(x, 0.1), "image/2") > 1
+
+
+def test_margins_that_are_left_out():
+    run = lambda predict, **more: ep.evaluate_orbits(  # noqa: E731
+        predict, RAMPS, T.crops(2), n_transforms=6, design="crossed", **more
+    )
+    flat = run(lambda x: 0 * x[:, 0, 0]).moments
+    assert flat.bin_sq.max() == 0
+    sizes = run(lambda x: np.full(len(x), float(x.shape[1] * x.shape[2]))).moments
+    assert sizes.bin_sq.max() > 100
+    moved = T.crops(3, acts_on="image_channels_first").apply(
+        np.array([1.0, 2, 0, 3]), RAMPS[:, None]
+    )
+    np.testing.assert_array_equal(moved, RAMPS[:, None, 1:-2, :-3])
+    with pytest.raises(RuntimeError, match="leave nothing"):
+        T.crops(30).apply(np.array([8.0, 8, 0, 0]), RAMPS)
+    with pytest.raises(ValueError, match="more than 32 shapes"):
+        ep.evaluate_orbits(
+            lambda x: x.mean((1, 2)), RAMPS, T.crops(5), n_transforms=60, design="crossed"
+        )

@@ -24,6 +24,7 @@ from equiprob.transforms.transform import Transform
 _FACTORIES = (
     "by_element",
     "conjugated",
+    "crops",
     "cyclic",
     "dihedral",
     "euclidean3d",
@@ -37,6 +38,7 @@ _FACTORIES = (
     "pixels",
     "product",
     "reflected",
+    "rescalings",
     "rotations2d",
     "rotations3d",
     "scalings",

@@ -30,6 +30,9 @@ from equiprob.orbits.row_wise import judged, require_row_wise, require_same_besi
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
 
+_MOST_SHAPES = 32
+"""Shapes that rows may come in."""
+
 _MOST_BYTES = 2**23
 """Bytes of transformed inputs that are made ahead of the model."""
 
@@ -65,6 +68,7 @@ class PythonBackend(AbstractBackend):
         self._makes_rows = rows_only if rows_only.makes_rows else None
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
+        self._shapes: set[Any] = set()
         ids = np.zeros(n_rows(x), dtype=np.uint64)
         lent = Lent.of(x)
         # Held by one thread at a time, if the model writes all outputs to one place of its own.
@@ -104,6 +108,7 @@ class PythonBackend(AbstractBackend):
         def outputs_of(block: slice) -> Iterator[Any]:
             n = len(range(*block.indices(m)))
             for j, moved in enumerate(moves.block(block).each(lent.x, n)):
+                self._require_few_shapes(moved)
                 for repeat in repeats:
                     yield self._outputs(moved, ids, block.start + j + 1, repeat)
 
@@ -190,6 +195,18 @@ class PythonBackend(AbstractBackend):
             self._check(arrays, n)
             self._accepted.add(kind)
         return arrays
+
+    def _require_few_shapes(self, x: Any) -> None:
+        """Raise where rows come in more shapes than a model is compiled for."""
+        if not self._acting.changes_shape:
+            return
+        self._shapes.add(tuple(leaf.shape[1:] for leaf in jax.tree.leaves(x)))
+        if len(self._shapes) > _MOST_SHAPES:
+            raise ValueError(
+                f"{self._transform} makes rows of more than {_MOST_SHAPES} shapes, for each of "
+                f"which a model is compiled: pass fewer n_transforms, or a list of sizes as in "
+                f"ep.transforms.rescalings([1, 0.5, 2])"
+            )
 
     def _check_shapes(self, back: Any) -> None:
         """Raise where outputs of rows of another shape do not come back in that of before."""

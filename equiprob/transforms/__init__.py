@@ -3,6 +3,7 @@
 from equiprob.transforms.check_action import ActionCheck, check_action
 from equiprob.transforms.conjugated import conjugated
 from equiprob.transforms.coordinates import pixels
+from equiprob.transforms.crops import crops
 from equiprob.transforms.euclidean3d import euclidean3d
 from equiprob.transforms.finite import cyclic, dihedral, finite, mirror
 from equiprob.transforms.from_augmentation import from_augmentation
@@ -15,6 +16,7 @@ from equiprob.transforms.lorentz import lorentz
 from equiprob.transforms.mixture import mixture
 from equiprob.transforms.permutations import permutations
 from equiprob.transforms.product import product
+from equiprob.transforms.rescalings import rescalings
 from equiprob.transforms.rotations2d import rotations2d
 from equiprob.transforms.rotations3d import rotations3d
 from equiprob.transforms.scalings import scalings
@@ -33,6 +35,7 @@ __all__ = [
     "by_element",
     "check_action",
     "conjugated",
+    "crops",
     "cyclic",
     "dihedral",
     "euclidean3d",
@@ -48,6 +51,7 @@ __all__ = [
     "pixels",
     "product",
     "reflected",
+    "rescalings",
     "rotations2d",
     "rotations3d",
     "scalings",

@@ -331,4 +331,5 @@ class Wrapped(AbstractLeafAction):
 
 def leaf_path(name: Any) -> str:
     """Return the path of a leaf that is called by its key."""
-    return name if isinstance(name, str) and name.startswith("[") else f"[{name!r}]"
+    is_path = isinstance(name, str) and (name == "" or name.startswith("["))
+    return name if is_path else f"[{name!r}]"
