@@ -1,6 +1,7 @@
 """Calculators of ASE as models, and averages of them as calculators again."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import equiprob as ep
@@ -241,3 +242,16 @@ def test_what_does_not_fit_is_refused():
         ep.adapters.from_ase(EMT(), crystals(), properties=["dipole"])
     with pytest.raises(ValueError, match="structure 0 has no results of a reference"):
         _ = ep.adapters.from_ase(EMT(), crystals()).targets
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (crystals, r"ep\.adapters\.from_ase\(calculator, atoms\)"),
+        (lambda: [{"positions": np.ones((2, 3))}] * 3, r"x, masks = ep\.padded\(rows\)"),
+        (lambda: pd.DataFrame({"a": ["b", "c"]}), r"ep\.adapters\.from_dataframe"),
+    ],
+)
+def test_rows_that_are_no_arrays_are_refused_by_the_helper_that_takes_them(x, message):
+    with pytest.raises(TypeError, match=message):
+        ep.evaluate_orbits(lambda rows: rows, x(), ep.transforms.rotations3d())

@@ -143,3 +143,56 @@ def test_irreps_of_e3nn_declare_inputs_and_outputs():
     wrong = ep.transforms.rotations3d(parity="both", acts_on=given, output_action="1x0e+1x1e+1x2e")
     orbits = ep.evaluate_orbits(predict, x, wrong, n_transforms=4)
     assert not ep.ModelEquivarianceError().fit(orbits).is_exact
+
+
+def test_rows_of_other_packages_are_refused_by_the_helper_that_takes_them():
+    data = pytest.importorskip("torch_geometric.data")
+    graphs = [data.Data(x=torch.ones(2, 1), edge_index=torch.zeros(2, 1, dtype=torch.long))] * 3
+    rows = torch.utils.data.TensorDataset(torch.tensor(X))
+    for x, message in [
+        (graphs, r"ep\.adapters\.from_graphs"),
+        (data.Batch.from_data_list(graphs), r"ep\.adapters\.from_graphs"),
+        (rows, r"torch\.utils\.data\.DataLoader"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            ep.evaluate_orbits(lambda rows: rows, x, TURNS)
+
+
+def test_a_loader_of_inputs_and_targets_is_a_stream():
+    y = X[:, 0] ** 2
+    rows = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y))
+    loader = torch.utils.data.DataLoader(rows, batch_size=64)
+    predict = lambda rows: (rows**2).sum(axis=1)  # noqa: E731
+    streamed = ep.evaluate_orbits(predict, loader, TURNS, n_transforms=4)
+    whole = ep.evaluate_orbits(predict, X, TURNS, y=y, n_transforms=4)
+    np.testing.assert_allclose(streamed.only.pair_sq, whole.only.pair_sq, rtol=1e-4, atol=1e-12)
+    np.testing.assert_array_equal(streamed.row_ids, whole.row_ids)
+
+
+@pytest.mark.parametrize("library", ["torchvision", "kornia", "albumentations"])
+def test_pipelines_of_augmentation_move_rows(library):
+    """A random flip, of a mean that it leaves and of one that it does not."""
+    pytest.importorskip(library)
+    if library == "torchvision":
+        from torchvision.transforms import v2
+
+        augment = v2.RandomHorizontalFlip(0.5)
+    elif library == "kornia":
+        import kornia.augmentation
+
+        augment = kornia.augmentation.RandomHorizontalFlip(p=0.5)
+    else:
+        import albumentations
+
+        augment = albumentations.Compose([albumentations.HorizontalFlip(p=0.5)])
+    images = np.random.default_rng(0).random((40, 1, 8, 8)).astype(np.float32)
+    images[..., :4] += 1
+    flips = ep.transforms.from_augmentation(augment, acts_on="image_channels_first")
+
+    def error(predict):
+        table = ep.evaluate_orbits(predict, images, flips, n_transforms=4)
+        return np.sqrt(table.only.pair_sq.mean())
+
+    assert error(lambda x: x.mean(axis=(1, 2, 3))) < 1e-6
+    # Half of 160 draws flip, and change the answer by 1: .71, with a standard error of .03.
+    assert error(lambda x: x[..., :4].mean(axis=(1, 2, 3))) == pytest.approx(0.71, abs=0.15)

@@ -4,6 +4,7 @@ A JAX function needs no adapter. Each package is imported when its adapter is us
 """
 
 from equiprob.adapters.ase_calculator import from_ase
+from equiprob.adapters.data_frame import from_dataframe
 from equiprob.adapters.equinox_module import from_equinox
 from equiprob.adapters.flax_module import from_flax
 from equiprob.adapters.graph_model import from_graphs
@@ -13,6 +14,7 @@ from equiprob.adapters.scikit_learn import from_sklearn
 
 __all__ = [
     "from_ase",
+    "from_dataframe",
     "from_equinox",
     "from_flax",
     "from_graphs",

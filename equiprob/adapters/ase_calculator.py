@@ -114,8 +114,13 @@ class AseModel:
         Returns:
             The table, with one output for each property.
         """
-        given = {"outputs": self.outputs, "batch_size": _ROWS_AT_ONCE, "backend": "python"}
-        return evaluate_orbits(self, self.x, transform, **(given | options))
+        given: dict[str, Any] = {
+            "outputs": self.outputs,
+            "batch_size": _ROWS_AT_ONCE,
+            "backend": "python",
+        }
+        given |= {"outputs": self.outputs} | options
+        return evaluate_orbits(self, self.x, transform, **given)
 
     def calculator_of(self, predict: Callable[[Any], Any] | None = None) -> Any:
         """Return a function of this model's rows as a calculator of ASE.

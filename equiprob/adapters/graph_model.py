@@ -85,7 +85,7 @@ class GraphModel:
             transform: The transform, such as ``model.permutations()``.
             **options: Arguments of `evaluate_orbits`: ``n_transforms``, ``y``, ``groups`` ...
         """
-        given = {"outputs": self.outputs, "backend": "python"} | options
+        given: dict[str, Any] = {"outputs": self.outputs, "backend": "python"} | options
         return evaluate_orbits(self, self.x, transform, **given)
 
     # ---- what should change nothing, or outputs in a known way ----------------------------------

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.adapters.averaged_estimator import estimator_of
 from equiprob.arguments.checked import checked
 
 Method = Literal["predict", "predict_proba", "decision_function"]
@@ -32,6 +34,22 @@ class SklearnPredictor:
         values = np.asarray(getattr(self.estimator, self.method)(rows.reshape(len(rows), -1)))
         # Regressors fitted to integers return integers.
         return values if np.issubdtype(values.dtype, np.floating) else values.astype(np.float64)
+
+    def estimator_of(
+        self, predict: Callable[[Any], Any], row_shape: tuple[int, ...] = (-1,)
+    ) -> Any:
+        """Return a function of this model's rows as an estimator of scikit-learn.
+
+        Args:
+            predict: The function, such as ``level.predictor(model)``.
+            row_shape: The shape of one row as it was evaluated, such as ``(8, 8)`` for images that
+                the estimator takes flattened.
+        """
+
+        def rows_of(features: Any) -> NDArray[Any]:
+            return np.asarray(features).reshape(len(features), *row_shape)
+
+        return estimator_of(predict, rows_of, self.estimator)
 
 
 @checked

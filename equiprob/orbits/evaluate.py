@@ -15,6 +15,7 @@ from equiprob.arguments.checked import checked
 from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
+from equiprob.orbits.foreign_rows import require_arrays
 from equiprob.orbits.inputs import (
     check_batch_size,
     check_inputs,
@@ -176,6 +177,7 @@ def evaluate_orbits(
     kept = Keep.of(keep, None, may_pool=may_pool)
     if stop_when is not None:
         kept = kept.for_rules()
+    require_arrays(x)
     x = all_on_host(as_arrays(x))
     if is_stream(x) or is_read_by_slices(x):
         rows = _streamed_rows(x, y, row_ids, groups, outputs, kept.counted)
