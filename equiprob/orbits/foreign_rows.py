@@ -25,13 +25,13 @@ def _helper(x: Any) -> tuple[str, str] | None:
     if hasattr(x, "shape") and not hasattr(x, "iloc"):
         return None
     first = x[0] if isinstance(x, list | tuple) and x else x
-    of_package = type(first).__module__.partition(".")[0]
+    packages = {kind.__module__.partition(".")[0] for kind in type(first).__mro__}
     if hasattr(first, "get_chemical_symbols"):
         return (
             "a list of ase.Atoms",
             "model = ep.adapters.from_ase(calculator, atoms), then model.orbits(model.rotations())",
         )
-    if of_package == "torch_geometric":
+    if "torch_geometric" in packages:
         return (
             f"made of {type(first).__name__} of PyTorch Geometric",
             "model = ep.adapters.from_graphs(network, graphs), then "
@@ -55,13 +55,11 @@ def _helper(x: Any) -> tuple[str, str] | None:
                 "'py']}), then model.orbits(transform)",
             )
         return None
-    is_dataset = hasattr(x, "__getitem__") and hasattr(x, "__len__") and not hasattr(x, "keys")
-    if is_dataset and of_package not in ("builtins", "numpy", "jax", "jaxlib") and first is x:
-        is_torch = any(kind.__module__.startswith("torch.utils") for kind in type(x).__mro__)
-        if is_torch:
-            return (
-                f"a Dataset of PyTorch, {type(x).__name__}",
-                "a loader of it, whose batches are the inputs or (inputs, targets): "
-                "torch.utils.data.DataLoader(x, batch_size=128)",
-            )
+    is_dataset = any(kind.__module__.startswith("torch.utils") for kind in type(x).__mro__)
+    if is_dataset and hasattr(x, "__getitem__"):
+        return (
+            f"a Dataset of PyTorch, {type(x).__name__}",
+            "a loader of it, whose batches are the inputs or (inputs, targets): "
+            "torch.utils.data.DataLoader(x, batch_size=128)",
+        )
     return None
