@@ -75,6 +75,18 @@ def test_groups_are_on_one_side_of_each_split():
     assert torn.optimism < 0.7 * one.optimism  # power: rows of a group on both sides
 
 
+def test_a_risk_of_which_noise_was_taken_off_is_not_below_nothing():
+    """What is left of the squares of a perfect sampler has either sign."""
+    losses = np.stack([np.full(50, -1e-3), np.ones(50)], axis=1)
+    ids = np.arange(50, dtype=np.uint64)
+    for besides, least in ((0.0, 0.0), (np.array([0.5, 0.0]), 0.5)):
+        drawn = np.linspace(-2e-3, 1e-3, 100) + least
+        found = Winner(losses, ids, 0, drawn, 0, (0.0, np.inf), besides)
+        assert found.apparent == found.expected == least
+        assert found.draws.min() == least
+        assert "-" not in found.words("sampler")
+
+
 def test_costs_choose_too():
     losses = losses_of(np.full(6, 0.3), 60, np.random.default_rng(2))
     winner = winner_of(losses, np.arange(60, dtype=np.uint64))

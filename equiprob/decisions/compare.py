@@ -142,7 +142,7 @@ class Comparison(AbstractResult):
         risk = self.draws["risk"]
         limits = credible_interval(risk)
         columns: dict[str, Any] = cross_fitted_columns(self.winner, len(self.candidates)) | {
-            "risk": self.expected_risk.mean(axis=0),
+            "risk": np.clip(self.expected_risk.mean(axis=0), *self.limits),
             "ci_low": limits[:, 0],
             "ci_high": limits[:, 1],
             "p_best": self.choice.p_best,

@@ -227,7 +227,8 @@ class Prospect:
         low = 0.0 if (before >= 0).all() else -np.inf  # no loss is negative that was not
         chosen_elsewhere = {Diagnostic.STEP_LOSS, Diagnostic.FEW_IN_RANGE}
         if not (level.recommended and chosen_elsewhere.isdisjoint(level.diagnostics)):
-            saved = drawn = level.draws["risk_saved_cross_fitted"]
+            drawn = level.draws["risk_saved_cross_fitted"]
+            saved = drawn + facts["risk_saved_cross_fitted"] - drawn.mean()
         else:
             means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
             saved = means.differences(rows["saved"][:, None], tails=False)[:, 0]

@@ -64,13 +64,25 @@ class Winner:
     @property
     def apparent(self) -> float:
         """Its mean on the rows that chose it."""
-        besides = np.broadcast_to(self.besides, self.losses.shape[1])
-        return float(self.losses[:, self.place].mean() + besides[self.place])
+        return float(self._within(self._mean))
 
     @property
     def expected(self) -> float:
         """Its mean on rows that did not choose it."""
-        return self.apparent + self.optimism
+        return float(self._within(self._mean + self.optimism))
+
+    @property
+    def _mean(self) -> float:
+        """Its mean as it is: what noise that was taken off leaves may be below 0."""
+        return float(self.losses[:, self.place].mean() + self._cost)
+
+    @property
+    def _cost(self) -> float:
+        return float(np.broadcast_to(self.besides, self.losses.shape[1])[self.place])
+
+    def _within(self, loss: Draws | float) -> Draws:
+        low, high = self.limits
+        return np.clip(loss, low + self._cost, high + self._cost)
 
     @cached_property
     def optimism(self) -> float:
@@ -89,16 +101,13 @@ class Winner:
                 inside = sums[fold].sum(axis=0)
                 others = (total - inside) / (n_rows - counts[fold].sum())
                 judged += inside[others.argmin()]
-        return max(float(judged / (_SPLITS * n_rows) - self.apparent), 0.0)
+        return max(float(judged / (_SPLITS * n_rows) - self._mean), 0.0)
 
     @cached_property
     def draws(self) -> Draws:
         """Draws ``(draw,)`` of what it loses on rows that did not choose it."""
         normal = np.random.default_rng([self.seed, 5]).standard_normal(len(self.loss))
-        found = self.loss + self.optimism * (1 + _IN_DOUBT * normal)
-        low, high = self.limits
-        cost = float(np.broadcast_to(self.besides, self.losses.shape[1])[self.place])
-        return np.clip(found, low + cost, high + cost)
+        return self._within(self.loss + self.optimism * (1 + _IN_DOUBT * normal))
 
     def words(self, name: str) -> str:
         """Say what it loses, by rows that did not choose it first.

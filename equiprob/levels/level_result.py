@@ -161,8 +161,9 @@ class SymmetryLevelResult(AbstractResult):
             return f"at positions chosen on other rows, no row's loss changes, with {risk}"
         low, high = credible_interval(draws, 0.9)
         return (
-            f"chosen on other rows than it is judged on, it saves {np.median(draws):.3g} of {risk} "
-            f"(90% credible interval {low:.3g} to {high:.3g})"
+            f"chosen on other rows than it is judged on, it saves "
+            f"{self.facts['risk_saved_cross_fitted']:.3g} of {risk} (90% credible interval "
+            f"{low:.3g} to {high:.3g})"
         )
 
     @property

@@ -173,10 +173,8 @@ class SymmetryLevel(AbstractEstimator):
                 "monte_carlo_share": monte_carlo_share(table, self.path, position, risk, shipped)
                 if name == "squared"
                 else None,
-                "risk": float(risk.loss.mean()),
-                "risk_saved_cross_fitted": 0.0
-                if optimum is None
-                else float(optimum.draws["risk_saved_cross_fitted"].mean()),
+                "risk": float(np.clip(risk.loss.mean(), *limits)),
+                "risk_saved_cross_fitted": 0.0 if optimum is None else optimum.expected,
                 "optimism": 0.0 if optimum is None else optimum.optimism,
                 "weight_seed": self.weight_seed,
                 "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
