@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import equiprob as ep
-from equiprob.orbits import chunk, jax_backend, loop, python_backend
+from equiprob.orbits import chunk, jax_backend, loop, python_backend, under_way
 from equiprob.orbits.floors import ProbedRows
 
 WIDTH = 512
@@ -38,7 +38,7 @@ CHECKS: dict[str, tuple[tuple[Any, str], ...]] = {
         (jax_backend, "may_use_number_of_rows"),
         (jax_backend.JaxBackend, "_require_row_wise"),
     ),
-    "rounding": ((chunk, "probed"),),
+    "rounding": ((under_way, "probed"),),
     "at the end": ((loop, "_ask_again"), (ProbedRows, "see"), (ProbedRows, "floors")),
 }
 """What is timed, by where it is looked up."""

@@ -49,6 +49,31 @@ def test_x_must_be_arrays_with_the_same_rows(x, words):
         evaluate(x=x)
 
 
+def test_bytes_in_the_other_order_are_refused_or_turned_round():
+    """Compiled code reads them as they lie: errors of 1e52 came out, and no caution."""
+    x = X.astype(X.dtype.newbyteorder())
+    with refuses("x has dtype '[<>]f4'", "other order", "pass it as float32"):
+        evaluate(x=x)
+    with refuses(r"x\['p'\]", "other order"):
+        ep.Geometry().fit({"p": x}, TURN)
+    plain = evaluate(backend="python", y=X)
+    turned = evaluate(lambda b: linear(b).astype(x.dtype), backend="python", y=x)
+    np.testing.assert_allclose(turned.only.pair_sq, plain.only.pair_sq, rtol=1e-5)
+    np.testing.assert_array_equal(turned.only.y, plain.only.y)
+
+
+def test_imaginary_parts_are_not_dropped():
+    with refuses("y has dtype complex", "imaginary part would be lost", "np.stack"):
+        evaluate(y=X + 1j)
+    with refuses("complex64", "np.stack", error=TypeError):
+        evaluate(lambda x: linear(x) * 1j)
+
+
+def test_outputs_without_a_number_are_refused():
+    with refuses(r"shape \(24, 0\)", "no number"):
+        evaluate(lambda x: x[:, :0], transform=STILL)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, jnp.bfloat16])
 def test_x_must_be_finite(bad, dtype):

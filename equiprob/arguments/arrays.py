@@ -64,11 +64,16 @@ def mask_of(values: Any) -> NDArray[np.bool_] | None:
 
 
 def masked_as_nan(values: Any) -> NDArray[Any]:
-    """Return what a model returned as a plain array, floats that are masked as NaN."""
+    """Return what a model returned as a plain array, floats that are masked as NaN.
+
+    Its bytes are in the order of this machine, as compiled code reads no other.
+    """
     if isinstance(values, list | tuple) and any(mask_of(v) is not None for v in values):
         values = np.ma.stack(values)
     mask = mask_of(values)
     array = np.asarray(values)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
     if mask is None or array.dtype.kind != "f":
         return array
     return np.where(mask, array.dtype.type(np.nan), array)

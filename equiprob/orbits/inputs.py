@@ -53,6 +53,12 @@ def check_batch(x: Any, start: int = 0) -> int:
                 f"x{name} has dtype {array.dtype}, which JAX does not have; pass it as float64, "
                 f"x.astype('float64')"
             )
+        if not array.dtype.isnative:  # compiled code would read other numbers
+            native = array.dtype.newbyteorder("=").name
+            raise ValueError(
+                f"x{name} has dtype {array.dtype.str!r}, whose bytes are in the other order than "
+                f"this machine's; pass it as {native}, x.astype({native!r})"
+            )
         lengths[f"x{name}"] = len(array)
         if len(array) and jnp.issubdtype(array.dtype, jnp.inexact):
             bad = ~_finite_rows(array)

@@ -43,6 +43,16 @@ def named_outputs(output: Any, n: int) -> dict[Any, Any]:
                 f"predict changed the batch: given {n} rows it returned shape {leaf.shape} for "
                 f"{name!r}; return one output for each row, rows first"
             )
+        if not all(leaf.shape[1:]):
+            raise ValueError(
+                f"predict returned shape {leaf.shape} for {name!r}, in which there is no number; "
+                f"return at least one for each row"
+            )
+        if jnp.issubdtype(leaf.dtype, jnp.complexfloating):
+            raise TypeError(
+                f"predict returned {leaf.dtype} for {name!r}; return the real and the imaginary "
+                f"part, np.stack([z.real, z.imag], axis=-1), and declare how both change"
+            )
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             others = f", or leave out all but one of {list(named)}" if len(named) > 1 else ""
             raise TypeError(
@@ -75,6 +85,11 @@ def checked_targets(y: Any, n: int, start: int = 0) -> Any:
         if array.ndim == 0 or len(array) != n:
             raise ValueError(
                 f"{name} has shape {array.shape}, but x has {n} rows; pass one target for each row"
+            )
+        if array.dtype.kind == "c":
+            raise ValueError(
+                f"{name} has dtype {array.dtype}, of which the imaginary part would be lost; pass "
+                f"both, np.stack([y.real, y.imag], axis=-1), beside outputs like that"
             )
         if not is_numeric(array.dtype):
             raise ValueError(
