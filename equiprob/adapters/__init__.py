@@ -10,6 +10,7 @@ from equiprob.adapters.flax_module import from_flax
 from equiprob.adapters.graph_model import from_graphs
 from equiprob.adapters.onnx_file import from_onnx
 from equiprob.adapters.pytorch import from_torch
+from equiprob.adapters.row_model import from_rows
 from equiprob.adapters.scikit_learn import from_sklearn
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "from_flax",
     "from_graphs",
     "from_onnx",
+    "from_rows",
     "from_sklearn",
     "from_torch",
 ]

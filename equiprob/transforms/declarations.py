@@ -7,7 +7,7 @@ made of several, what each of them does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
@@ -177,6 +177,20 @@ def of_output(what: Any, name: str) -> Any:
         one = jax.tree.structure({name: 0})
         return PartOfRow(what, 0, one, leaf_names({name: 0}))
     return what[name] if isinstance(what, dict) else what
+
+
+def with_leaves(what: Any, more: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Any:
+    """Return a declaration with more leaves, wherever leaves are declared by name.
+
+    Args:
+        what: The declaration.
+        more: Returns a dict of declarations with more of them.
+    """
+    if isinstance(what, OneEach):
+        return OneEach(tuple(one.of(with_leaves(one.what, more)) for one in what.by_factor))
+    if isinstance(what, Elsewhere):
+        return replace(what, inner=what.inner.of(with_leaves(what.inner.what, more)))
+    return more(what) if isinstance(what, Mapping) else what
 
 
 ONLY_OUTPUT = "output"
