@@ -79,8 +79,8 @@ def from_rows(predict: Callable[[Any], Any], rows: Any) -> RowModel:
 
     Args:
         predict: ``predict(rows) -> output``, a list of dicts as they were given: arrays of their
-            own lengths, strings, plain numbers. An output is an array ``(row, ...)``, a list with an
-            array for each row, as long as one of its arrays, or a dict of these.
+            own lengths, strings, plain numbers. An output is an array ``(row, ...)``, a list with
+            an array for each row, as long as one of its arrays, or a dict of these.
         rows: A list of dicts, or a data set with a length whose items are dicts. All have the same
             keys; arrays of a key may differ in the length of their first axis.
 

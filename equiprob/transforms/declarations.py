@@ -14,13 +14,14 @@ from typing import Any, Self, final
 import jax
 import numpy as np
 
-from equiprob.transforms.actions import AbstractLeafAction, Along, Invariant
+from equiprob.transforms.actions import AbstractLeafAction, Invariant
 from equiprob.transforms.by_leaf import ByLeaf
 from equiprob.transforms.foreign import foreign_declaration
 from equiprob.transforms.in_turn import InTurn
 from equiprob.transforms.law import AbstractLaw
 from equiprob.transforms.other_coordinates import in_other_coordinates
 from equiprob.transforms.representations import AbstractRepresentation
+from equiprob.transforms.shares import entries_of, left_by, share_of
 from equiprob.transforms.user_actions import Action, PartOfRow
 from equiprob.transforms.words import WORDS, action_of, known_words, moves_with
 
@@ -265,7 +266,8 @@ def _as_declared(declared: Declared, tree: Any, argument: str) -> list[AbstractL
             if isinstance(tree, list) and isinstance(tree[0], Mapping):
                 raise ValueError(
                     f"{what} is a list of {len(tree)} dicts, one for each row: stack them with "
-                    f"{what}, masks = ep.padded({what})"
+                    f"{what}, masks = ep.padded({what}), or pass a model that takes such lists to "
+                    f"ep.adapters.from_rows(predict, {what})"
                 )
             example = jax.tree.map(lambda _: "...", tree)
             raise ValueError(
@@ -345,13 +347,13 @@ def _shares(
                 f"{argument}{name} reads {reads}, and {law} is made of several transforms: "
                 f"declare it of the one that it belongs to, and leave {argument} out here"
             )
-    known = [_entries(factor) for factor in law.factors]
+    known = [entries_of(factor) for factor in law.factors]
     each = [
-        [Invariant() if a.is_users else _share(entries, a) for a in actions] for entries in known
+        [Invariant() if a.is_users else share_of(entries, a) for a in actions] for entries in known
     ]
     factors = " and ".join(map(str, law.factors))
     for place, (name, action) in enumerate(zip(names, actions, strict=True)):
-        left = [] if action.is_users else _left(action, [own[place] for own in each])
+        left = [] if action.is_users else left_by(action, [own[place] for own in each])
         if left:
             raise ValueError(
                 f"{argument}{name} is {str(action)!r}, and neither of {factors} moves "
@@ -366,33 +368,3 @@ def _shares(
             )
     treedef = jax.tree.structure(tree)
     return whole, [declared.of(treedef.unflatten(own)) for own in each]
-
-
-def _entries(law: AbstractLaw) -> set[str]:
-    """Return what is known of the transformations of a law, or of the laws that it is made of."""
-    if law.factors:
-        return set[str]().union(*map(_entries, law.factors))
-    return set(law.element(law.identity))
-
-
-def _share(entries: set[str], action: AbstractLeafAction) -> AbstractLeafAction:
-    """Return what a law with such entries does to a leaf."""
-    if not isinstance(action, Along):
-        return action if moves_with(action, dict.fromkeys(entries)) else Invariant()
-    axes = tuple((axis, held) for axis, held in action.axes if set(held.reads) & entries)
-    if not axes:
-        return Invariant()
-    words = ["_"] * -min(axis for axis, _ in action.axes)
-    for axis, held in axes:
-        words[axis] = str(held)
-    return replace(action, axes=axes, phrase=" ".join(words))
-
-
-def _left(action: AbstractLeafAction, each: Sequence[AbstractLeafAction]) -> list[Any]:
-    """Return what of an action is known to no factor, given what each of them does."""
-    if isinstance(action, Invariant):
-        return []
-    if not isinstance(action, Along):
-        return [action] if all(isinstance(own, Invariant) for own in each) else []
-    known = {axis for own in each for axis, _ in getattr(own, "axes", ())}
-    return [held for axis, held in action.axes if axis not in known]
