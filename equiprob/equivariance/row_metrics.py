@@ -261,6 +261,15 @@ class OrbitMetric(AbstractMetric):
         slopes = self._slopes(each, np.tile(self._uniforms, (n, 1)))
         return images, slopes.reshape(n, m, -1, images.shape[2])
 
+    @cached_property
+    def _all_images(self) -> tuple[Array, Array] | None:
+        """The images of all rows, where they are few numbers: a net asks for most of them."""
+        each = len(self.elements) * self.rows.shape[1]
+        directions = 1 + self.transform.n_uniforms * self.is_refined
+        if len(self) * each * directions > _ENTRIES:
+            return None
+        return self._images(np.arange(len(self)))
+
     def _over_design(self, images: Array, slopes: Array) -> tuple[Array, Index]:
         """Return distances ``(query, row)`` near the best element of the design, and which it is.
 
@@ -448,8 +457,11 @@ class OrbitMetric(AbstractMetric):
 
     @override
     def lowered(self, row: int, least: Array) -> Array:
-        query = np.array([row])
-        images, slopes = self._images(query)
+        kept = self._all_images
+        if kept is None:
+            images, slopes = self._images(np.array([row]))
+        else:
+            images, slopes = (values[row : row + 1] for values in kept)
         near, best = (values[0] for values in self._over_design(images, slopes))
         found, worth = least.copy(), np.flatnonzero(near < least)
         image, target = images[0, best[worth]], self.rows[worth]
