@@ -14,6 +14,8 @@ import hashlib
 import os
 import platform
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,10 +23,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import h5py  # noqa: F401 - here, so that not every child takes a second for it
 import numpy as np
+import scipy.stats  # noqa: F401
 
 import equiprob as ep
-from benchmarks.worker_faults import rows_of_page
 from equiprob.orbits import checkpoint
 from equiprob.orbits.archive import read_arrays
 
@@ -149,6 +152,12 @@ def main() -> None:
     parser.add_argument("--peers", type=int, default=10, help="killed, of each of two processes")
     asked = parser.parse_args()
     kills = asked.kills
+    # Most of a pass is waiting: both kinds of kills have time beside each other.
+    workers = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.worker_faults", str(asked.workers), str(asked.peers)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     checkpoint._SHARE = 0  # written after every chunk, so that many kills hit a write
     moments = np.random.default_rng(1)
     rows = {case: [] for case in CASES}
@@ -174,7 +183,9 @@ def main() -> None:
     same = sum(same for found in rows.values() for same, *_ in found)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy", "h5py"))
     table = "\n".join(lines)
-    worker_table = "\n".join(rows_of_page(asked.workers, asked.peers))
+    worker_table = workers.communicate()[0].strip()
+    if workers.returncode:
+        raise SystemExit("the kills of workers did not end")
     PAGE.write_text(
         "# Kills\n\n"
         f"Written by `python -m benchmarks.faults --kills {kills} --workers {asked.workers} "

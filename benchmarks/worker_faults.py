@@ -163,11 +163,17 @@ def rows_of_page(deaths: int, peers: int) -> list[str]:
     """Return lines of a table: what was killed, how often, how passes ended, identical results."""
     expected, moments, lines = evaluate(), np.random.default_rng(2), []
     for name, pool in (("a process of a pool", process_pool), ("a process of Dask", dask)):
-        found = [one_death(pool, expected, moments.uniform(0.2, 3)) for _ in range(deaths)]
+        found = []
+        for _ in range(deaths):
+            found.append(one_death(pool, expected, moments.uniform(0.2, 3)))
+            print(name, *found[-1], file=sys.stderr, flush=True)
         lines.append(_line(name, found))
     for rank in range(2):
         name = f"process {rank} of 2 of `jax.distributed`"
-        found = [one_peer(expected, moments.uniform(4, 12), rank) for _ in range(peers)]
+        found = []
+        for _ in range(peers):
+            found.append(one_peer(expected, moments.uniform(4, 12), rank))
+            print(name, *found[-1], file=sys.stderr, flush=True)
         if found:
             lines.append(_line(name, found))
     return lines

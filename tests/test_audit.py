@@ -145,6 +145,33 @@ def test_the_report_is_one_file_with_landmarks_headings_and_descriptions(found, 
         assert words in html
 
 
+def test_an_audit_of_many_models_has_a_page_of_bounded_size(task, tmp_path, monkeypatch):
+    """Twelve models: the eight best have sections, the others a line, and lists of names end."""
+    drawn = []
+    monkeypatch.setattr("equiprob.report.audit_page._figures", lambda r, *_: drawn.append(r) or [])
+    models = {f"m{k}": lambda b, a=0.05 * k: (b**2).sum(-1) + a * b[:, 0] for k in range(12)}
+    found = ep.audit(
+        models, task.x, task.y, task.transform, law=ep.InvariantLaw(), n_transforms=4, n_draws=50,
+        backend="python",
+    )  # fmt: skip
+    best = set(found.comparison.candidates[:8])
+    assert set(found.foremost) == best
+    html = found.report(tmp_path / "audit.html").read_text()
+    sections = set(re.findall("(m[0-9]+): how equivariant", html))
+    assert sections == best
+    assert len(drawn) < 5 * len(best) + 5, "what has no section is not drawn"
+    table = html[html.index("first number of each step") :].partition("</table>")[0]
+    assert all(f">{name}<" in table for name in models)
+    assert len(re.findall(r"error [0-9.e-]+ \(", table)) >= 11
+    assert "(4 more)" in re.findall("<h1>.*</h1>", html)[0]
+    assert "The numbers of 4 more models, those of the highest expected loss" in str(found)
+    assert all(line.count("'m") <= 8 for line in str(found).splitlines() if "Caution" in line)
+    chosen = found.report(tmp_path / "audit.html", models=["m9"]).read_text()
+    assert set(re.findall("(m[0-9]+): how equivariant", chosen)) == {"m9"}
+    with pytest.raises(KeyError, match=r"no model 'm12'; the models are .*4 more"):
+        found.report(tmp_path / "audit.html", models=["m12"])
+
+
 # ---- as an assertion ------------------------------------------------------------------------
 
 

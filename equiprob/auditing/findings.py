@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -16,6 +16,7 @@ from equiprob.equivariance.symmetry_map import SymmetryMapResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.results import AbstractResult
+from equiprob.posterior.words import MANY, listed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +56,7 @@ class Audit(AbstractBundle):
             KeyError: If there is no such model; the message names those there are.
         """
         if model not in self.models:
-            raise KeyError(f"no model {model!r}; the models are {list(self.models)}")
+            raise KeyError(f"no model {model!r}; the models are {listed(self.models)}")
         k = self.models.index(model)
         return {step: self.parts[f"{step}/{k}"] for step in STEPS if f"{step}/{k}" in self.parts}
 
@@ -106,7 +107,16 @@ class Audit(AbstractBundle):
     def verdict(self) -> list[str]:
         """The answers in plain words, the most important first; intervals hold 90 %."""
         results = {name: self[name] for name in self.models}
-        return verdict_lines(results, self.comparison, self.facts["missing"])
+        return verdict_lines(results, self.comparison, self.facts["missing"], self.foremost)
+
+    @property
+    def foremost(self) -> tuple[str, ...]:
+        """The models that are told of one by one: all, or of many the best."""
+        if len(self.models) <= MANY:
+            return self.models
+        compared = () if self.comparison is None else self.comparison.candidates
+        best = [*compared, *(name for name in self.models if name not in compared)][:MANY]
+        return tuple(name for name in self.models if name in best)
 
     def __str__(self) -> str:
         """Say what was found, the verdict first."""
@@ -143,18 +153,26 @@ class Audit(AbstractBundle):
             tables[model, step] = whole[[_is_scalar(result, label) for label in whole.index]]
         return pd.concat(tables, names=["model", "step"])
 
-    def report(self, path: str | Path) -> Path:
+    def report(self, path: str | Path, *, models: Sequence[str] | None = None) -> Path:
         """Write one self-contained HTML page.
 
         Args:
             path: The file. It is replaced whole or not at all.
+            models: Which models have sections with figures of their own; all, or of many the eight
+                of least expected loss, when left out. The others have a line in a table.
 
         Returns:
             The path.
+
+        Raises:
+            KeyError: If there is no such model; the message names those there are.
         """
         from equiprob.report.audit_page import audit_page
 
-        return audit_page(self.parts, self.facts, self.verdict).write(path)
+        chosen = self.foremost if models is None else tuple(models)
+        for name in chosen:
+            _ = self[name]
+        return audit_page(self.parts, self.facts, self.verdict, chosen).write(path)
 
 
 def _is_scalar(result: AbstractResult, label: Any) -> bool:

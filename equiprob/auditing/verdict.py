@@ -13,7 +13,7 @@ from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult, credible_interval
-from equiprob.posterior.words import no_step_seen, of_its_own_variation
+from equiprob.posterior.words import listed, no_step_seen, of_its_own_variation
 
 Results = Mapping[str, AbstractResult]
 
@@ -25,6 +25,7 @@ def verdict_lines(
     results: Mapping[str, Results],
     comparison: Comparison | None,
     missing: Sequence[Mapping[str, str]],
+    foremost: Sequence[str],
 ) -> list[str]:
     """Return the verdict, a sentence or two a line.
 
@@ -32,14 +33,22 @@ def verdict_lines(
         results: Results by model and step.
         comparison: Of the models, where there are several.
         missing: What failed or is withheld.
+        foremost: The models of which it tells one by one.
     """
     lines = [] if comparison is None else [comparison.verdict]
-    for name, of_model in results.items():
-        lines += _of_model(f"'{name}'" if len(results) > 1 else "the model", of_model)
-    failed = [f"{m['step']} of '{m['model']}'" for m in missing if m["status"] == "failed"]
+    for name in foremost:
+        lines += _of_model(f"'{name}'" if len(results) > 1 else "the model", results[name])
+    if n_others := len(results) - len(foremost):
+        which = "of the highest expected loss" if comparison else "that were named last"
+        lines.append(f"The numbers of {n_others} more models, those {which}, are in the summary.")
+    failed: dict[str, list[str]] = {}
+    for each in missing:
+        if each["status"] == "failed":
+            failed.setdefault(each["step"], []).append(each["model"])
     if failed:
-        lines.append(f"Failed, see below: {', '.join(failed)}.")
-    return lines + _cautions(results, comparison)
+        each = [f"{step} of {listed(models)}" for step, models in failed.items()]
+        lines.append(f"Failed, see below: {', '.join(each)}.")
+    return lines + _cautions(results, comparison, foremost)
 
 
 def _of_model(subject: str, results: Results) -> list[str]:
@@ -55,12 +64,17 @@ def _of_model(subject: str, results: Results) -> list[str]:
     return lines
 
 
-def _cautions(results: Mapping[str, Results], comparison: Comparison | None) -> list[str]:
-    """Return the cautions of what the lines rest on, each once, with the models it is of."""
+def _cautions(
+    results: Mapping[str, Results], comparison: Comparison | None, foremost: Sequence[str]
+) -> list[str]:
+    """Return the cautions of what the lines rest on, each once, with the models it is of.
+
+    Their numbers, which every model has its own of, are told of the foremost alone.
+    """
     models: dict[str, list[str]] = {}
     for name, of_model in results.items():
         for step in _SAID:
-            for caution in _words(of_model.get(step)):
+            for caution in _words(of_model.get(step), in_detail=name in foremost):
                 models.setdefault(caution, [])
                 if name not in models[caution]:
                     models[caution].append(name)
@@ -68,15 +82,16 @@ def _cautions(results: Mapping[str, Results], comparison: Comparison | None) -> 
         models.setdefault(caution, [])
     several = len(results) > 1
     return [
-        f"Caution: {caution}{f' ({", ".join(map(repr, of))})' if several and of else ''}."
+        f"Caution: {caution}{f' ({listed(of)})' if several and of else ''}."
         for caution, of in models.items()
     ]
 
 
-def _words(result: AbstractResult | None) -> list[str]:
+def _words(result: AbstractResult | None, *, in_detail: bool = True) -> list[str]:
     if result is None:
         return []
-    return [result.in_words(d) for d in result.diagnostics if d.is_caution]
+    found = [d for d in result.diagnostics if d.is_caution]
+    return [result.in_words(d) if in_detail else d.value for d in found]
 
 
 def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.posterior.words import listed
+
 Draws = NDArray[np.float64]
 
 DECIDED = 0.9
@@ -119,7 +121,7 @@ class Choice:
         first, *others = self.order
         name, p_best = self.candidates[first], self.p_best
         p_equal = self.against(int(first))[:, 1]
-        equal = [repr(self.candidates[k]) for k in others if p_equal[k] >= DECIDED]
+        equal = [self.candidates[int(k)] for k in others if p_equal[k] >= DECIDED]
         near = float((self.loss[:, first] <= self.loss.min(axis=1) + self.rope).mean())
         same = f"practically equal (within {self.rope:g})" if self.rope > 0 else "equal"
         undecided = False
@@ -127,18 +129,18 @@ class Choice:
         alike = [list(self.candidates).index(twin) for twin in (str(name), *twins)]
         if twins and p_best[alike].sum() >= DECIDED:
             head = (
-                f"Ship {name!r} or {', '.join(map(repr, twins))}: they are the same on every row, "
+                f"Ship {name!r} or {listed(twins)}: they are the same on every row, "
                 f"and nothing here tells them apart"
             )
         elif equal and p_best[first] < DECIDED:
             head = (
-                f"Ship {name!r} or {', '.join(equal)}: they are {same} with probability above "
+                f"Ship {name!r} or {listed(equal)}: they are {same} with probability above "
                 f"{DECIDED}"
             )
         elif p_best[first] >= DECIDED:
             head = f"Ship {name!r}: it has the least loss with probability {p_best[first]:.2f}"
             if equal:
-                head += f", though {', '.join(equal)} {'are' if equal[1:] else 'is'} {same}"
+                head += f", though {listed(equal)} {'are' if equal[1:] else 'is'} {same}"
         elif near >= DECIDED:
             head = (
                 f"Ship {name!r}: it is within {self.rope:g} of the best with probability {near:.2f}"

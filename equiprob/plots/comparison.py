@@ -11,11 +11,15 @@ from equiprob.plots.style import BAR_NOTE, BLUE, INK, ORANGE, interval_bar, new_
 if TYPE_CHECKING:
     from equiprob.decisions.compare import Comparison
 
+_MOST = 40
+"""How many candidates a figure has room for."""
+
 
 def plot_comparison(comparison: Comparison, *, quantity: str = "risk", ax: Any = None) -> Any:
     """Draw every candidate's risk (or a metric) with its credible intervals, best first.
 
-    A diamond is the risk of the first on rows that did not choose it.
+    A diamond is the risk of the first on rows that did not choose it. Of many candidates the best
+    40 are drawn.
 
     Args:
         comparison: The comparison.
@@ -30,7 +34,7 @@ def plot_comparison(comparison: Comparison, *, quantity: str = "risk", ax: Any =
     """
     if quantity not in comparison.draws:
         raise ValueError(f"quantity must be one of {list(comparison.draws)}, got {quantity!r}")
-    names = comparison.candidates
+    names = comparison.candidates[:_MOST]
     if ax is None:
         figure, ax = new_figure(height=1.3 + 0.6 * len(names))
     else:
@@ -55,8 +59,11 @@ def plot_comparison(comparison: Comparison, *, quantity: str = "risk", ax: Any =
     ax.set_ylim(len(names) - 0.6, -0.8)
     ax.grid(axis="x", color="#e5e7eb", linewidth=0.8)
     label, note = quantity, ""
+    if others := len(comparison.candidates) - len(names):
+        note = f"\n{others} more candidates are in the table"
     if quantity == "risk":
-        label, note = "risk (expected squared error)", "\ndiamond: on rows that did not choose it"
+        label = "risk (expected squared error)"
+        note = f"\ndiamond: on rows that did not choose it{note}"
         ax.plot(
             comparison.winner.expected, 0, "D", color=INK, markersize=6, markerfacecolor="white"
         )

@@ -1,11 +1,11 @@
-"""How are shares and changes said, so that a reader takes them for what they are?
+"""How are shares, changes and many names said, so that a reader takes them for what they are?
 
-A share above 2 is a factor; a change that is all rounding is none.
+A share above 2 is a factor; a change that is all rounding is none; of fifty names eight are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,25 @@ from equiprob.posterior.results import credible_interval
 
 Draws = NDArray[np.float64]
 
+MANY = 8
+"""How many candidates a sentence or a page speaks of, one by one."""
+
 _FACTOR = 2.0
 """Shares above are said as factors: "9 times", not "900 %"."""
+
+
+def listed(names: Sequence[str], joint: str = ", ") -> str:
+    """Return names in quotes, the first few of many: "'a', 'b', ... (48 more)".
+
+    Args:
+        names: At least one.
+        joint: What stands before the last of a few.
+    """
+    quoted = [repr(name) for name in names]
+    if len(quoted) > MANY:
+        return f"{', '.join(quoted[:MANY])}, ... ({len(quoted) - MANY} more)"
+    *others, last = quoted
+    return f"{', '.join(others)}{joint}{last}" if others else last
 
 
 def of_its_own_variation(relative_error: Draws) -> str:

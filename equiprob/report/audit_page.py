@@ -8,6 +8,7 @@ from typing import Any
 
 from equiprob.posterior.results import AbstractResult
 from equiprob.posterior.versions import installed_versions
+from equiprob.posterior.words import listed
 from equiprob.report.page import FigureBlock, Page, Section, in_words
 
 
@@ -109,9 +110,14 @@ _KINDS = {
 }
 """The estimator of each step."""
 
+_ENDS = ("estimate", "ci_low", "ci_high")
+
 
 def audit_page(
-    parts: Mapping[str, AbstractResult], facts: Mapping[str, Any], verdict: Sequence[str]
+    parts: Mapping[str, AbstractResult],
+    facts: Mapping[str, Any],
+    verdict: Sequence[str],
+    in_full: Sequence[str],
 ) -> Page:
     """Return the page of an audit.
 
@@ -119,11 +125,15 @@ def audit_page(
         parts: Its results, by step and place of the model.
         facts: Its facts.
         verdict: Its verdict.
+        in_full: Models that have sections of their own.
     """
     models = facts["models"]
+    shown = [k for k, name in enumerate(models) if name in in_full]
     sections = []
     for step, question in _QUESTIONS.items():
-        for key in (step, *(f"{step}/{k}" for k in range(len(models)))):
+        if step == "model_error" and len(shown) < len(models):
+            sections.append(_all_models(parts, models, [models[k] for k in shown]))
+        for key in (step, *(f"{step}/{k}" for k in shown)):
             if key in parts:
                 model = models[int(key.partition("/")[2])] if "/" in key else ""
                 name = model if len(models) > 1 else ""
@@ -133,12 +143,48 @@ def audit_page(
     if facts["missing"]:
         sections.append(_missing(facts["missing"]))
     return Page(
-        title=f"Symmetry audit of {_listed(models)}",
+        title=f"Symmetry audit of {listed(models, ' and ')}",
         verdict=verdict,
         sections=sections,
         reproduction=_reproduction(facts),
         code=_code(facts),
     )
+
+
+def _all_models(
+    parts: Mapping[str, AbstractResult], models: Sequence[str], shown: Sequence[str]
+) -> Section:
+    """Return a line for each model: the first number of each step, and its worst caution."""
+    import pandas as pd
+
+    lines = []
+    for k, model in enumerate(models):
+        found = {step: parts[f"{step}/{k}"] for step in _QUESTIONS if f"{step}/{k}" in parts}
+        cautions = dict.fromkeys(r.status for r in found.values() if r.cautions)
+        lines.append(
+            {"model": model}
+            | {step.replace("_", " "): _first_number(result) for step, result in found.items()}
+            | {"worst cautions": "; ".join(cautions)}
+        )
+    several = len(shown) > 1
+    return Section(
+        heading="All models",
+        paragraphs=[
+            f"{len(models)} models, of which {listed(shown, ' and ')} {'have' if several else 'has'} "
+            f"sections with figures below."
+        ],
+        table=pd.DataFrame(lines).set_index("model").fillna(""),
+        table_caption="The first number of each step, with the ends of its credible interval",
+    )
+
+
+def _first_number(result: AbstractResult) -> str:
+    """Return a result's first single number in words, if it has one."""
+    table = _table(result)
+    if table is None:
+        return ""
+    middle, low, high = (in_words(table[column].iloc[0]) for column in _ENDS)
+    return f"{table.index[0].replace('_', ' ')} {middle} ({low} to {high})"
 
 
 def result_page(result: AbstractResult) -> Page:
@@ -258,8 +304,3 @@ def _is_short(value: Any) -> bool:
 def _sentence(message: str) -> str:
     first = message.split()[0]
     return f"{message}." if "_" in first else f"{message[0].upper()}{message[1:]}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    quoted = [f"'{name}'" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
