@@ -158,8 +158,8 @@ def main() -> None:
         "# Loads that were run\n\n"
         f"Written by `python -m benchmarks.loads --seconds {asked.seconds:g} --gib {asked.gib:g}` "
         f"({versions}, Python {platform.python_version()}), one at a time, each in a process of "
-        "its own; the start of Python is left out of the time. Where others use the processor, its own "
-        "time (of all cores together) says more.\n\n"
+        "its own; the start of Python is left out of the time. Where others use the processor, its "
+        "own time (of all cores together) says more.\n\n"
         "| load | time | of the processor | memory, at most | answer |\n|---|---|---|---|---|\n"
         + "\n".join(lines)
         + "\n"

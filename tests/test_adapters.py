@@ -108,6 +108,42 @@ def test_outputs_of_a_file_are_chosen_by_name():
         ep.adapters.from_onnx(both)({"z": X})
 
 
+def one_node(operation, takes, returns, inputs=("x",), **attributes):
+    """Return the bytes of a model of one node; shapes of what it takes and returns may be None."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.eye(3, dtype=np.float32), "weights")
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node(operation, list(inputs), ["output"], **attributes)],
+        "one node",
+        [info("x", TensorProto.FLOAT, takes)] if "x" in inputs else [],
+        [info("output", TensorProto.FLOAT, returns)],
+        [weights] if "weights" in inputs else [],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+@pytest.mark.parametrize("shape", [None, [None, None], ["a", "b"], [-1, 3], [7, 3]], ids=str)
+def test_a_file_need_not_say_what_shapes_it_takes(shape):
+    linear = ep.adapters.from_onnx(one_node("MatMul", shape, shape, ("x", "weights")))
+    assert_same_table(table_of(linear), table_of(lambda x: x @ np.eye(3, dtype=np.float32)))
+
+
+@pytest.mark.parametrize("takes", [None, ["row", 3], [7, 3]], ids=str)
+@pytest.mark.parametrize("returns", [None, []], ids=["not said", "one number"])
+def test_one_number_for_all_rows_is_refused(takes, returns):
+    total = ep.adapters.from_onnx(one_node("ReduceSum", takes, returns, keepdims=0))
+    with pytest.raises(ValueError, match="'output' of the model is one number for all rows"):
+        table_of(total)
+
+
+def test_a_file_without_inputs_is_refused():
+    with pytest.raises(ValueError, match="the model takes no inputs"):
+        ep.adapters.from_onnx(one_node("Identity", None, [3, 3], ("weights",)))
+
+
 # ---- scikit-learn -------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from refusals import refuses
 import equiprob as ep
 from equiprob.cli import expressions, main
 from equiprob.cli.expressions import parse_transform
+from equiprob.cli.files import read_data
 
 mpl.use("Agg")
 
@@ -351,6 +352,22 @@ def test_check_takes_arrays_and_tables(tmp_path):
     ]
     np.testing.assert_allclose(*errors, atol=1e-14)
     assert leaves[0] == leaves[1]
+
+
+def test_parquet_files_hold_what_csv_files_do(tmp_path):
+    pytest.importorskip("pyarrow")
+    table_files(tmp_path)
+    frame = pd.read_csv(tmp_path / "t.csv")
+    # Types that CSV files do not have: numbers that may be missing, and categories.
+    frame.astype({"a": "Float64", "who": "category"}).to_parquet(tmp_path / "t.parquet")
+    names = (["a", "b"], "y", "who")
+    csv, parquet = (read_data(tmp_path / f"t.{kind}", *names) for kind in ("csv", "parquet"))
+    for one, other in zip(csv, parquet, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    frame.loc[3, "a"] = np.nan
+    frame.astype({"a": "Float64"}).to_parquet(tmp_path / "t.parquet")
+    assert np.isnan(read_data(tmp_path / "t.parquet", *names).x[3, 0])
 
 
 @pytest.mark.parametrize(

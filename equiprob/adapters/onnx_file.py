@@ -122,7 +122,7 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
     Raises:
         ImportError: Without the extra ``onnx``.
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no ONNX model, or the model has no such output.
+        ValueError: If the file is no ONNX model, or the model has no inputs or no such output.
     """
     runtime = require("onnxruntime", extra="onnx")
     session = model
@@ -132,6 +132,11 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
         raise TypeError(
             f"model must be the path of an ONNX file, its bytes, or an InferenceSession, got "
             f"{model!r:.80}"
+        )
+    if not session.get_inputs():
+        raise ValueError(
+            "the model takes no inputs, so that nothing can be transformed: export it with the rows "
+            "as an input, not as a constant"
         )
     there = [output.name for output in session.get_outputs()]
     chosen = there if outputs is None else [outputs] if isinstance(outputs, str) else list(outputs)

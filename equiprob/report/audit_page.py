@@ -170,8 +170,8 @@ def _all_models(
     return Section(
         heading="All models",
         paragraphs=[
-            f"{len(models)} models, of which {listed(shown, ' and ')} {'have' if several else 'has'} "
-            f"sections with figures below."
+            f"{len(models)} models, of which {listed(shown, ' and ')} "
+            f"{'have' if several else 'has'} sections with figures below."
         ],
         table=pd.DataFrame(lines).set_index("model").fillna(""),
         table_caption="The first number of each step, with the ends of its credible interval",
