@@ -1,6 +1,8 @@
 """Does a pass that is killed at any moment end with the same numbers? Writes the page.
 
-    python -m benchmarks.faults --kills 50 --workers 20 --peers 10
+    python -m benchmarks.faults --kills 50 --workers 20 --peers 10 --log kills.jsonl
+
+What was found is kept in the log, and a run with the same log goes on from there.
 
 Each kill is of a process of its own (SIGKILL, at a moment drawn uniformly from the time that the
 pass takes undisturbed); a second process makes the same call, and its table is compared bit by bit
@@ -28,6 +30,7 @@ import numpy as np
 import scipy.stats  # noqa: F401
 
 import equiprob as ep
+from benchmarks.worker_faults import Log, rows_of_page
 from equiprob.orbits import checkpoint
 from equiprob.orbits.archive import read_arrays
 
@@ -150,20 +153,20 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="of passes")
     parser.add_argument("--workers", type=int, default=20, help="killed, of pools and of Dask each")
     parser.add_argument("--peers", type=int, default=10, help="killed, of each of two processes")
+    parser.add_argument("--log", type=Path, required=True)
     asked = parser.parse_args()
-    kills = asked.kills
+    kills, log = asked.kills, Log(asked.log)
     # Most of a pass is waiting: both kinds of kills have time beside each other.
     workers = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.worker_faults", str(asked.workers), str(asked.peers)],
-        stdout=subprocess.PIPE,
-        text=True,
+        [
+            *(sys.executable, "-m", "benchmarks.worker_faults"),
+            *(str(asked.log), str(asked.workers), str(asked.peers)),
+        ]
     )
     checkpoint._SHARE = 0  # written after every chunk, so that many kills hit a write
-    moments = np.random.default_rng(1)
-    rows = {case: [] for case in CASES}
     expected = {}
-    for i in range(kills):
-        case = CASES[i % len(CASES)]
+    for i in range(len(log.of("a pass")), kills):
+        case, moments = CASES[i % len(CASES)], np.random.default_rng([1, i])
         if case not in expected:
             with tempfile.TemporaryDirectory() as folder:
                 undisturbed, _ = result_of(*case, None, folder)
@@ -171,8 +174,9 @@ def main() -> None:
             assert written == undisturbed, "a checkpoint changes nothing"
             expected[case] = undisturbed, seconds
         found, kept, writing = one_kill(*case, expected[case][1], moments)
-        rows[case].append((found == expected[case][0], kept, writing))
-        print(i + 1, *case, *rows[case][-1], flush=True)
+        log.add("a pass", *case, found == expected[case][0], kept, writing)
+    done = log.of("a pass")
+    rows = {case: [found[2:] for found in done if tuple(found[:2]) == case] for case in CASES}
     lines = [
         f"| `{keep!r}` | {backend} | {len(found)} | {sum(kept == 0 for _, kept, _ in found)} | "
         f"{sum(w for *_, w in found)} | {np.mean([kept for _, kept, _ in found]):.0f} | "
@@ -183,14 +187,14 @@ def main() -> None:
     same = sum(same for found in rows.values() for same, *_ in found)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy", "h5py"))
     table = "\n".join(lines)
-    worker_table = workers.communicate()[0].strip()
-    if workers.returncode:
+    if workers.wait():
         raise SystemExit("the kills of workers did not end")
+    worker_table = "\n".join(rows_of_page(log))
     PAGE.write_text(
         "# Kills\n\n"
         f"Written by `python -m benchmarks.faults --kills {kills} --workers {asked.workers} "
-        f"--peers {asked.peers}` ({versions}, Python {platform.python_version()}, "
-        f"{platform.system()}).\n\n"
+        f"--peers {asked.peers} --log kills.jsonl` ({versions}, "
+        f"Python {platform.python_version()}, {platform.system()}).\n\n"
         f"Passes over {ROWS} rows in chunks of {BATCH}, {TRANSFORMS} rotations of each row, with a "
         "[checkpoint](streams.md#checkpoints) written after every chunk. Each is killed (SIGKILL) "
         "at a moment drawn uniformly from the time that it takes undisturbed, start and "

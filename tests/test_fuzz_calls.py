@@ -56,6 +56,10 @@ FOUND = [
     ("Calibrated", "level", "-1"),
     ("Hierarchical", "num_chains", "-1"),
     ("LearningCurve", "risk_max", "-1"),
+    ("LearningCurve", "seed", "-1"),
+    ("LearningCurve", "seed", "1.5"),
+    ("conjugated", "seed", "-1"),
+    ("conjugated", "scale", "nan"),
     ("from_onnx on rows", "outputs", "a row"),
     ("from_sklearn on rows", "x", "dict of None"),
 ]

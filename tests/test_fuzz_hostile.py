@@ -4,6 +4,7 @@ import io
 import json
 import os
 import resource
+import threading
 from concurrent.futures import CancelledError, Executor, Future
 
 import h5py
@@ -32,6 +33,16 @@ def _in_little_memory():
     yield
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 2**20, f"{grown} KiB more than before"
+
+
+def test_what_works_too_long_and_what_waits_too_long_are_told():
+    def works():
+        while True:
+            pass
+
+    for forever in (works, threading.Event().wait):
+        with pytest.raises(TimeoutError, match=r"took more than 0.02 s"):
+            answered(forever, seconds=0.02)
 
 
 # ---- mutations -----------------------------------------------------------------------------------

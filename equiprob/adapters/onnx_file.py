@@ -135,7 +135,7 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
         )
     if not session.get_inputs():
         raise ValueError(
-            "the model takes no inputs, so that nothing can be transformed: export it with the rows "
+            "the model takes no inputs, so that nothing can be transformed: export it with rows "
             "as an input, not as a constant"
         )
     there = [output.name for output in session.get_outputs()]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.curves.free import free_curves, nodes_of
 from equiprob.curves.importance import MOST_PARETO_K
 from equiprob.curves.priors import DEFAULT_PRIORS, CurvePriors
@@ -76,6 +77,7 @@ class LearningCurve(AbstractEstimator):
     def __post_init__(self) -> None:
         """Check the configuration."""
         super().__post_init__()
+        check_seed(self.seed)
         if self.case not in _WEIGHTS:
             raise ValueError(f"case must be 'H', 'I' or 'N', got {self.case!r}")
         if self.test_rows not in ("same", "own"):

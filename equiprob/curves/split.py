@@ -10,8 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
-from equiprob.orbits.inputs import check_inputs, check_seed, take_rows, units_of_rows
+from equiprob.orbits.inputs import check_inputs, take_rows, units_of_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import checked_targets
 from equiprob.transforms.transform import Transform

@@ -15,8 +15,9 @@ import numpy as np
 
 from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
+from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
-from equiprob.orbits.inputs import check_inputs, check_seed
+from equiprob.orbits.inputs import check_inputs
 from equiprob.orbits.outputs import checked_targets
 from equiprob.posterior.results import AbstractResult
 from equiprob.transforms.conjugated import conjugated

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
+from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.inputs import (
     check_batch_size,
     check_inputs,
-    check_seed,
     ids_of_rows,
     take_rows,
     units_of_rows,

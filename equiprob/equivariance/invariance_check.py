@@ -16,9 +16,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.equivariance.resampling import TurnedAway
-from equiprob.orbits.inputs import check_inputs, check_seed, ids_of_rows, units_of_rows
+from equiprob.orbits.inputs import check_inputs, ids_of_rows, units_of_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.backend import AbstractBackend
 from equiprob.orbits.backend_choice import choose_backend
@@ -24,7 +25,6 @@ from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import (
     check_batch_size,
     check_inputs,
-    check_seed,
     ids_of_rows,
     take_rows,
 )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
@@ -19,7 +20,6 @@ from equiprob.orbits.foreign_rows import require_arrays
 from equiprob.orbits.inputs import (
     check_batch_size,
     check_inputs,
-    check_seed,
     ids_of_rows,
     units_of_rows,
 )

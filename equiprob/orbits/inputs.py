@@ -93,13 +93,6 @@ def check_batch_size(batch_size: int | None, n: int | None) -> int:
     return int(batch_size) if n is None else min(int(batch_size), n)
 
 
-def check_seed(seed: int) -> int:
-    """Return a 32-bit seed; raise where it is none."""
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be an integer in [0, 2**32), got {seed!r}")
-    return int(seed)
-
-
 def check_labels(labels: ArrayLike, name: str, n: int) -> NDArray[Any]:
     """Return labels as an array of one for each of `n` rows; raise where they are none."""
     array = as_array(name, labels)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.orbits.output import Output
 from equiprob.transforms.rotation_group import rotation_matrices
 from equiprob.transforms.rotations3d import rotations3d
@@ -141,7 +142,8 @@ def cluster_task(n: int, *, field: float = 1.0, seed: int = 0) -> ClusterTask:
     """
     axes = np.concatenate([np.eye(3), -np.eye(3)]) * _SIZE * 2 ** (1 / 6) / np.sqrt(2)
     start = np.broadcast_to(axes, (n, 6, 3)).astype(np.float32)
-    shaken = np.asarray(_shaken(jax.random.key(seed), jnp.asarray(start)), dtype=np.float64)
+    key = jax.random.key(check_seed(seed))
+    shaken = np.asarray(_shaken(key, jnp.asarray(start)), dtype=np.float64)
     centred = shaken - shaken.mean(axis=1, keepdims=True)
     turns = rotations3d().sample_many(np.random.default_rng(seed), n)
     turned = centred @ np.swapaxes(rotation_matrices(turns), 1, 2)

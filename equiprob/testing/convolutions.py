@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from equiprob.arguments.seeds import check_seed
+
 _KERNEL = 3
 
 
@@ -31,7 +33,7 @@ def quarter_turn_network(
     Returns:
         ``predict(images) -> (row, n_outputs)``, which computes in the precision of the images.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     first = generator.normal(size=(channels, 1, _KERNEL, _KERNEL)) / _KERNEL
     second = generator.normal(size=(channels, 4, channels, _KERNEL, _KERNEL)) / _KERNEL
     last = generator.normal(size=(channels, n_outputs)) / np.sqrt(channels)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.transforms import Transform, cyclic
 
 
@@ -49,7 +50,7 @@ def digits_task(*, turned: bool = False, seed: int = 0) -> DigitsTask:
     """
     from sklearn.datasets import load_digits
 
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     digits: Any = load_digits()
     order = generator.permutation(len(digits.target))
     x = digits.images[order].astype(np.float32) / 16

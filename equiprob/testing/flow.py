@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.transforms import Transform, cyclic
 
 Array = NDArray[np.float64]
@@ -108,7 +109,7 @@ def flow_task(
         size: Pixels along each side.
         seed: Seed of the data.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     x = densities(n, size, generator)
     task = FlowTask(wind, x, x, noise)
     return FlowTask(wind, x, task.f_star(x) + noise * generator.normal(size=x.shape), noise)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.testing.adam import adam
 from equiprob.testing.clusters import ClusterTask, energy_and_forces, pair_distances
 from equiprob.transforms.extras import require
@@ -136,7 +137,7 @@ def force_field(
     if kind not in ("equivariant", "plain"):
         raise ValueError(f"kind must be 'equivariant' or 'plain', got {kind!r}")
     n, atoms = task.x["charges"].shape
-    key = jax.random.key(seed)
+    key = jax.random.key(check_seed(seed))
     energy, start = _started(kind, jax.random.fold_in(key, n_steps))
     scale = float(task.y["forces"].std())
     mean = float(task.y["energy"].mean())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.seeds import check_seed
 from equiprob.transforms import Transform, rotations2d
 
 Array = NDArray[np.float64]
@@ -77,7 +78,7 @@ def linear_task(n: int, *, optimum: float = 0.0, noise: float = 0.5, seed: int =
         noise: Standard deviation of the targets' noise.
         seed: Seed of the model and the data.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     matrix = generator.normal(size=(2, 2))
     common = commuting_part(matrix)
     x = generator.normal(size=(n, 2))
@@ -139,7 +140,7 @@ def disc_task(n: int, *, amplitude: float = 0.8, noise: float = 0.2, seed: int =
         noise: Standard deviation of the targets' noise.
         seed: Seed of the data.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     x = _disc(n, generator)
     task = DiscTask(amplitude, x, np.zeros(n), noise)
     return DiscTask(amplitude, x, task.f_star(x) + noise * generator.normal(size=n), noise)
@@ -207,7 +208,7 @@ def field_task(n: int, *, amplitude: float = 0.5, noise: float = 0.2, seed: int 
         noise: Standard deviation of the noise in each component.
         seed: Seed of the data.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     x = _disc(n, generator)
     task = FieldTask(amplitude, x, x, noise)
     return FieldTask(amplitude, x, task.f_star(x) + noise * generator.normal(size=x.shape), noise)
@@ -269,7 +270,7 @@ def label_task(n: int, *, amplitude: float = 0.2, seed: int = 0) -> LabelTask:
     """
     if abs(amplitude) > 0.3:
         raise ValueError(f"amplitude must lie between -0.3 and 0.3, got {amplitude}")
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(check_seed(seed))
     x = _disc(n, generator)
     one = LabelTask(amplitude, x, np.zeros(n, dtype=np.int64)).f_star(x)[:, 1]
     return LabelTask(amplitude, x, (generator.random(n) < one).astype(np.int64))

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.seeds import check_seed
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -150,7 +152,7 @@ def ridge_task(
             when left out.
         noise: Standard deviation of the targets' noise.
     """
-    generator = np.random.default_rng([seed, 15])
+    generator = np.random.default_rng([check_seed(seed), 15])
     size = float(np.exp(generator.uniform(np.log(0.08), np.log(0.6))))
     size = size if asymmetry is None else asymmetry
     symmetric, flipped = generator.normal(size=p_sym), generator.normal(size=p_perp)

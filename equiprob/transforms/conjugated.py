@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.seeds import check_seed
 from equiprob.transforms.declarations import Declared, Elsewhere
 from equiprob.transforms.transform import Transform
 
@@ -22,6 +24,12 @@ def conjugated(transform: Transform, *, seed: int = 0, scale: float = 1.0) -> Tr
     Returns:
         The transform of the same law and group. Image pixels are acted on in a random order, other
         leaves in a random order of their entries and about another centre.
+
+    Raises:
+        ValueError: If `seed` is none, or `scale` is negative or not finite.
     """
-    there = Elsewhere(Declared(transform.acts_on, transform.fill, transform.wrap), seed, scale)
+    if not 0 <= scale < math.inf:
+        raise ValueError(f"scale must be a distance of at least 0, got {scale!r}")
+    inner = Declared(transform.acts_on, transform.fill, transform.wrap)
+    there = Elsewhere(inner, check_seed(seed), scale)
     return replace(transform, acts_on=there)
