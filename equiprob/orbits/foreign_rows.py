@@ -38,7 +38,11 @@ def _helper(x: Any) -> tuple[str, str] | None:
             "model.orbits(model.permutations())",
         )
     if first is not x and isinstance(first, Mapping):
-        return f"a list of {len(x)} dicts, one for each row", "x, masks = ep.padded(rows)"
+        return (
+            f"a list of {len(x)} dicts, one for each row",
+            "x, masks = ep.padded(rows), or, for a model that takes such lists, "
+            "model = ep.adapters.from_rows(predict, rows), then model.orbits(transform)",
+        )
     if hasattr(x, "with_format") and hasattr(x, "column_names"):
         return (
             "a Hugging Face dataset",
