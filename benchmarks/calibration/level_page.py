@@ -23,8 +23,9 @@ def write_level_page(records: list[dict[str, Any]]) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
     LEVEL_PAGE.write_text(
         "# Calibration of symmetry levels\n\n"
-        f"Written by `make calibrate` ({versions}, Python {platform.python_version()}; {runs} "
-        f"replications a problem and number of rows, 1000 draws each).\n\n"
+        f"Written by `python -m benchmarks.calibration --suites level` ({versions}, Python "
+        f"{platform.python_version()}; {runs} replications a problem and number of rows, 1000 "
+        f"draws each).\n\n"
         "A cell is the share of 90 % credible intervals that hold the truth; in brackets their "
         "median width (over the truth where that is not 0). A quarter of the runs has each of the "
         f"truths 0, 0.4, 0.8 and 1, so that the standard error of a coverage of 0.9 is "
