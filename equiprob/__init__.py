@@ -36,6 +36,7 @@ _WHERE = {
     "ModelEquivarianceError": "equiprob.equivariance.model_error",
     "OrbitTable": "equiprob.orbits.table",
     "Output": "equiprob.orbits.output",
+    "ScreenResult": "equiprob.equivariance.screen",
     "Stabilizer": "equiprob.equivariance.stabilizer",
     "StructuralLevel": "equiprob.levels.structural_level",
     "SymmetryLevel": "equiprob.levels.symmetry_level",
@@ -56,6 +57,7 @@ _WHERE = {
     "merge": "equiprob.orbits.merge",
     "padded": "equiprob.orbits.padding",
     "run_learning_curve": "equiprob.curves.run_learning_curve",
+    "screen": "equiprob.equivariance.screen",
     "worst_case": "equiprob.equivariance.worst_case",
 }
 _MODULES = {

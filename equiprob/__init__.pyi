@@ -36,6 +36,8 @@ from equiprob.equivariance.invariance_check import InvarianceCheck as Invariance
 from equiprob.equivariance.invariance_check import InvariantLaw as InvariantLaw
 from equiprob.equivariance.local_error import LocalEquivarianceError as LocalEquivarianceError
 from equiprob.equivariance.model_error import ModelEquivarianceError as ModelEquivarianceError
+from equiprob.equivariance.screen import ScreenResult as ScreenResult
+from equiprob.equivariance.screen import screen as screen
 from equiprob.equivariance.stabilizer import Stabilizer as Stabilizer
 from equiprob.equivariance.symmetry_map import SymmetryMap as SymmetryMap
 from equiprob.equivariance.worst_case import worst_case as worst_case
@@ -83,6 +85,7 @@ __all__ = [
     "ModelEquivarianceError",
     "OrbitTable",
     "Output",
+    "ScreenResult",
     "Stabilizer",
     "StructuralLevel",
     "SymmetryLevel",
@@ -111,6 +114,7 @@ __all__ = [
     "plots",
     "posteriors",
     "run_learning_curve",
+    "screen",
     "stopping",
     "testing",
     "transforms",

@@ -15,6 +15,7 @@ from equiprob.plots.learning_curve import plot_learning_curve, plot_optimal_leve
 from equiprob.plots.level_certificate import plot_level_certificate
 from equiprob.plots.local_error import plot_local_error
 from equiprob.plots.model_error import plot_model_error
+from equiprob.plots.screen import plot_screen
 from equiprob.plots.stabilizer import plot_stabilizer
 from equiprob.plots.structural_level import plot_structural_level
 from equiprob.plots.symmetry_level import plot_symmetry_level
@@ -41,6 +42,7 @@ __all__ = [
     "plot_model_error",
     "plot_optimal_level",
     "plot_regret",
+    "plot_screen",
     "plot_stabilizer",
     "plot_structural_level",
     "plot_symmetry_level",

@@ -28,6 +28,7 @@ KINDS = {
     "learning_curve": ("equiprob.curves.result", "LearningCurveResult"),
     "local_error": ("equiprob.equivariance.local_error", "LocalEquivarianceErrorResult"),
     "model_error": ("equiprob.equivariance.model_error", "ModelEquivarianceErrorResult"),
+    "screen": ("equiprob.equivariance.screen", "ScreenResult"),
     "stabilizer": ("equiprob.equivariance.stabilizer", "StabilizerResult"),
     "structural_level": ("equiprob.levels.structural_level", "StructuralLevelResult"),
     "symmetry_level": ("equiprob.levels.level_result", "SymmetryLevelResult"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -104,20 +104,58 @@ def _fitting(
     law: AbstractLaw, some: Element, leaf: Any, side: str, fill: float
 ) -> Iterator[tuple[Any, AbstractLeafAction]]:
     """Yield phrases, and their actions, that the law knows and that the leaf can take."""
+    shape = tuple(leaf.shape[1:])
+    for phrase in (*_phrases(len(shape)), *_exchanges(law, some, shape)):
+        action = fitting_action(phrase, law, some, leaf, side, fill)
+        if action is not None:
+            yield phrase, action
+
+
+def declarations(
+    law: AbstractLaw, phrases: Iterable[str], leaf: Any, side: str, fill: float = 0.0
+) -> list[str]:
+    """Return the phrases that a leaf can be declared by, each of which does something else.
+
+    Args:
+        law: The law.
+        phrases: Phrases, the simplest first.
+        leaf: The leaf, rows first, or what has its shape and dtype.
+        side: ``"inputs"`` or ``"outputs"``.
+        fill: What images read outside their frame.
+    """
+    some = law.element(law.sample_many(np.random.default_rng(0), _DRAWS))
+    found: dict[Any, str] = {}
+    for phrase in phrases:
+        action = fitting_action(phrase, law, some, leaf, side, fill)
+        if action is not None:
+            found.setdefault(_effect(action, some, law), phrase)
+    return list(found.values())
+
+
+def fitting_action(
+    phrase: Any, law: AbstractLaw, some: Element, leaf: Any, side: str, fill: float
+) -> AbstractLeafAction | None:
+    """Return the action of a phrase; None where the law does not know it or the leaf not take it.
+
+    Args:
+        phrase: A declaration.
+        law: The law.
+        some: Some of its elements.
+        leaf: The leaf, rows first, or what has its shape and dtype.
+        side: ``"inputs"`` or ``"outputs"``, whose size must be kept.
+        fill: What images read outside their frame.
+    """
     probe, shape = law.element(law.identity), tuple(leaf.shape[1:])
     # Without reflections axial vectors are vectors, and need no name of their own.
     proper = not {"matrix", "scale"} & set(some) or (handedness(some) > 0).all()
-    for phrase in (*_phrases(len(shape)), *_exchanges(law, some, shape)):
-        if proper and isinstance(phrase, str) and phrase.startswith("axial"):
-            continue
-        action = action_of(phrase, len(shape), where=str(phrase), fill=fill)
-        reason = action.refuses(leaf.dtype)
-        if reason or action.given or not moves_with(action, probe):
-            continue
-        if action.requires and action.misfit(shape, probe, law):
-            continue
-        if side == "inputs" or action.keeps_size(some, law):
-            yield phrase, action
+    if proper and isinstance(phrase, str) and phrase.startswith("axial"):
+        return None
+    action = action_of(phrase, len(shape), where=str(phrase), fill=fill)
+    if action.refuses(leaf.dtype) or action.given or not moves_with(action, probe):
+        return None
+    if action.requires and action.misfit(shape, probe, law):
+        return None
+    return action if side == "inputs" or action.keeps_size(some, law) else None
 
 
 def _phrases(ndim: int) -> Iterator[str]:
