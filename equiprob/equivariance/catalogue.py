@@ -66,11 +66,9 @@ def catalogue(x: Any, outputs: Mapping[str, Any]) -> Iterator[Candidate]:
     leaves = x if isinstance(x, Mapping) else {"": x}
     for label, phrases, make in _laws(leaves.values()):
         probe = make("invariant", "invariant")
+        known = {n: declarations(probe, phrases, leaf, "inputs") for n, leaf in leaves.items()}
         for phrase in phrases:
-            moved = [
-                n for n, leaf in leaves.items() if declarations(probe, [phrase], leaf, "inputs")
-            ]
-            moved = [n for n in moved if _is_image(leaves[n], phrase)]
+            moved = [n for n in leaves if phrase in known[n] and _is_image(leaves[n], phrase)]
             if not moved:
                 continue
             acts_on = phrase

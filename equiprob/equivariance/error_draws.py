@@ -64,7 +64,11 @@ class ErrorDraws:
 
 
 def error_draws(
-    table: OrbitTable, means: RowMeans, posterior: Hierarchical | None = None
+    table: OrbitTable,
+    means: RowMeans,
+    posterior: Hierarchical | None = None,
+    *,
+    whole_only: bool = False,
 ) -> ErrorDraws:
     """Return draws of the errors of a table of one output.
 
@@ -72,10 +76,16 @@ def error_draws(
         table: The table, rows with finite outputs.
         means: The means over its rows.
         posterior: Of the transformations of a crossed design, in place of the closed form.
+        whole_only: Leave out errors by size and part of the transformations.
     """
     step = largest_step(table)
     crossed = table.design.kind == "crossed"
-    errors = _crossed(table, means, posterior) if crossed else _by_row(table, means, step or 0.0)
+    if whole_only and not crossed:
+        errors = ErrorDraws({"error": root(means.mean(table.moments.pair_sq))}, {}, {})
+    elif crossed:
+        errors = _crossed(table, means, posterior)
+    else:
+        errors = _by_row(table, means, step or 0.0)
     draws, found = errors.draws, errors.found
     if is_quiet(table) and np.quantile(draws["error"], 0.95) <= rounding_limit(table):
         found.add(Diagnostic.UP_TO_ROUNDING if step is None else Diagnostic.NO_STEP_SEEN)
@@ -93,7 +103,7 @@ def error_draws(
     else:
         draws["relative_error"] = relative
     dims, coords, parts = errors.dims, errors.coords, errors.parts
-    if table.transform.parts:
+    if table.transform.parts and not whole_only:
         drawn = table.moments.part_weight.sum(axis=0) > 0
         squares, weights = table.moments.part_sq[:, drawn], table.moments.part_weight[:, drawn]
         names = np.array(table.transform.parts)[drawn]

@@ -295,7 +295,7 @@ class _Way(NamedTuple):
     ) -> _Way:
         table = orbits.finite
         means = RowMeans.of(table, n_draws, weight_seed, from_above=True)
-        errors = error_draws(table, means)
+        errors = error_draws(table, means, whole_only=True)
         if "relative_error" not in errors.draws:
             raise ValueError(
                 "the output of predict hardly varies over the rows: there is nothing that a "
