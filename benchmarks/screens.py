@@ -77,8 +77,9 @@ def main() -> None:
         f"{platform.python_version()}; {options.samples} samples a row).\n\n"
         f"[`ep.screen`](generators.md#all-of-the-catalogue) looks at {WAYS} ways to act, whose "
         "errors are independent and all a hair above the tolerance: whatever it names a symmetry "
-        f"is named falsely, which may happen in {100 * (1 - PROBABILITY):g} % of samples. Beside it what "
-        "bounds of each way alone do.\n\n"
+        f"is named falsely, which may happen in {100 * (1 - PROBABILITY):g} % of samples. Beside "
+        "it what bounds of each way alone do. Of the last law few samples hold enough of the rare "
+        "large rows, and no bound from them can know.\n\n"
         f"{newline.join(lines)}\n"
     )
     print(PAGE.read_text())

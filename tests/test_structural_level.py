@@ -7,6 +7,7 @@ from threadpoolctl import threadpool_limits
 
 import equiprob as ep
 from equiprob.bounds.base import GapProblem, at_sizes
+from equiprob.levels.joint_ridge_curve import TAUS, best_joint_ridge
 from equiprob.levels.ridge_curve import Spectrum, best_ridge
 from equiprob.testing import disc_task, field_task
 
@@ -194,3 +195,84 @@ def test_results_are_saved_and_drawn(fitted, tmp_path):
     assert "output units" in figure.axes[0].get_ylabel()
     assert figure.axes[1].get_ylabel() == "expected excess risk"
     plt.close(figure)
+
+
+# ---- laws of the inputs that are not invariant --------------------------------------------------
+
+
+def leaning(n, generator):
+    """Points of the disc that lean to the right."""
+    angle, radius = generator.vonmises(0, 2, n), np.sqrt(generator.random(n))
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+def slanted(x, amplitude):
+    return np.cos(3 * (x**2).sum(axis=1)) + amplitude * x[:, 0]
+
+
+def joint(amplitude, n, noise=0.4):
+    """The formula on many rows of the leaning law, ``(tau,)``."""
+    rows = leaning(250, np.random.default_rng(5))
+    symmetric, asymmetric = parts(rows, rows)
+    found = best_joint_ridge(
+        (symmetric + 1, asymmetric),
+        slanted(rows, amplitude)[None, :, None],
+        np.full((1, 250), 1 / 250),
+        np.array([noise**2]),
+        np.array([n]),
+        np.random.default_rng(0),
+    )
+    return found.excess_at[0, :, 0]
+
+
+def simulated_leaning(amplitude, n, runs=40, noise=0.4):
+    """Excess risk of ridge regression on fresh samples, the ridge at its best, ``(tau,)``."""
+    test = leaning(250, np.random.default_rng(77))
+    truth, ridges = slanted(test, amplitude), np.geomspace(1e-5, 30, 20)
+    risk = np.zeros((len(TAUS), len(ridges)))
+    for seed in range(runs):
+        generator = np.random.default_rng(1000 + seed)
+        x = leaning(n, generator)
+        y = slanted(x, amplitude) + noise * generator.normal(size=n)
+        (s, p), (s_test, p_test) = parts(x, x), parts(test, x)
+        for i, tau in enumerate(TAUS):
+            values, vectors = np.linalg.eigh(s + 1 + tau * p)
+            weights = vectors @ ((vectors.T @ y)[:, None] / (values[:, None] + ridges))
+            found = (s_test + 1 + tau * p_test) @ weights
+            risk[i] += ((found - truth[:, None]) ** 2).mean(axis=0) / runs
+    return risk.min(axis=1)
+
+
+@pytest.mark.parametrize(("amplitude", "exact_is_best"), [(0.0, True), (0.8, False)])
+def test_entangled_parts_are_those_of_simulated_ridge_regression(amplitude, exact_is_best):
+    with threadpool_limits(1, user_api="blas"):
+        least, found = simulated_leaning(amplitude, 60), joint(amplitude, 60)
+    moderate = TAUS <= 1  # beyond, ridges of the simulation end
+    # Forty samples know a risk to 8 % (five deviations: 40 %), and the formula is good to 20 %.
+    np.testing.assert_allclose(found[moderate], least[moderate], rtol=0.45)
+    # Differences between amplitudes are those of the same samples, and known far better.
+    assert (least.argmin() == 0) == (found.argmin() == 0) == exact_is_best
+
+
+def test_laws_that_are_not_invariant_withhold_the_level_and_tell_the_harm(tmp_path):
+    generator = np.random.default_rng(0)
+    x = leaning(80, generator)
+    y = slanted(x, 1.5) + 0.2 * generator.normal(size=80)
+    turns = ep.transforms.rotations2d(acts_on="vectors")
+    table = ep.evaluate_orbits(lambda b: b[:, 0], x, turns, y=y, n_transforms=2, backend="python")
+    process = ep.DataEquivarianceError(method=ep.methods.GaussianProcess(), n_draws=500)
+    error = process.fit(table)
+    assert error.case is ep.methods.Case.NEITHER
+    assert "error" not in error.draws
+    result = ep.StructuralLevel(n_draws=500, n=[20, 80, 320]).fit(error)
+    assert set(result.draws) == {"tau", "excess_risk", "harm", "risk"}
+    assert (result.draws["harm"] >= 0).all()
+    # The truth leans by far more than the noise: exact symmetry loses at every number of rows.
+    assert result.p_exact(80) < 0.1
+    assert np.median(result.draws["harm"][:, -1]) > 0.02
+    assert "exact symmetry harms by" in str(result)
+    with pytest.raises(ValueError, match="not identified where the law"):
+        result.sufficient_n(level=0.5, other=0.0)
+    assert len(result.plot().axes) == 2
+    result.save(tmp_path / "level.nc")
+    assert ep.load(tmp_path / "level.nc").p_exact(80) == result.p_exact(80)

@@ -13,9 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from equiprob import transforms
+from equiprob.lorentz import lorentz
+from equiprob.permutations import permutations
+from equiprob.rotations2d import rotations2d
+from equiprob.rotations3d import rotations3d
+from equiprob.scalings import scalings
+from equiprob.sign_flips import sign_flips
 from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.candidates import declarations
+from equiprob.transforms.finite import cyclic, mirror
+from equiprob.translations import translations
 
 Make = Callable[[Any, Any], AbstractTransform]
 """``make(acts_on, output_action)``"""
@@ -94,51 +101,51 @@ def _laws(leaves: Any) -> Iterator[tuple[str, tuple[str, ...], Make]]:
     grids = sorted({side for leaf in moving for side in _sides(leaf)})
     if 2 in lengths or grids:
         words = (_OF_VECTORS if 2 in lengths else ()) + (_OF_IMAGES if grids else ())
-        yield "rotations of the plane", words, _maker(transforms.rotations2d)
+        yield "rotations of the plane", words, _maker(rotations2d)
         yield (
             "rotations of the plane up to 30 degrees",
             words,
-            _maker(transforms.rotations2d, _TURN),
+            _maker(rotations2d, _TURN),
         )
-        yield "quarter turns", words, _maker(transforms.cyclic, 4)
+        yield "quarter turns", words, _maker(cyclic, 4)
         for axis in "xy":
-            yield f"mirror in {axis}", words, _maker(transforms.mirror, axis, dimensions=2)
+            yield f"mirror in {axis}", words, _maker(mirror, axis, dimensions=2)
     if 3 in lengths:
-        yield "rotations of space", _OF_VECTORS, _maker(transforms.rotations3d)
+        yield "rotations of space", _OF_VECTORS, _maker(rotations3d)
         yield (
             "rotations of space up to 30 degrees",
             _OF_VECTORS,
-            _maker(transforms.rotations3d, _TURN),
+            _maker(rotations3d, _TURN),
         )
         for axis in "xyz":
-            yield f"mirror in {axis}", _OF_VECTORS, _maker(transforms.mirror, axis)
+            yield f"mirror in {axis}", _OF_VECTORS, _maker(mirror, axis)
     if 4 in lengths:
-        yield "Lorentz transformations", ("vectors",), _maker(transforms.lorentz, 0.5)
+        yield "Lorentz transformations", ("vectors",), _maker(lorentz, 0.5)
     for d in lengths:
         if d <= _MOST_FLIPPED:
-            yield f"sign flips of {d} coordinates", ("vectors",), _maker(transforms.sign_flips, d)
+            yield f"sign flips of {d} coordinates", ("vectors",), _maker(sign_flips, d)
             yield (
                 f"scalings of {d} coordinates",
                 ("vectors",),
-                _maker(transforms.scalings, _FACTOR, dimensions=d),
+                _maker(scalings, _FACTOR, dimensions=d),
             )
             size = _spread([leaf for leaf in moving if leaf.shape[-1] == d])
             yield (
                 f"shifts of {d} coordinates up to {size:g}",
                 ("points",),
-                _maker(transforms.translations, size, dimensions=d),
+                _maker(translations, size, dimensions=d),
             )
     for side in grids[:1]:
         step = max(int(_SHIFT * side), 1)
         yield (
             f"shifts of an image up to {step} pixels",
             _OF_IMAGES,
-            _maker(transforms.translations, step, whole=True),
+            _maker(translations, step, whole=True),
         )
-        yield "scalings of an image", _OF_IMAGES, _maker(transforms.scalings, _FACTOR)
+        yield "scalings of an image", _OF_IMAGES, _maker(scalings, _FACTOR)
     for items in sorted({leaf.shape[1] for leaf in leaves}):
         if 2 <= items <= _MOST_PERMUTED:
-            yield f"orders of {items} items", ("permuted",), _maker(transforms.permutations, items)
+            yield f"orders of {items} items", ("permuted",), _maker(permutations, items)
 
 
 def _maker(function: Callable[..., AbstractTransform], *args: Any, **options: Any) -> Make:

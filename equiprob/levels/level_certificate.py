@@ -22,6 +22,7 @@ from equiprob.equivariance.claims import check_delta, check_independent_rows
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.levels.losses import Loss, named_loss
 from equiprob.levels.pac_bayes import DrawnBound, bound_of, least_bound
+from equiprob.levels.path_risk import EvaluatedPathRisk
 from equiprob.levels.paths import AbstractPath, Blend
 from equiprob.levels.paths.base import targets
 from equiprob.levels.predictor import AveragedPredictor
@@ -256,6 +257,7 @@ def certify_level(
     largest = _largest(table, name, largest_loss)
     masses, n_units, even = _masses(orbits)
     worst = float(masses[~orbits.valid].sum())
+    assert isinstance(along, EvaluatedPathRisk), "losses are evaluated at every position"
     indices, masses = np.arange(len(along.positions)), masses[orbits.positions]
     losses = (_shares(values, largest, orbits) for values in along.losses(indices))
     shares = np.array([masses @ each + worst for each in losses])

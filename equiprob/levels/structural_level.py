@@ -21,6 +21,8 @@ from equiprob.arguments.checked import checked
 from equiprob.bounds.base import GapProblem, at_sizes
 from equiprob.bounds.transport import Transport
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
+from equiprob.equivariance.methods.base import Case
+from equiprob.levels.joint_ridge_curve import TAUS, best_joint_ridge
 from equiprob.levels.ridge_curve import RIDGES, Spectrum, best_ridge
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import (
@@ -45,6 +47,7 @@ _UNITS = {
     "level": "output units",
     "tau": "ratio of amplitudes",
     "excess_risk": "risk",
+    "harm": "risk",
     "risk": "risk",
     "level_at_ridge": "output units",
     "data_error": "output units",
@@ -55,9 +58,13 @@ _DIMS: dict[str, tuple[str, ...]] = {
     "level": ("n",),
     "tau": ("n",),
     "excess_risk": ("n",),
+    "harm": ("n",),
     "risk": ("asymmetric_ridge", "n"),
     "level_at_ridge": ("asymmetric_ridge", "n"),
 }
+
+_ENTANGLED = _DIMS | {"risk": ("amplitude", "n")}
+"""The same where the law of the inputs is not invariant."""
 
 
 @final
@@ -99,9 +106,14 @@ class StructuralLevelResult(AbstractResult):
             steeper than the Lipschitz constant and no residual is larger than the largest.
 
         Raises:
-            ValueError: If the levels are not in order, the result was loaded from a file, or the
-                bound lacks a Lipschitz constant.
+            ValueError: If the levels are not in order, the law of the inputs is not invariant, the
+                result was loaded from a file, or the bound lacks a Lipschitz constant.
         """
+        if self.is_entangled:
+            raise ValueError(
+                "what a level costs any predictor is not identified where the law of the inputs is "
+                "not invariant; p_exact and harm speak of kernel ridge regression"
+            )
         if not 0 <= other < level:
             raise ValueError(
                 f"other must be at least 0 and below level, got level={level}, other={other}: only "
@@ -113,6 +125,11 @@ class StructuralLevelResult(AbstractResult):
                 "sufficient numbers of rows"
             )
         return self.certificate.sufficient_n(level, other)
+
+    @property
+    def is_entangled(self) -> bool:
+        """Whether the law of the inputs is not known to be invariant."""
+        return "level" not in self.draws
 
     def _place(self, n: float) -> int:
         places = np.flatnonzero(self.coords["n"] == n)
@@ -128,6 +145,8 @@ class StructuralLevelResult(AbstractResult):
 
     def __str__(self) -> str:
         """Say what was found."""
+        if self.is_entangled:
+            return self._entangled + self.cautions
         low, high = credible_interval(self.draws["data_error"], 0.9)
         text = (
             f"The task's own equivariance error under {self.facts['transform']} is "
@@ -136,7 +155,7 @@ class StructuralLevelResult(AbstractResult):
         )
         n = self.coords["n"]
         parts = []
-        for place in (0, int(np.argmin(np.abs(n - self.facts["n_rows"]))), len(n) - 1):
+        for place in self._shown:
             draws = self.draws["level"][:, place]
             low, high = credible_interval(draws, 0.9)
             parts.append(
@@ -144,6 +163,31 @@ class StructuralLevelResult(AbstractResult):
                 f"to {high:.3g}; exactly symmetric with probability {self.p_exact(n[place]):.2f})"
             )
         return text + ",".join(parts) + "." + self.cautions
+
+    @property
+    def _shown(self) -> list[int]:
+        """Places of the numbers of rows that are spoken of: the least, the data's, the most."""
+        n = self.coords["n"]
+        nearest = int(np.argmin(np.abs(n - self.facts["n_rows"])))
+        return sorted({0, nearest, len(n) - 1})
+
+    @property
+    def _entangled(self) -> str:
+        """Say what was found where the law of the inputs is not invariant."""
+        text = (
+            f"The law of the inputs is not known to be invariant under {self.facts['transform']}, "
+            f"and parts of either kind are correlated on it. Kernel ridge regression does best"
+        )
+        parts = []
+        for place in self._shown:
+            low, high = credible_interval(self.draws["harm"][:, place], 0.9)
+            n = self.coords["n"][place]
+            parts.append(
+                f" at {n:.0f} rows exactly symmetric with probability {self.p_exact(n):.2f} (exact "
+                f"symmetry harms by {np.median(self.draws['harm'][:, place]):.3g} in risk, "
+                f"{low:.3g} to {high:.3g})"
+            )
+        return text + ",".join(parts) + "."
 
     def plot(self, **kwargs: Any) -> Any:
         """Draw the excess risk over level and n, and the optimal level with its band."""
@@ -165,7 +209,9 @@ class StructuralLevel(AbstractEstimator):
             and ``loss=ep.bounds.SquaredError(largest_residual=...)``.
 
     Assumptions:
-        Those of `methods.GaussianProcess`: case H, normal noise. The estimator is kernel ridge
+        Those of `methods.GaussianProcess`: a group's own law, normal noise. Where the law of the
+        inputs is not invariant the level is withheld, and amplitudes are compared on the rows
+        themselves. The estimator is kernel ridge
         regression whose kernels are those of the process at their most probable length scales, the
         ridge at its best; a network's optimum may lie elsewhere, and goes the same way with n.
         Beyond the rows of the data finer detail of the task than they show is not there.
@@ -202,9 +248,12 @@ class StructuralLevel(AbstractEstimator):
 
         Returns:
             Draws of ``level``, the equivariance error of the model of least expected risk, ``tau``,
-            its amplitude, and ``excess_risk`` ``(draw, n)``; of ``risk`` and ``level_at_ridge``
+            its amplitude, ``excess_risk``, and ``harm``, what exact symmetry adds to it,
+            ``(draw, n)``; of ``risk`` and ``level_at_ridge``
             ``(draw, asymmetric_ridge, n)``, the excess risk and the equivariance error where the
-            asymmetric part has another effective ridge; and of ``data_error`` over the rows.
+            asymmetric part has another effective ridge; and of ``data_error`` over the rows. Where
+            the law of the inputs is not invariant ``level``, ``level_at_ridge`` and ``data_error``
+            are withheld, and ``risk`` is at each ``amplitude``, ``(draw, amplitude, n)``.
 
         Raises:
             ValueError: If the data error is not from a Gaussian process, or was loaded from a file.
@@ -222,6 +271,38 @@ class StructuralLevel(AbstractEstimator):
         n = np.unique(np.atleast_1d(n)[np.atleast_1d(n) >= _FEWEST_ROWS])
         kernels = process.likely_kernels
         weights = process.row_weights(self.n_draws, self.weight_seed)
+        facts = {
+            "transform": data_error.facts["transform"],
+            "details": details_of(data_error),
+            "n_rows": n_rows,
+            "noise_sd": float(np.sqrt(np.median(truth.noise_variance))),
+            "weight_seed": self.weight_seed,
+        }
+        rows = {"row_id": data_error.rows["row_id"]}
+        diagnostics = worst_first(set(data_error.diagnostics) | {Diagnostic.ONE_ESTIMATOR})
+        if data_error.case is not Case.HAAR:
+            joint = best_joint_ridge(
+                kernels,
+                truth.symmetric + truth.asymmetric,
+                weights,
+                k * truth.noise_variance,
+                n,
+                np.random.default_rng([self.weight_seed, 31]),
+            )
+            return StructuralLevelResult(
+                draws={
+                    "tau": joint.tau,
+                    "excess_risk": joint.excess,
+                    "harm": joint.excess_at[:, 0] - joint.excess,
+                    "risk": joint.excess_at,
+                },
+                dims=_ENTANGLED,
+                coords={"n": n, "amplitude": TAUS},
+                units=_UNITS,
+                diagnostics=diagnostics,
+                facts=facts,
+                rows=rows,
+            )
         symmetric = Spectrum.of(kernels[0], truth.symmetric, weights)
         asymmetric = Spectrum.of(kernels[1], truth.asymmetric, weights)
         noise = k * truth.noise_variance
@@ -233,6 +314,7 @@ class StructuralLevel(AbstractEstimator):
                 "level": np.stack([b.level for b in best], axis=1),
                 "tau": np.stack([b.tau for b in best], axis=1),
                 "excess_risk": np.stack([b.excess for b in best], axis=1),
+                "harm": np.stack([b.excess_at[:, -1] - b.excess for b in best], axis=1),
                 "data_error": np.sqrt(squared_error),
                 "risk": np.stack([b.excess_at for b in best], axis=2),
                 "level_at_ridge": np.stack([b.level_at for b in best], axis=2),
@@ -240,15 +322,9 @@ class StructuralLevel(AbstractEstimator):
             dims=_DIMS,
             coords={"n": n, "asymmetric_ridge": RIDGES},
             units=_UNITS,
-            diagnostics=worst_first(set(data_error.diagnostics) | {Diagnostic.ONE_ESTIMATOR}),
-            facts={
-                "transform": data_error.facts["transform"],
-                "details": details_of(data_error),
-                "n_rows": n_rows,
-                "noise_sd": float(np.sqrt(np.median(truth.noise_variance))),
-                "weight_seed": self.weight_seed,
-            },
-            rows={"row_id": data_error.rows["row_id"]},
+            diagnostics=diagnostics,
+            facts=facts,
+            rows=rows,
             certificate=_Certificate(
                 self.bound,
                 process.table,

@@ -35,6 +35,10 @@ def plot_structural_level(result: StructuralLevelResult) -> Any:
         The Matplotlib figure.
     """
     figure, (left, right) = new_figure(width=9.6, height=4.2, columns=2)
+    if result.is_entangled:
+        _draw_entangled(left, right, result)
+        legend_below(figure, right, columns=4)
+        return figure
     n, task = result.coords["n"], result.draws["data_error"]
     band(left, n, result.draws["level"], ORANGE, "best level")
     low, high = credible_interval(task, 0.9, "eti")
@@ -51,6 +55,36 @@ def plot_structural_level(result: StructuralLevelResult) -> Any:
     _draw_risks(right, result)
     legend_below(figure, left, columns=2)
     return figure
+
+
+def _draw_entangled(left: Any, right: Any, result: StructuralLevelResult) -> None:
+    """Draw what exact symmetry harms, and the median excess risk over amplitudes."""
+    import matplotlib.pyplot as plt
+
+    n, amplitude = result.coords["n"], result.coords["amplitude"]
+    band(left, n, result.draws["harm"], ORANGE, "harm of exact symmetry")
+    left.axvline(float(result.facts["n_rows"]), color=GREY, linewidth=0.9, linestyle=":")
+    left.set(
+        xscale="log",
+        xlabel="training rows (dotted: the data's)",
+        ylabel="harm of exact symmetry (risk)",
+    )
+    left.set_ylim(bottom=0)
+    _ticks(left, n)
+    left.set_title(BAND_NOTE, fontsize=8)
+    chosen = np.unique(np.linspace(0, len(n) - 1, _CURVES).round().astype(int))
+    colors = plt.get_cmap("Oranges")(np.linspace(0.4, 0.95, len(chosen)))
+    for color, place in zip(colors, chosen, strict=True):
+        risk = np.median(result.draws["risk"][:, :, place], axis=0)
+        exact = result.p_exact(float(n[place]))
+        label = f"{n[place]:.0f} rows (exact best: {exact:.2f})"
+        right.plot(np.maximum(amplitude, amplitude[1] / 3), risk, "o-", color=color, label=label)
+    right.set(
+        xscale="log",
+        yscale="log",
+        xlabel="amplitude of the asymmetric kernel (leftmost: 0)",
+        ylabel="expected excess risk",
+    )
 
 
 def _draw_risks(ax: Any, result: StructuralLevelResult) -> None:

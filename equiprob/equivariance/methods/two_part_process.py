@@ -89,9 +89,11 @@ class GaussianProcess(AbstractMethod):
             symmetry depends on it: the facts tell it at a third and at three times this scale, too.
 
     Assumptions:
-        Case H: the law of the inputs is invariant and the transformations have the Haar law of a
-        group. Noise is normal, of one variance. Inputs are one array whose moved rows keep their
-        distances (vectors, points about the origin, permutations, images up to interpolation).
+        The transformations have the Haar law of a group. Where the law of the inputs is invariant
+        (case H) the error is found; elsewhere it is withheld, and the process serves
+        `ep.StructuralLevel`. Noise is normal, of one variance. Inputs are one array whose moved
+        rows keep their distances (vectors, points about the origin, permutations, images up to
+        interpolation).
 
     References:
         Rasmussen & Williams, "Gaussian processes for machine learning", 2006; Mitchell & Beauchamp,
@@ -112,7 +114,7 @@ class GaussianProcess(AbstractMethod):
     @override
     def evidence(self, orbits: OrbitTable, case: Case, *, n_draws: int, seed: int) -> Evidence:
         table = orbits.finite
-        posterior = self.posterior(table, case)
+        posterior = self.posterior(table)
         p = posterior.p_symmetric(self.p_symmetric, self.slab)
         generator = np.random.default_rng([seed, 11])
         free = posterior.draws(n_draws, self.slab, generator, symmetric=False)
@@ -123,12 +125,16 @@ class GaussianProcess(AbstractMethod):
         sizes = (free.asymmetric**2).sum(axis=2)
         squares = 2 * (_row_weights(table, n_draws, seed) * sizes).sum(axis=1)
         error = np.sqrt(np.where(symmetric, 0.0, squares))
-        return Evidence(
-            draws={
+        if case is Case.HAAR:
+            draws = {
                 "error": error,
                 "error_if_asymmetric": np.sqrt(squares),
                 "symmetry_cost": error**2 / 2,
-            },
+            }
+        else:  # the symmetric part of a draw is one symmetric function, and not the best one
+            draws = {"symmetry_cost_upper": error**2 / 2}
+        return Evidence(
+            draws=draws,
             facts={
                 "p_symmetric": p,
                 "p_symmetric_prior": self.p_symmetric,
@@ -141,17 +147,17 @@ class GaussianProcess(AbstractMethod):
             process=FittedProcess(table, posterior, p, self.slab),
         )
 
-    def posterior(self, table: OrbitTable, case: Case) -> TwoPartPosterior:
+    def posterior(self, table: OrbitTable) -> TwoPartPosterior:
         """Return the posterior of both parts at the rows of a table.
 
         Args:
             table: The table of one output, with targets and finite rows alone.
-            case: What is known of the law of the inputs.
 
         Raises:
-            ValueError: If the table does not hold what the method needs, or the case is not H.
+            ValueError: If the table does not hold what the method needs, or its transformations
+                have not the law of a group.
         """
-        targets = _checked(table, case)  # before kernels of too many rows fill the memory
+        targets = _checked(table)  # before kernels of too many rows fill the memory
         return TwoPartPosterior.of(TwoPartKernels.of(table), targets)
 
 
@@ -162,14 +168,13 @@ def _row_weights(table: OrbitTable, n_draws: int, seed: int) -> Draws:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _checked(table: OrbitTable, case: Case) -> Array:
+def _checked(table: OrbitTable) -> Array:
     """Return the targets ``(row, k)``, centred; raise where the method cannot be used."""
     stats = table.only
-    if case is not Case.HAAR:
+    if not table.transform.is_haar:
         raise ValueError(
-            f"a Gaussian process finds the data error in case H only, and this is case "
-            f"{case.value}: promise law=ep.InvariantLaw() and use the group's own law, or take "
-            f"methods.TrainedPair"
+            f"a Gaussian process averages its kernel over a whole group, and {table.transform} has "
+            f"another law: use the group's own law, or take methods.TrainedPair"
         )
     if stats.y is None:
         raise ValueError("the data error is about targets: pass y= to evaluate_orbits")
