@@ -13,18 +13,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from equiprob.lorentz import lorentz
-from equiprob.permutations import permutations
-from equiprob.rotations2d import rotations2d
-from equiprob.rotations3d import rotations3d
-from equiprob.scalings import scalings
-from equiprob.sign_flips import sign_flips
-from equiprob.transforms.base import AbstractTransform
 from equiprob.transforms.candidates import declarations
 from equiprob.transforms.finite import cyclic, mirror
-from equiprob.translations import translations
+from equiprob.transforms.lorentz import lorentz
+from equiprob.transforms.permutations import permutations
+from equiprob.transforms.rotations2d import rotations2d
+from equiprob.transforms.rotations3d import rotations3d
+from equiprob.transforms.scalings import scalings
+from equiprob.transforms.sign_flips import sign_flips
+from equiprob.transforms.transform import Transform
+from equiprob.transforms.translations import translations
 
-Make = Callable[[Any, Any], AbstractTransform]
+Make = Callable[[Any, Any], Transform]
 """``make(acts_on, output_action)``"""
 
 _OF_VECTORS = ("vectors", "points", "tensors2")
@@ -73,7 +73,10 @@ def catalogue(x: Any, outputs: Mapping[str, Any]) -> Iterator[Candidate]:
     leaves = x if isinstance(x, Mapping) else {"": x}
     for label, phrases, make in _laws(leaves.values()):
         probe = make("invariant", "invariant")
-        known = {n: declarations(probe, phrases, leaf, "inputs") for n, leaf in leaves.items()}
+        known = {
+            n: declarations(probe.law, phrases, leaf, "inputs", probe.fill)
+            for n, leaf in leaves.items()
+        }
         for phrase in phrases:
             moved = [n for n in leaves if phrase in known[n] and _is_image(leaves[n], phrase)]
             if not moved:
@@ -84,7 +87,7 @@ def catalogue(x: Any, outputs: Mapping[str, Any]) -> Iterator[Candidate]:
             ways = {
                 n: [
                     p
-                    for p in declarations(probe, _OF_OUTPUTS, leaf, "outputs")
+                    for p in declarations(probe.law, _OF_OUTPUTS, leaf, "outputs", probe.fill)
                     if _is_image(leaf, p)
                 ]
                 for n, leaf in outputs.items()
@@ -148,8 +151,8 @@ def _laws(leaves: Any) -> Iterator[tuple[str, tuple[str, ...], Make]]:
             yield f"orders of {items} items", ("permuted",), _maker(permutations, items)
 
 
-def _maker(function: Callable[..., AbstractTransform], *args: Any, **options: Any) -> Make:
-    def make(acts_on: Any, output_action: Any) -> AbstractTransform:
+def _maker(function: Callable[..., Transform], *args: Any, **options: Any) -> Make:
+    def make(acts_on: Any, output_action: Any) -> Transform:
         return function(*args, **options, acts_on=acts_on, output_action=output_action)
 
     return make

@@ -27,7 +27,7 @@ from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractResult, check_draws
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
-from equiprob.transforms.base import AbstractTransform
+from equiprob.transforms.transform import Transform
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +50,7 @@ class ScreenResult(AbstractResult):
         transforms: The transforms by the names of the ways (not saved with the result).
     """
 
-    transforms: Mapping[str, AbstractTransform] = field(default_factory=dict, repr=False)
+    transforms: Mapping[str, Transform] = field(default_factory=dict, repr=False)
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +145,7 @@ def screen(
     *,
     tolerance: float = 0.05,
     probability: float = 0.95,
-    transforms: Mapping[str, AbstractTransform] | None = None,
+    transforms: Mapping[str, Transform] | None = None,
     n_transforms: int = 8,
     batch_size: int | None = None,
     groups: ArrayLike | None = None,
@@ -275,7 +275,7 @@ class _Way(NamedTuple):
     """
 
     name: str
-    transform: AbstractTransform
+    transform: Transform
     error: Array
     saved: Array | None
     is_exact: bool
@@ -287,7 +287,7 @@ class _Way(NamedTuple):
     def of(
         cls,
         name: str,
-        transform: AbstractTransform,
+        transform: Transform,
         orbits: OrbitTable,
         n_draws: int,
         weight_seed: int,
@@ -350,9 +350,9 @@ def _tables(
     x: Any,
     y: Any,
     base: Mapping[str, Any],
-    further: Mapping[str, AbstractTransform],
+    further: Mapping[str, Transform],
     options: Mapping[str, Any],
-) -> Iterator[tuple[str, AbstractTransform, OrbitTable]]:
+) -> Iterator[tuple[str, Transform, OrbitTable]]:
     """Yield a name, a transform and the table of one output, for every way."""
     targets = y if isinstance(y, Mapping) else dict.fromkeys(base, y)
     for candidate in catalogue(x, shapes_of(base)):
@@ -379,7 +379,7 @@ def _of_candidate(
     candidate: Candidate,
     ways: Mapping[str, tuple[str, str]],
     options: Mapping[str, Any],
-) -> Iterator[tuple[str, AbstractTransform, OrbitTable]]:
+) -> Iterator[tuple[str, Transform, OrbitTable]]:
     transform = candidate.make(candidate.acts_on, {w: phrase for w, (_, phrase) in ways.items()})
     known = {w: targets[name] for w, (name, _) in ways.items() if targets.get(name) is not None}
     model = _InEveryWay(predict, {w: name for w, (name, _) in ways.items()})
