@@ -253,7 +253,8 @@ class StructuralLevel(AbstractEstimator):
             ``(draw, asymmetric_ridge, n)``, the excess risk and the equivariance error where the
             asymmetric part has another effective ridge; and of ``data_error`` over the rows. Where
             the law of the inputs is not invariant ``level``, ``level_at_ridge`` and ``data_error``
-            are withheld, and ``risk`` is at each ``amplitude``, ``(draw, amplitude, n)``.
+            are withheld, and ``risk`` is at each ``amplitude``, ``(draw, amplitude, n)``; intervals
+            of ``harm`` are then indicative (docs/structural_level.md).
 
         Raises:
             ValueError: If the data error is not from a Gaussian process, or was loaded from a file.
