@@ -64,7 +64,7 @@ def test_intervals_hold_the_shares_and_those_of_counts_alone_do_not():
         count = result.rows["extrinsic"] + result.rows["incorrect"]
         spread = count.std() / np.sqrt(len(count))
         counted += abs(count.mean() - 1 / 3) < 1.645 * spread
-    # 90 % intervals hold the truth in .83 to .98 of runs (docs/calibration_more.md).
+    # 90 % intervals hold the truth in .83 to .98 of runs (docs/calibration_data.md).
     assert stats.binom.cdf(FEWEST - 1, runs, 0.8) < 1e-4
     assert (held >= FEWEST).all()
     assert counted < FEWEST  # the twin

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import equiprob as ep
+from benchmarks.calibration.budget_problems import BUDGET_PROBLEMS
 from benchmarks.calibration.calibrated_problems import CALIBRATED_PROBLEMS
 from benchmarks.calibration.changed_decision_problems import CHANGED_DECISION_PROBLEMS
 from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
@@ -22,6 +23,7 @@ from benchmarks.calibration.input_law_problems import INPUT_LAW_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.limit_problems import LIMIT_PROBLEMS
 from benchmarks.calibration.many_rows_problems import MANY_ROWS_PROBLEMS
+from benchmarks.calibration.map_problems import MAP_PROBLEMS
 from benchmarks.calibration.neighbour_problems import NEIGHBOUR_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
@@ -44,11 +46,14 @@ class Cell:
 
 
 SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
-    "model": {
-        name: (problem, SIZES)
-        for name, problem in {**PROBLEMS, **CHANGED_DECISION_PROBLEMS}.items()
+    "model": {name: (problem, SIZES) for name, problem in PROBLEMS.items()},
+    "task": TASK_PROBLEMS,
+    "data": {
+        **NEIGHBOUR_PROBLEMS,
+        **MAP_PROBLEMS,
+        **{name: (each, SIZES) for name, each in CHANGED_DECISION_PROBLEMS.items()},
+        **BUDGET_PROBLEMS,
     },
-    "task": {**TASK_PROBLEMS, **NEIGHBOUR_PROBLEMS},
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
     "few": {**FEW_ROWS_PROBLEMS, **LIMIT_PROBLEMS},

@@ -1,0 +1,63 @@
+"""The page on what data say without a model, and on what labels and budgets say of one."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from benchmarks.calibration.page import PAGE, SHORT, listed, markdown, tabulate
+
+DATA_PAGE = PAGE.with_name("calibration_data.md")
+
+_SECTIONS = {
+    "Neighbours": (
+        "What exact symmetry costs, from neighbours",
+        "Inputs lean to one side; orbits fill a space of 1 to 10 dimensions; a third of the runs "
+        "each of no cost, a little and much. In more than about eight dimensions the result says "
+        "that it is indicative.",
+    ),
+    "Where": (
+        "Where the symmetry holds",
+        "Three rings, in which images agree, contradict, or leave the data. Shares that leave the "
+        "data are *at least* as large: with few rows an image is no farther from them than they "
+        "are from each other. The third ring's share of contradictions is then not 0.",
+    ),
+    "half plane": (
+        "Changed decisions",
+        "A classifier by a half plane, 1 label in 10 wrong.",
+    ),
+    "Budget": (
+        "How many transformations",
+        "Waves of one and three crests around a circle, as high as the radius or its square. Of "
+        "two lattices of unequal sizes the interval is that of a bound, which here is tight.",
+    ),
+}
+"""By what the names of their problems begin with."""
+
+
+def write_data_page(records: list[dict[str, Any]]) -> None:
+    """Write the page."""
+    table = tabulate(records)
+    surely = table[0.9] + 2 * np.sqrt(0.09 / table["runs"]) < SHORT
+    versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
+    runs = f"{int(table['runs'].min())} to {int(table['runs'].max())}"
+    text = (
+        "# Calibration: data without a model, decisions, budgets\n\n"
+        f"Written by `python -m benchmarks.calibration --suites data` ({versions}, Python "
+        f"{platform.python_version()}; {runs} replications a cell, 1000 draws each).\n\n"
+        "A cell is the share of 90 % credible intervals that hold the truth; in brackets their "
+        f"median width over it (the width itself where it is 0). Bold is what covers less than "
+        f"{SHORT} by more than two standard errors of the simulation.\n\n"
+        f"## Reading\n\n"
+        f"{listed(f'Below {SHORT} by more than two standard errors', table[surely])}\n"
+    )
+    for begins, (heading, words) in _SECTIONS.items():
+        part = table[table["problem"].str.startswith(begins)]
+        if len(part):
+            sizes = sorted(part["n"].unique())
+            text += f"\n## {heading}\n\n{words}\n{markdown(part, sizes, surely=True)}\n"
+    DATA_PAGE.write_text(text)
+    print(text)
