@@ -6,12 +6,13 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, multivariate_t
 
+from equiprob.curves.ahead import Ahead
 from equiprob.curves.bends import bend_covariance, from_the_end
 from equiprob.curves.cells import cells_of
 from equiprob.curves.free import nodes_of
 from equiprob.curves.grid import INDEX, NOISES
 from equiprob.curves.importance import importance_draws
-from equiprob.curves.paths import drawn_curves
+from equiprob.curves.paths import drawn_curves, shared_evidence
 from equiprob.curves.runs import read_runs
 from equiprob.curves.shapes import log_risk, position
 from equiprob.curves.smoothing import LEVEL_SD, smooth
@@ -73,8 +74,8 @@ def test_draws_are_those_of_the_joint_law(shared):
     i = int(plain[np.argmax(smoothed[0].evidence[plain])])
     nodes, n = np.log([100, 3000, 30_000]), 20_000
     drawn = drawn_curves(
-        cells, smoothed, np.full((n, 2), i), nodes, shared=shared, turns=np.zeros((n, 2)),
-        rise=1.0, level_sd=LEVEL_SD, generator=np.random.default_rng(1),
+        cells, smoothed, np.full((n, 2), i), nodes, shares=np.full(n, shared),
+        level_sd=LEVEL_SD, generator=np.random.default_rng(1),
     )  # fmt: skip
     u = np.concatenate([c.u for c in cells] + [nodes, nodes])
     who = np.repeat([0, 1, 0, 1], [len(c.u) for c in cells] + [len(nodes)] * 2)
@@ -100,6 +101,39 @@ def test_draws_are_those_of_the_joint_law(shared):
     # The twin: the other share of common slopes gives other correlations.
     other = np.corrcoef(flat.T)[:3, 3:]
     assert (np.abs(other).max() > 0.05) == (shared > 0)
+
+    # What bends in common make of the evidence: that of all runs together over each one's.
+    def log_evidence(part):
+        return multivariate_normal(cov=whole[np.ix_(part, part)]).logpdf(told[part])
+
+    here, every = who[:seen], np.arange(seen)
+    apart = sum(log_evidence(np.flatnonzero(here == k)) for k in (0, 1))
+    found = shared_evidence(cells, smoothed, np.full((3, 2), i), shared=shared, level_sd=LEVEL_SD)
+    np.testing.assert_allclose(found, log_evidence(every) - apart, atol=1e-3)
+    assert (abs(log_evidence(every) - apart) > 0.01) == (shared > 0)
+
+
+def test_beyond_the_data_slopes_fade_floors_are_met_and_rises_are_rare():
+    """What sets in beyond the data, on straight lines that fall and rise by 0.4."""
+    nodes = np.log([100.0, 300, 1000, 2000, 4000, 8000])
+    x = np.maximum(nodes - nodes[2], 0)
+    straight = np.repeat(-0.4 * (nodes - nodes[2])[None], 4, axis=0)
+    rates = np.array([0.0, 0.5, 3.0, 0.0])
+    free, none = np.zeros((4, 1)), np.full((4, 1), np.inf)
+
+    def risks(h, rises, turns=0.0, highest=9.0):
+        ahead = Ahead(np.full(4, turns), rates, np.full(4, rises), highest)
+        return ahead.risks(h, nodes, nodes[2], free, none, np.random.default_rng(0))
+
+    falling = risks(straight, False)
+    np.testing.assert_allclose(falling[:, :3], straight[:, :3])
+    for row, rate in zip(falling, rates, strict=True):
+        slope = x if rate == 0 else -np.expm1(-rate * x) / rate
+        np.testing.assert_allclose(row[2:], -0.4 * slope[2:], atol=1e-4)
+    np.testing.assert_allclose(risks(-straight, False)[:, 2:], 0.0, atol=1e-12)
+    np.testing.assert_allclose(risks(-straight, True)[:, 2:], -falling[:, 2:], atol=1e-12)
+    assert risks(-straight, True, highest=1.2).max() == pytest.approx(np.log(1.2))
+    assert np.ptp(risks(straight, False, turns=2.0)[[0, 3], -1]) > 0.01  # turns differ by draw
 
 
 def test_positions_and_risks_are_inverse_to_each_other():

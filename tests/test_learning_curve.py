@@ -145,6 +145,27 @@ def test_the_optimal_level_of_a_ridge_task_is_found():
     assert high - low < 0.25 * task.optimal_level(1000)
 
 
+@pytest.mark.parametrize("spoiled", ["floors", "errors"])
+def test_tables_that_the_theory_does_not_hold_for_are_named_and_forecast_without_it(spoiled):
+    task, held = ridge()
+    assert Diagnostic.THEORY_DOUBTED not in held.diagnostics  # the twin
+    runs, truth = task.runs([100, 300, 1000]), task.risk(6000)
+    names = list(dict.fromkeys(runs.candidate))
+    place = runs.candidate.map(names.index).to_numpy()
+    if spoiled == "floors":
+        floors = np.array([0.3, 0.0, 0.5, 0.1, 0.4])
+        runs, truth = runs.assign(risk=runs.risk + floors[place]), truth + floors
+    else:
+        errors = runs.groupby("candidate", sort=False).error.mean().to_numpy()
+        runs = runs.assign(error=errors[[3, 0, 4, 1, 2]][place])
+    result = ep.LearningCurve(n_draws=500).fit(runs)
+    # Slacks are 9 prior standard deviations above what is usual, or Pareto k is above 2.
+    assert Diagnostic.THEORY_DOUBTED in result.diagnostics
+    risk = result.risk(6000).to_numpy()
+    # Of forecasts whose five 90 % intervals mostly hold together; with the theory one or two do.
+    assert sum(inside(risk[:, k], truth[k], 0.95) for k in range(5)) >= 4
+
+
 def test_the_optimal_level_weighs_costs_as_the_curves_show_them():
     """Costs at the end rise with squared errors, and the level follows from that slope.
 

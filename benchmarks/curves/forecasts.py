@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.curves.cases import Case
 from equiprob.curves.cells import SHARED_TEST, Cells, cells_of
-from equiprob.curves.free import curves_given
+from equiprob.curves.free import Paths, curves_of, paths_given
 from equiprob.curves.priors import CurvePriors
 from equiprob.curves.runs import read_runs
 from equiprob.curves.smoothing import Smoothed, smooth
@@ -19,7 +20,9 @@ from equiprob.curves.smoothing import Smoothed, smooth
 Array = NDArray[np.float64]
 
 N_DRAWS = 1000
-_KERNEL = 0.02
+_KERNEL, _SMOOTH = 0.02, 0.05
+"""Least width of the kernel that densities of forecasts are made with, and over the forecast's."""
+
 _LEAST_DENSITY = 1e-4
 _LEAST_VARIANCE = 1e-4
 
@@ -33,27 +36,28 @@ class Prepared:
         cells: Each candidate's mean risks.
         smoothed: Each candidate's curve given the grid points.
         sizes: The sizes forecast.
+        last: What was computed last, by name: paths with what they were drawn with, rivals.
     """
 
     case: Case
     cells: list[Cells]
     smoothed: list[Smoothed]
     sizes: Array
+    last: dict[str, Any] = field(default_factory=dict)
 
     def runs(self, priors: CurvePriors, n_draws: int = N_DRAWS) -> tuple[Array, Array]:
         """Return draws ``(draw, candidate, size)`` of expected risks, and of fresh runs."""
-        generator = np.random.default_rng(0)
         known = np.unique(np.concatenate([c.u for c in self.cells]))
         nodes = np.exp(np.union1d(known, np.log(self.sizes)))
         risk_max = 1.0 if self.case.bounded else None
-        drawn = curves_given(
+        generator = np.random.default_rng(1)
+        drawn = curves_of(
+            self._paths(priors, nodes, n_draws),
             self.cells,
             self.smoothed,
             priors,
             nodes,
             risk_max=risk_max,
-            n_draws=n_draws,
-            evidence=True,
             generator=generator,
         ).draws
         at = np.searchsorted(nodes, self.sizes * (1 - 1e-9))
@@ -63,6 +67,23 @@ class Prepared:
         spread = np.sqrt((drawn["seed_sd"] ** 2 + test + _LEAST_VARIANCE) / seeds)
         fresh = risk * np.exp(spread[:, :, None] * generator.normal(size=risk.shape))
         return risk, fresh
+
+    def _paths(self, priors: CurvePriors, nodes: Array, n_draws: int) -> Paths:
+        """Return paths, those of the last call where what is beyond the data alone has changed."""
+        on_grid = priors.on_grid()
+        key = f"{n_draws} {on_grid}"
+        if self.last.get("key") != key:
+            self.last["key"] = key
+            self.last["paths"] = paths_given(
+                self.cells,
+                self.smoothed,
+                on_grid,
+                nodes,
+                n_draws=n_draws,
+                evidence=True,
+                generator=np.random.default_rng(0),
+            )
+        return self.last["paths"]
 
 
 def prepared(cases: Iterable[Case]) -> list[Prepared]:
@@ -108,7 +129,8 @@ def scores(cases: Iterable[Prepared], forecast: Forecaster) -> pd.DataFrame:
 
 
 def _score(draws: Array, seen: float) -> dict[str, float]:
-    kernel = np.exp(-0.5 * ((draws - seen) / _KERNEL) ** 2).mean() / (_KERNEL * np.sqrt(2 * np.pi))
+    width = max(_KERNEL, _SMOOTH * float(np.diff(np.quantile(draws, [0.1, 0.9]))[0]))
+    kernel = np.exp(-0.5 * ((draws - seen) / width) ** 2).mean() / (width * np.sqrt(2 * np.pi))
     found = {
         "log_score": float(np.log(kernel + _LEAST_DENSITY)),
         "error": abs(float(np.median(draws)) - seen),

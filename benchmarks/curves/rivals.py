@@ -75,9 +75,11 @@ def rival(name: str) -> Forecaster:
     """Return a forecaster by its name: ``"last"`` or one of the laws."""
 
     def forecast(each: Prepared) -> Array:
-        ahead = np.log(each.sizes)
-        drawn = [_drawn(name, c, ahead) for c in each.cells]
-        return np.exp(np.stack(drawn, axis=1))
+        if name not in each.last:
+            ahead = np.log(each.sizes)
+            drawn = [_drawn(name, c, ahead) for c in each.cells]
+            each.last[name] = np.exp(np.stack(drawn, axis=1))
+        return each.last[name]
 
     return forecast
 

@@ -20,8 +20,14 @@ FLOORS = np.array([0.0, 0.15, 0.35, 0.6, 0.8, 0.95])
 """Floors over the candidate's least mean risk."""
 
 N_PLATEAUS = 2
-TURNS = np.array([0.0, 0.3, 0.9, 2.0])
+TURNS = np.array([0.0, 0.5, 1.5, 4.0])
 """Beyond the data: scales of slopes of h of which no run speaks."""
+
+FADES = np.array([0.0, 0.125, 0.25, 0.5, 3.0])
+"""Beyond the data: rates in log n at which slopes fade; the last is a floor met suddenly."""
+
+SHARES = np.array([0.0, 0.4, 0.8])
+"""Shares of the variance of slopes that candidates have in common."""
 
 SHAPE = (len(SLOPES), len(BENDS), len(NOISES), len(FLOORS), N_PLATEAUS)
 

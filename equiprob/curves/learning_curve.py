@@ -34,7 +34,12 @@ _WEIGHTS = {"H": 0.5, "I": 0.25, "N": 0.25}
 _RISKS: tuple[str, ...] = ("risk", "floor", "noise", "symmetric_cost", "asymmetric_cost")
 _ERRORS: tuple[str, ...] = ("data_error", "model_error")
 _LEAST_FIT = 0.01
-"""Where residuals as large as those seen have less probability, the theory does not hold here."""
+"""Where residuals or slacks as large as those seen have less probability, the theory does not hold
+here."""
+
+_LOST_PARETO_K = 1.0
+"""Above this tail index weights have no mean, and draws by them stand for nothing: where the theory
+holds it was .7 at most, with errors of other candidates 2 to 5."""
 
 
 @final
@@ -168,7 +173,8 @@ class LearningCurve(AbstractEstimator):
             }
             if not tied.weighed.pareto_k <= MOST_PARETO_K:
                 found.add(Diagnostic.UNEVEN_WEIGHTS)
-            if evidence and tied.fit < _LEAST_FIT:
+            lost = not tied.weighed.pareto_k <= _LOST_PARETO_K
+            if evidence and (tied.fit < _LEAST_FIT or lost):
                 found.add(Diagnostic.THEORY_DOUBTED)
         if tied is None or Diagnostic.THEORY_DOUBTED in found:
             free = free_curves(

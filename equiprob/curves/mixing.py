@@ -51,13 +51,22 @@ def mixed(evidence: Sequence[Array], priors: GridPriors) -> Mixed:
     return Mixed(shared - logsumexp(shared), slopes, shapes, spread)
 
 
-def drawn_shapes(found: Mixed, n_draws: int, generator: np.random.Generator) -> tuple[Index, Index]:
-    """Draw what is shared, and each candidate's grid point.
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """Draws of shapes.
 
-    Returns:
-        Indices of typical slope, bend and kind ``(3, draw)``, and points ``(draw, candidate)``.
+    Args:
+        shared: Indices of typical slope, bend and kind of floors, ``(3, draw)``.
+        points: Grid points, ``(draw, candidate)``.
     """
-    which = _systematic(np.exp(found.shared).ravel(), n_draws, generator)
+
+    shared: Index
+    points: Index
+
+
+def drawn_shapes(found: Mixed, n_draws: int, generator: np.random.Generator) -> Shapes:
+    """Draw what is shared, and each candidate's grid point by its own runs."""
+    which = systematic(np.exp(found.shared).ravel(), n_draws, generator)
     typical, bend, kind = np.unravel_index(which, found.shared.shape)
     points = np.empty((n_draws, len(found.slopes)), dtype=np.int64)
     inner = SHAPE[2:]
@@ -76,7 +85,7 @@ def drawn_shapes(found: Mixed, n_draws: int, generator: np.random.Generator) -> 
             points[here, k] = np.ravel_multi_index(
                 (np.full(len(q), a), np.full(len(q), b), q, f, p), SHAPE
             )
-    return np.stack([typical, bend, kind]), points
+    return Shapes(np.stack([typical, bend, kind]), points)
 
 
 def _chosen(log_weight: Array, uniform: Array) -> Index:
@@ -85,7 +94,7 @@ def _chosen(log_weight: Array, uniform: Array) -> Index:
     return np.minimum(np.searchsorted(total, uniform * total[-1], side="right"), len(total) - 1)
 
 
-def _systematic(weight: Array, n: int, generator: np.random.Generator) -> Index:
+def systematic(weight: Array, n: int, generator: np.random.Generator) -> Index:
     """Return `n` indices in random order, each as often as its weight says to within one."""
     total = np.cumsum(weight / weight.sum())
     at = (np.arange(n) + generator.random()) / n

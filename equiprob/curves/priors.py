@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from equiprob.arguments.checked import check_fields
 from equiprob.curves.from_curves import FROM_CURVES
-from equiprob.curves.grid import BENDS, FLOORS, NOISES, SLOPES, TURNS
+from equiprob.curves.grid import BENDS, FADES, FLOORS, NOISES, SHARES, SLOPES, TURNS
 from equiprob.posterior.sampler_settings import check_prior
 
 Array = NDArray[np.float64]
@@ -53,9 +53,12 @@ class CurvePriors:
             risk of the candidate, then.
         floors_noisy: The same for the others.
         plateau: Probability that the curve comes down from an upper plateau.
-        turns: Probabilities of slopes of scale 0, 0.3, 0.9 and 2 that set in only beyond the data.
-        rise: Share of a rise beyond the data that is believed.
-        shared_bends: Share of the variance of slopes that candidates have in common.
+        turns: Probabilities of slopes of scale 0, 0.5, 1.5 and 4 that set in only beyond the data.
+        fades: Probabilities that slopes fade beyond the data, by 0, 1/8, 1/4, 1/2 and 3 per unit of
+            log n; at the last the curve meets a floor at once.
+        rise: Probability that a rise beyond the data goes on; where it does not there is none.
+        shared_bends: Probabilities that candidates have 0, 0.4 and 0.8 of the variance of slopes in
+            common.
         exponent_from_theory: Exponent of the costs, where runs have errors [LogNormal(0, 0.3)].
         shared_bend_from_theory: Bends of the costs that candidates share, over the exponent
             [HalfNormal(0.07)].
@@ -91,8 +94,9 @@ class CurvePriors:
     floors_noisy: tuple[float, ...] = FROM_CURVES["floors_noisy"]
     plateau: float = FROM_CURVES["plateau"]
     turns: tuple[float, ...] = FROM_CURVES["turns"]
+    fades: tuple[float, ...] = FROM_CURVES["fades"]
     rise: float = FROM_CURVES["rise"]
-    shared_bends: float = FROM_CURVES["shared_bends"]
+    shared_bends: tuple[float, ...] = FROM_CURVES["shared_bends"]
     exponent_from_theory: Any = None
     shared_bend_from_theory: Any = None
     bend_from_theory: float = 0.04
@@ -115,14 +119,16 @@ class CurvePriors:
         for name in ("exponent", *_FROM_THEORY):
             check_prior(name, getattr(self, name))
         wanted = {"bends": BENDS, "floors_noise_free": FLOORS, "floors_noisy": FLOORS}
-        for name, values in (wanted | {"turns": TURNS}).items():
+        for name, values in (
+            wanted | {"turns": TURNS, "fades": FADES, "shared_bends": SHARES}
+        ).items():
             given = np.asarray(getattr(self, name), dtype=np.float64)
             if given.shape != values.shape or not (given >= 0).all() or not given.sum() > 0:
                 raise ValueError(
                     f"{name} must be {len(values)} weights of at least 0, not all 0, for "
                     f"{values.tolist()}; got {getattr(self, name)!r}"
                 )
-        for name in ("noise_free", "plateau", "rise", "shared_bends"):
+        for name in ("noise_free", "plateau", "rise"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, got {getattr(self, name)!r}")
         for f in fields(self):
@@ -139,6 +145,7 @@ class CurvePriors:
             floors_noisy=(1.0,) * len(FLOORS),
             plateau=0.0,
             turns=(1.0, 0.0, 0.0, 0.0),
+            fades=(1.0, 0.0, 0.0, 0.0, 0.0),
             rise=0.0,
         )
 
@@ -184,6 +191,8 @@ class CurvePriors:
             floors=np.stack([_logs(self.floors_noise_free), _logs(self.floors_noisy)]),
             plateau=_logs((1 - self.plateau, self.plateau)),
             turns=np.exp(_logs(self.turns)),
+            fades=np.exp(_logs(self.fades)),
+            shared_bends=_logs(self.shared_bends),
         )
 
 
@@ -199,7 +208,9 @@ class GridPriors:
         kinds: Of floors of noise-free and of noisy tasks.
         floors: Of floors given the kind, ``(kind, floor)``.
         plateau: Of none and one.
+        shared_bends: Of shares of the bends.
         turns: Of turns; probabilities, not their logarithms.
+        fades: The same of fades.
     """
 
     typical: Array
@@ -209,7 +220,9 @@ class GridPriors:
     kinds: Array
     floors: Array
     plateau: Array
+    shared_bends: Array
     turns: Array = field(repr=False)
+    fades: Array = field(repr=False)
 
 
 def _logs(weights: Any) -> Array:

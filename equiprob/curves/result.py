@@ -143,7 +143,7 @@ class LearningCurveResult(AbstractResult):
             relative = self.facts["has_relative_error"]
             raise ValueError(
                 f"{asked} needs each candidate's equivariance error: a column 'error' in the runs, "
-                f"in the units of the outputs"
+                f"in the units of the outputs, and candidates whose errors differ"
                 + (" (a 'relative_error' cannot take its place)" if relative else "")
             )
         decay = self.draws["cost_decay"][:, None]

@@ -27,6 +27,7 @@ _MEASURED = ("risk_se", "error", "error_se")
 _EXACTLY_SYMMETRIC = 1e-4
 """Error, over the largest one, below which a candidate counts as equivariant up to rounding."""
 
+_SAME_ERROR = 0.01
 _LARGEST = 1e100
 _FEW_SEEDS = 3
 _RISEN = 0.05
@@ -88,11 +89,11 @@ class Runs:
     @property
     def has_levels(self) -> bool:
         """Whether every candidate has an error, and they are not all the same."""
-        for k in range(len(self.candidates)):
-            if not np.isfinite(self.error[self.candidate == k]).any():
-                return False
-        top = np.nanmax(self.error)
-        return bool(top > 0) and len(self.candidates) > 1
+        cells = self.cell_values(self.error)
+        if not np.isfinite(cells).any(axis=1).all():
+            return False
+        typical = np.nanmedian(cells, axis=1)
+        return bool(typical.min() < (1 - _SAME_ERROR) * typical.max())
 
     def cell_values(self, values: Array) -> Array:
         """Return medians ``(candidate, size)`` of run values, NaN where there is no run."""

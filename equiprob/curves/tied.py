@@ -28,6 +28,7 @@ from equiprob.curves.tied_linear import Linear
 Array = NDArray[np.float64]
 
 _START_SD = 0.7
+_TRIED = 4000
 _MOST_AT_ONCE = 8_000_000
 NAMES: tuple[str, ...] = (
     "exponent_from_theory",
@@ -56,7 +57,8 @@ class TiedCurves:
         log_decay: By how much the theory's costs have changed from the end, ``(draw, node)``.
         draws: What candidates share, and what each has, by the names that users read.
         weighed: How the draws were found.
-        fit: Probability of residuals as large as these under the model, mean over draws.
+        fit: Probability of residuals as large as these under the model, mean over draws, or of
+            slacks as large as these a priori, where that is less.
     """
 
     log_risk: Array
@@ -135,7 +137,10 @@ class TiedModel:
         ]
         joined = {k: np.concatenate([p[k] for p in pieces]) for k in pieces[0]}
         log_risk, log_decay, fit = (joined.pop(k) for k in ("log_risk", "log_decay", "fit"))
-        return TiedCurves(log_risk, log_decay, joined, found, float(fit.mean()))
+        slack = np.exp(np.median(found.points[:, NAMES.index("slack_spread")]))
+        usual = self.priors.draw("slack_spread", _TRIED, np.random.default_rng(0))
+        slacks = float((usual >= slack).mean()) if self.evidence else 1.0
+        return TiedCurves(log_risk, log_decay, joined, found, min(float(fit.mean()), slacks))
 
     def _given(self, theta: Array, grid: Array) -> Linear:
         return Linear(self.told, self.priors, self._parts(theta), grid, self.evidence)

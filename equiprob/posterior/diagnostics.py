@@ -93,8 +93,8 @@ class Diagnostic(enum.Enum):
         "largest ratio of densities"
     )
     NO_ERRORS = (
-        "the runs have no equivariance errors for every candidate: nothing is said of the optimal "
-        "level"
+        "the runs have no equivariance errors for every candidate, or they hardly differ: nothing "
+        "is said of the optimal level"
     )
     ONE_CANDIDATE = "one candidate: nothing can be said of which is best"
     LARGEST_SEEN = (
