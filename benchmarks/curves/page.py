@@ -169,6 +169,26 @@ def choice_section(table: pd.DataFrame) -> list[str]:
     ]
 
 
+def intro(sets: int | None, tasks: int) -> list[str]:
+    """Return how the page came about."""
+    limited = f" --data-sets {sets}" if sets else ""
+    return [
+        "# Calibration of learning curves",
+        "",
+        f"Written by `python -m benchmarks.curves.page{limited} --tasks {tasks}`. Priors are set "
+        "on other data sets and tables than those scored here, but for the inertia table, which is "
+        "in both: by hand at first, then by `python -m benchmarks.curves.priors`, which says what "
+        "it leaves as it is.",
+        "",
+        "Data: LCDB (Mohr, Viering, Loog & van Rijn, ECML PKDD 2022; 20 learners of scikit-learn "
+        "on OpenML), published and self-made tables of models with different amounts of symmetry, "
+        "and the runs of Finzi, Welling & Wilson (ICML 2021) on the moment of inertia. Rivals are "
+        "fitted from ten starts; LC-PFN is not among them: its package (lcpfn 0.1.3) holds no "
+        "weights, and wants torch 1.11 and Python 3.11 at most.",
+        "",
+    ]
+
+
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curves.page", description=__doc__)
@@ -186,18 +206,7 @@ def main() -> None:
     )
     forecasters: dict[str, Forecaster] = {"equiprob": ours} | {name: rival(name) for name in RIVALS}
     lines = [
-        "# Calibration of learning curves",
-        "",
-        "Written by `python -m benchmarks.curves.page`. Priors are set by `python -m "
-        "benchmarks.curves.priors` on other data sets and tables than those scored here, but for "
-        "the inertia table, which is in both.",
-        "",
-        "Data: LCDB (Mohr, Viering, Loog & van Rijn, ECML PKDD 2022; 20 learners of scikit-learn "
-        "on OpenML), published and self-made tables of models with different amounts of symmetry, "
-        "and the runs of Finzi, Welling & Wilson (ICML 2021) on the moment of inertia. Rivals are "
-        "fitted from ten starts; LC-PFN is not among them: its package (lcpfn 0.1.3) holds no "
-        "weights, and wants torch 1.11 and Python 3.11 at most.",
-        "",
+        *intro(options.data_sets, options.tasks),
         *coverage_section(ready, forecasters),
         *choice_section(choices(ready)),
         *ridge_section(ridge_rows(options.tasks, options.first), options.first),
