@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.mark.parametrize(
     ("page", "package"),
-    [("from_graphs", "torch_geometric")],
+    [("from_graphs", "torch_geometric"), ("from_torchvision", "torchvision")],
 )
 def test_pages_that_need_other_packages_run(page, package, tmp_path, monkeypatch):
     pytest.importorskip(package)
