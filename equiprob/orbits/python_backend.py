@@ -76,7 +76,7 @@ class PythonBackend(AbstractBackend):
         written = self._outputs(lent.x, ids)
         # Declared, or seen by an adapter whose numbers have come in another dtype.
         declared = {name: dtype for name, dtype in (computed_in or {}).items() if dtype is not None}
-        self.computed_in = {**getattr(predict, "computed_in", {}), **declared}
+        self.computed_in: Mapping[Any, Any] = {**getattr(predict, "computed_in", {}), **declared}
         # A copy: the model may write its next output where this one is.
         first = jax.tree.map(np.array, written)
         self._first: tuple[Any, Any] | None = None

@@ -61,8 +61,9 @@ class TorchBackend(AbstractBackend):
         self._host = PythonBackend(
             model, transform, x, noise, computed_in, batch_dependent=batch_dependent
         )
-        self.output, self.differing = self._host.output, self._host.differing
-        self.computed_in = self._host.computed_in
+        self.output: Any = self._host.output
+        self.differing: dict[Any, Array] = self._host.differing
+        self.computed_in: Mapping[Any, Any] = self._host.computed_in
         self._work = DeviceWork(
             model,
             TorchDevice(predict.place),
