@@ -62,7 +62,7 @@ class TorchBackend(AbstractBackend):
             model, transform, x, noise, computed_in, batch_dependent=batch_dependent
         )
         self.output: Any = self._host.output
-        self.differing: dict[Any, Array] = self._host.differing
+        self.differing: dict[Any, Any] = self._host.differing
         self.computed_in: Mapping[Any, Any] = self._host.computed_in
         self._work = DeviceWork(
             model,
