@@ -255,6 +255,15 @@ def test_what_does_not_fit_the_class_is_refused(path, entries):
         ep.load(path)
 
 
+def test_what_only_a_property_needs_is_looked_at(path, result):
+    """It had been loaded, and failed when it was asked for its rows."""
+    change_header(path, facts=dict(result.facts) | {"nonfinite_rows": 3})
+    with refuses("result.nc is not as .save wrote it", "there is no nonfinite_rows in it"):
+        ep.load(path)
+    change_header(path, facts=dict(result.facts))
+    ep.load(path)
+
+
 def test_deep_headers_and_long_ones(path):
     with h5py.File(path, "r+") as file:
         file.attrs["equiprob"] = "[" * 100_000

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
 from equiprob.arguments.plain_hdf5 import PlainFile, opened
+from equiprob.arguments.refusals import is_refusal
 from equiprob.arguments.whole_files import replacing
 from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.diagnostics import Diagnostic
@@ -192,7 +194,21 @@ def _checked_result(stored: _Stored) -> AbstractResult | AbstractBundle:
         made = _result(kind, stored)
         _ = made.status
     str(made)  # what it says of itself needs the facts and draws of its class
+    _read_all(made)
     return made
+
+
+def _read_all(made: AbstractResult | AbstractBundle) -> None:
+    """Read every property, as these need the rest; a refusal in our words is an answer."""
+    for kind in type(made).__mro__:
+        for name, member in vars(kind).items():
+            is_property = isinstance(member, property | cached_property)
+            if is_property and not name.startswith("_") and name != "tree":
+                try:
+                    getattr(made, name)
+                except Exception as error:
+                    if not is_refusal(error):
+                        raise ValueError(f"there is no {name} in it: {error!r:.200}") from error
 
 
 def _result(kind: type[AbstractResult], stored: _Stored) -> AbstractResult:
