@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from equiprob.adapters.torch_layers import WithLayers
 from equiprob.arguments.checked import checked
 from equiprob.arguments.tensors import is_torch, on_host
 from equiprob.orbits.output import DEFAULT_OUTPUT
@@ -54,30 +55,45 @@ class TorchPredictor:
         return jax.tree.map(on_host, self.on_device(jax.tree.map(self._tensor, x)))
 
     def on_device(self, batch: Any) -> Any:
-        """Return outputs on the device for a batch of tensors, of which the module gets copies.
+        """Return outputs on the device for a batch of tensors, without their derivatives.
 
         Raises:
             TypeError: If the module returns something else than a tensor or a dict of tensors.
         """
         torch = require("torch", extra="torch")
-
-        def copied(tensor: Any) -> Any:  # in the usual layout, whatever that of what moved
-            cast = self.dtype is not None and tensor.is_floating_point()
-            dtype = self.dtype if cast else tensor.dtype
-            return torch.empty(tensor.shape, dtype=dtype, device=self.place).copy_(tensor)
-
         with torch.no_grad():
-            batch = jax.tree.map(copied, batch)
+            batch = jax.tree.map(self._copied, batch)
         with torch.enable_grad() if self.gradients else torch.no_grad():
-            output = self.call(self.module, batch)
-        if isinstance(output, Mapping):
-            found = {name: _tensor(values, f"for {name!r}") for name, values in output.items()}
-        else:
-            found = {DEFAULT_OUTPUT: _tensor(output, "")}
-        for name, values in found.items():
+            output = self._checked(self.call(self.module, batch))
+        for name, values in _by_name(output).items():
             if values.dtype == torch.bfloat16:
                 self.computed_in[name] = "bfloat16"
-        return found if isinstance(output, Mapping) else found[DEFAULT_OUTPUT]
+        return jax.tree.map(lambda values: values.detach(), output)
+
+    def differentiable(self, batch: Any) -> Any:
+        """Return outputs for a batch of tensors where these are, with derivatives as asked for.
+
+        Raises:
+            TypeError: If the module returns something else than a tensor or a dict of tensors.
+        """
+        copies = jax.tree.map(lambda tensor: self._copied(tensor, tensor.device), batch)
+        return self._checked(self.call(self.module, copies))
+
+    def _copied(self, tensor: Any, place: Any = None) -> Any:
+        """Return a tensor for the module to write into, in its dtype and in the usual layout."""
+        torch = require("torch", extra="torch")
+        cast = self.dtype is not None and tensor.is_floating_point()
+        found = tensor.to(device=place or self.place, dtype=self.dtype if cast else tensor.dtype)
+        return (
+            found.clone(memory_format=torch.contiguous_format)
+            if found is tensor
+            else (found.contiguous())
+        )
+
+    def _checked(self, output: Any) -> Any:
+        if isinstance(output, Mapping):
+            return {name: _tensor(values, f"for {name!r}") for name, values in output.items()}
+        return _tensor(output, "")
 
     def require_evaluation(self) -> None:
         """Raise where the module, or a part of it, is in training mode.
@@ -94,15 +110,19 @@ class TorchPredictor:
         return uploaded(np.asarray(values), self.place)
 
 
+def _by_name(output: Any) -> dict[Any, Any]:
+    return output if isinstance(output, dict) else {DEFAULT_OUTPUT: output}
+
+
 def _tensor(values: Any, where: str) -> Any:
-    """Return an output without its derivatives."""
+    """Return an output, if it is a tensor."""
     if not is_torch(values):
         raise TypeError(
             f"the module returned {type(values).__name__} {where}".rstrip()
             + ", where a tensor is needed, or a flat dict of tensors; say in call= what of it is "
             "meant, as in call=lambda module, batch: module(batch)[0]"
         )
-    return values.detach()
+    return values
 
 
 def _require_evaluation(module: Any) -> None:
@@ -122,6 +142,7 @@ def from_torch(
     device: Any = None,
     dtype: Any = None,
     gradients: bool = False,
+    layers: Sequence[str] = (),
 ) -> TorchPredictor:
     """Make a callable of a PyTorch module.
 
@@ -135,6 +156,10 @@ def from_torch(
             out.
         gradients: Whether the module needs derivatives to answer, as a force field does. Otherwise
             none are recorded.
+        layers: Names of parts of the module (``module.named_modules()``) whose outputs are returned
+            beside its own, which is then called ``"output"``: how far each layer is equivariant, in
+            one pass. A layer that is called again is counted, ``"relu (2)"``. Say in
+            ``output_action={"conv1": "image_channels_first", ...}`` how each moves.
 
     Returns:
         The callable. Each batch is copied: operations in place change the module's copy alone.
@@ -142,7 +167,8 @@ def from_torch(
     Raises:
         ImportError: Without the extra ``torch``.
         TypeError: If `module` is not a ``torch.nn.Module``, or `dtype` no ``torch.dtype``.
-        ValueError: If it, or a part of it, is in training mode, or `device` names none.
+        ValueError: If it, or a part of it, is in training mode, `device` names none, or a layer is
+            not there.
     """
     torch = require("torch", extra="torch")
     if not isinstance(module, torch.nn.Module):
@@ -159,7 +185,10 @@ def from_torch(
     if first is not None:
         device = first.device if device is None else device
         dtype = first.dtype if dtype is None else dtype
-    return TorchPredictor(module, call or _call, device, dtype, gradients)
+    called = call or _call
+    if layers:
+        called = WithLayers.of(module, called, layers)
+    return TorchPredictor(module, called, device, dtype, gradients)
 
 
 def _device(torch: Any, named: Any) -> Any:

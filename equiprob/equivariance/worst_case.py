@@ -1,15 +1,13 @@
 """Which transformation of which row does the model respond to worst?
 
 A search, not an estimate: every row starts from a lattice of transformations with a shift of its
-own and climbs from the worst of them, along the gradient where JAX can differentiate the model and
-by trial steps where it cannot. What it finds is a lower bound on the supremum.
+own and climbs from the worst of them, along the gradient where JAX or PyTorch can differentiate the
+model and by trial steps where they cannot. What it finds is a lower bound on the supremum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import jax
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from equiprob.arguments.checked import checked
 from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
+from equiprob.equivariance.torch_gradient import Gradient, torch_gradient
 from equiprob.orbits.backend import AbstractBackend
 from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
@@ -30,7 +29,9 @@ from equiprob.orbits.inputs import (
 )
 from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.keys import Ids, Purpose, keyed_generators, keyed_uniforms
+from equiprob.orbits.precision import in_float64
 from equiprob.orbits.programs import Predict
+from equiprob.orbits.torch_memory import TorchModel
 from equiprob.transforms.acting import Moves, displacement
 from equiprob.transforms.lattices import hammersley
 from equiprob.transforms.law import Parameters
@@ -176,7 +177,14 @@ def worst_case(
             f"the model has the outputs {list(engine.output)}; pass a predict that returns one, as "
             f"in lambda x: predict(x)[{next(iter(engine.output))!r}]"
         )
-    search = _Search(predict, transform, engine, n_starts, n_steps, check_seed(seed))
+    search = _Search(
+        transform,
+        engine,
+        _gradient(predict, transform, engine, take_rows(x, slice(0, 2)), ids[:2]),
+        n_starts,
+        n_steps,
+        check_seed(seed),
+    )
     parts = []
     for start in range(0, n, size):
         # The last chunk is filled up with its first row: one compiled shape.
@@ -208,9 +216,9 @@ def worst_case(
 class _Search:
     """The search over the uniforms that parameters are made of, in [0, 1]^d."""
 
-    predict: Predict
     transform: Transform
     engine: AbstractBackend
+    gradient: Gradient | None
     n_starts: int
     n_steps: int
     seed: int
@@ -226,7 +234,7 @@ class _Search:
             return "all elements"
         if not self.climbs:
             return "random search"
-        return "gradient ascent" if isinstance(self.engine, JaxBackend) else "pattern search"
+        return "pattern search" if self.gradient is None else "gradient ascent"
 
     def chunk(self, x: Any, ids: Ids) -> tuple[Array, Array, Parameters]:
         """Return squared errors before and after the ascent, and the parameters after it."""
@@ -275,13 +283,13 @@ class _Search:
     def _squared(self, x: Any, parameters: Parameters, ids: Ids) -> Array:
         """Return squared errors ``(row, transformation)``."""
         (base,), blocks = self.engine.evaluate(x, parameters, ids)
-        origin = np.asarray(base[0], dtype=np.float64)
+        origin = in_float64(base[0])
         with np.errstate(invalid="ignore", over="ignore"):
             parts = [
-                ((np.asarray(leaf, dtype=np.float64) - origin) ** 2).reshape(*leaf.shape[:2], -1)
+                ((in_float64(leaf) - origin) ** 2).reshape(*leaf.shape[:2], -1).sum(axis=2)
                 for (leaf,) in blocks
             ]
-            return np.concatenate([p.sum(axis=2) for p in parts]).T
+            return np.concatenate(self.engine.fetch(parts)()).T
 
     def _climb(self, x: Any, ids: Ids, u: Array, squared: Array) -> tuple[Array, Array]:
         """Take steps that are kept where they lead up; lengths adapt row by row."""
@@ -299,31 +307,47 @@ class _Search:
 
     def _proposals(self, x: Any, u: Array, step: Array) -> Array:
         """Return points to try, ``(row, point, d)``: up the gradient, or along every axis."""
-        if not isinstance(self.engine, JaxBackend):
+        if self.gradient is None:
             axes = np.concatenate([np.eye(u.shape[1]), -np.eye(u.shape[1])])
             return self._inside(u[:, None] + step[:, None, None] * axes)
-        gradient = self._ascent(x, u)
+        gradient = self._ascent(self.gradient, x, u)
         length = np.linalg.norm(gradient, axis=1, keepdims=True)
         flat = ~np.isfinite(length) | (length == 0)
         direction = np.where(flat, 0.0, gradient / np.where(flat, 1.0, length))
         return self._inside(u + step[:, None] * direction)[:, None]
 
-    @cached_property
-    def _gradient(self) -> Callable[[Any, Moves], Moves]:
-        """The gradient of rows' squared errors in the arrays of their moves: one program."""
-
-        def total(moves: Moves, x: Any) -> Any:
-            apart, _ = displacement(self.predict, moves, x)
-            return (apart**2).sum()
-
-        return jax.jit(jax.grad(total, allow_int=True))
-
-    def _ascent(self, x: Any, u: Array) -> Array:
+    def _ascent(self, gradient: Gradient, x: Any, u: Array) -> Array:
         """Return the gradient of the squared errors in the uniforms.
 
-        JAX differentiates the model and the actions in the transformations' arrays; these are NumPy
-        functions of the uniforms, differentiated by central differences.
+        JAX or PyTorch differentiate the model and the actions in the transformations' arrays; these
+        are NumPy functions of the uniforms, differentiated by central differences.
         """
         acting = self.transform.on(x, self.engine.output)
         moves = acting.at(self.transform.parameters(u))
-        return acting.slopes(self._gradient(moves, x), u, _DIFFERENCE)
+        return acting.slopes(gradient(moves, x), u, _DIFFERENCE)
+
+
+def _gradient(
+    predict: Predict, transform: Transform, engine: AbstractBackend, x: Any, ids: Ids
+) -> Gradient | None:
+    """Return the gradient of rows' squared errors in the arrays of their moves, if there is one.
+
+    Args:
+        predict: The model.
+        transform: The transform.
+        engine: What calls the model.
+        x: A few rows.
+        ids: Their ids.
+    """
+    if isinstance(engine, JaxBackend):
+
+        def total(moves: Moves, x: Any) -> Any:
+            apart, _ = displacement(predict, moves, x)
+            return (apart**2).sum()
+
+        return jax.jit(jax.grad(total, allow_int=True))
+    if not isinstance(predict, TorchModel) or not transform.n_uniforms:
+        return None
+    uniforms = keyed_uniforms(0, Purpose.TRANSFORMS, ids, transform.n_uniforms)
+    moves = transform.on(x, engine.output).at(transform.parameters(uniforms))
+    return torch_gradient(predict, moves, x)

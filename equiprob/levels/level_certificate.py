@@ -25,7 +25,7 @@ from equiprob.levels.pac_bayes import DrawnBound, bound_of, least_bound
 from equiprob.levels.path_risk import EvaluatedPathRisk
 from equiprob.levels.paths import AbstractPath, Blend
 from equiprob.levels.paths.base import targets
-from equiprob.levels.predictor import AveragedPredictor
+from equiprob.levels.predictor import averaged_predictor
 from equiprob.orbits.designs import Design
 from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -156,7 +156,7 @@ class LevelCertificate:
 
     def predictor(
         self, predict: Callable[[Any], Any], generator: np.random.Generator
-    ) -> AveragedPredictor:
+    ) -> Callable[[Any], Any]:
         """Draw a position and transformations, and return the model averaged with them.
 
         The certificate is of the mean over such draws: draw one for each prediction, or for each
@@ -167,12 +167,13 @@ class LevelCertificate:
             generator: Random numbers.
 
         Returns:
-            A callable like `predict`, which evaluates it once for each transformation.
+            A callable like `predict`, which evaluates it once for each transformation; of a model
+            of `adapters.from_torch`, a ``torch.nn.Module``.
         """
         position = float(generator.choice(self.positions, p=self.probability))
         row = generator.integers(2**64, size=1, dtype=np.uint64)
         shipment = self.path.shipment_of(self.transform, self.design, position, row)
-        return AveragedPredictor(
+        return averaged_predictor(
             predict, self.transform, shipment.parameters, shipment.weights, shipment.keep
         )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equiprob.arguments.checked import checked
 from equiprob.levels.budget import Asked, Spacing, TransformBudget, transform_budget
 from equiprob.levels.paths import Shipment
-from equiprob.levels.predictor import AveragedPredictor
+from equiprob.levels.predictor import averaged_predictor
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult, credible_interval
 from equiprob.posterior.words import no_step_seen
@@ -36,7 +36,7 @@ class SymmetryLevelResult(AbstractResult):
 
     def predictor(
         self, predict: Callable[[Any], Any], n_transforms: int | None = None
-    ) -> AveragedPredictor:
+    ) -> Callable[[Any], Any]:
         """Return the recommended model: `predict` blended with, or averaged over, transformations.
 
         Args:
@@ -46,7 +46,9 @@ class SymmetryLevelResult(AbstractResult):
 
         Returns:
             A callable like `predict`, which evaluates it once for each transformation (and once
-            more for a blend).
+            more for a blend). Of a model of `adapters.from_torch` it is a ``torch.nn.Module`` that
+            averages on its device: it takes tensors, or arrays, and is exported as others are once
+            it has been called.
 
         Raises:
             ValueError: If the result was loaded from a file, which does not hold the transform.
@@ -57,7 +59,7 @@ class SymmetryLevelResult(AbstractResult):
                 "orbit table to make the predictor"
             )
         ship = self.shipment if n_transforms is None else self.shipment.with_size(n_transforms)
-        return AveragedPredictor(predict, self.transform, ship.parameters, ship.weights, ship.keep)
+        return averaged_predictor(predict, self.transform, ship.parameters, ship.weights, ship.keep)
 
     @checked
     def budget(

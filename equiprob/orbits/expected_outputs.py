@@ -10,7 +10,6 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.arguments.tensors import is_torch
 from equiprob.orbits.accumulate import Sizes, row_statistics
 from equiprob.orbits.designs import Design
 from equiprob.orbits.output import Measure, measures
@@ -21,7 +20,7 @@ from equiprob.orbits.outputs import (
     encoded,
     named_targets,
 )
-from equiprob.orbits.precision import root_mean_square, rounding_of_output
+from equiprob.orbits.precision import in_float64, root_mean_square, rounding_of_output
 from equiprob.orbits.probe import response
 from equiprob.orbits.statistics import Rows, RowStatistics
 from equiprob.orbits.sums import Found
@@ -87,7 +86,7 @@ class ExpectedOutputs:
 
     def kept(self, leaves: list[Any]) -> list[Any]:
         """Return ``(call or transformation, row, k)`` in float64, padding dropped."""
-        flat = [_wide(leaf.reshape(*leaf.shape[:2], -1)[:, : self.n]) for leaf in leaves]
+        flat = [in_float64(leaf.reshape(*leaf.shape[:2], -1)[:, : self.n]) for leaf in leaves]
         return [m.kept(values) for m, values in zip(self.measures, flat, strict=True)]
 
     def roundings(self, raw: list[Any], computed_in: Mapping[Any, Any]) -> list[float]:
@@ -151,8 +150,3 @@ class ExpectedOutputs:
                 n_components=measure.n_components,
             )
         return found
-
-
-def _wide(values: Any) -> Any:
-    """Return values in float64, in their library."""
-    return values.double() if is_torch(values) else np.asarray(values, np.float64)

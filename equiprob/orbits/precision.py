@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.tensors import is_torch
+
 Array = NDArray[np.float64]
 
 _NARROWER = ("float32", "float16", "bfloat16")
@@ -21,6 +23,16 @@ _TRAILING = 5
 
 _ENOUGH = 16
 """Numbers from which a format of few digits is recognized; fewer may be round by chance."""
+
+
+def in_float64(values: Any) -> Any:
+    """Return numbers in float64, as an array of NumPy or, on its device, as a tensor of PyTorch.
+
+    Devices of Apple have no float64: what they hold comes to the host.
+    """
+    if not is_torch(values):
+        return np.asarray(values, dtype=np.float64)
+    return (values.cpu() if values.device.type == "mps" else values).double()
 
 
 def rounding_of(dtype: Any) -> float:

@@ -21,6 +21,12 @@ from equiprob.transforms.extras import require
 class TorchModel(Protocol):
     """A PyTorch module as a callable, here and on its device; see `adapters.from_torch`."""
 
+    module: Any
+    """The module."""
+
+    gradients: bool
+    """Whether it differentiates."""
+
     @property
     def place(self) -> Any:
         """The ``torch.device`` where batches go."""
@@ -42,6 +48,10 @@ class TorchModel(Protocol):
 
     def on_device(self, batch: Any, /) -> Any:
         """Return outputs, tensors on the device, for a batch of tensors, of which it has copies."""
+        ...
+
+    def differentiable(self, batch: Any, /) -> Any:
+        """Return outputs for a batch of tensors where these are, with derivatives as asked for."""
         ...
 
     def require_evaluation(self) -> None:
