@@ -192,7 +192,84 @@ def test_predictors_of_forces_and_of_actions_that_pytorch_cannot_run():
 
 def test_a_level_ships_a_module():
     predict = ep.adapters.from_torch(Bent().eval())
+    averaged, loop = averages(predict, T.rotations3d(), np.zeros((0, 3)), keep=1.0)
+    np.testing.assert_array_equal(averaged(CLOUDS), loop(CLOUDS))
+    np.testing.assert_array_equal(averaged(torch.tensor(CLOUDS)), loop(CLOUDS))
+    predict = ep.adapters.from_torch(Bent().eval())
     turn = T.rotations3d(0.5, acts_on="points")
     orbits = ep.evaluate_orbits(predict, CLOUDS, turn, y=predict(CLOUDS) + 0.1, n_transforms=4)
     level = ep.SymmetryLevel(n_draws=50).fit(orbits)
     assert isinstance(level.predictor(predict), torch.nn.Module)
+
+
+# ---- the local error ----------------------------------------------------------------------------
+
+
+def local(predict, x, transform):
+    return ep.LocalEquivarianceError(n_draws=50).fit(predict, x, transform).rows["local_error"]
+
+
+def test_the_local_error_is_that_of_jax():
+    predict = ep.adapters.from_torch(Bent().eval())
+    turn = T.rotations3d(acts_on="points")
+    expected = local(lambda x: jnp.tanh(x[:, 0, :1] + 0.3 * x[:, 1, 1:2] ** 2), CLOUDS, turn)
+    np.testing.assert_allclose(local(predict, CLOUDS, turn), expected, rtol=1e-4)
+
+
+def test_the_local_error_of_images_is_that_of_jax():
+    weights = rng.normal(size=(8, 8)).astype(np.float32)
+
+    class Weighted(torch.nn.Module):
+        def forward(self, x):
+            return (x[:, 0] * torch.tensor(weights)).sum((1, 2))
+
+    for transform in (
+        T.rotations2d(acts_on="image_channels_first"),
+        T.translations(1.0, acts_on="image_channels_first", fill=0.3),
+    ):
+        expected = local(lambda x: (x[:, 0] * weights).sum((1, 2)), IMAGES, transform)
+        found = local(ep.adapters.from_torch(Weighted().eval()), IMAGES, transform)
+        np.testing.assert_allclose(found, expected, rtol=2e-3)
+
+
+def test_modules_that_cut_off_their_derivative_are_refused():
+    class CutOff(torch.nn.Module):
+        def forward(self, x):
+            return torch.tanh(x[:, 0]) + torch.tensor(x[:, 1].numpy())
+
+    class Steps(torch.nn.Module):
+        def forward(self, x):
+            return torch.tanh(x[:, 0]) + x[:, 1].detach()
+
+    turn = T.rotations3d(acts_on="points")
+    for module in (CutOff, Steps):
+        with pytest.raises(ValueError, match=r"derivative of predict is not|cannot differentiate"):
+            local(ep.adapters.from_torch(module().eval()), CLOUDS, turn)
+
+
+def test_the_local_error_of_forces():
+    turn = T.rotations3d(
+        acts_on={"at": "points"}, output_action={"energy": "invariant", "forces": "vectors"}
+    )
+
+    class Dipole(torch.nn.Module):
+        def forward(self, batch):
+            at = batch["at"].requires_grad_()
+            energy = (at**2).sum((1, 2)) + at[..., 0].sum(1) ** 2
+            (slope,) = torch.autograd.grad(energy.sum(), at)
+            return {"energy": energy, "forces": -slope}
+
+    def in_jax(batch):
+        import jax
+
+        def energy(at):
+            return (at**2).sum((1, 2)) + at[..., 0].sum(1) ** 2
+
+        return {
+            "energy": energy(batch["at"]),
+            "forces": -jax.grad(lambda at: energy(at).sum())(batch["at"]),
+        }
+
+    x = {"at": CLOUDS}
+    found = local(ep.adapters.from_torch(Dipole().eval(), gradients=True), x, turn)
+    np.testing.assert_allclose(found, local(in_jax, x, turn), rtol=1e-3)

@@ -161,7 +161,7 @@ def temporary_memory(model: Timed, m: int) -> tuple[float, float]:
     engine._run = lambda *arguments: calls.append(arguments) or run(*arguments)
     uniforms = np.random.default_rng(0).random((len(chunk), m, model.transform.n_uniforms))
     ids = np.arange(len(chunk), dtype=np.uint64)
-    engine.evaluate(chunk, model.transform.parameters(uniforms), probe=False, ids=ids)
+    engine.evaluate(chunk, model.transform.parameters(uniforms), ids)
     lowered = run.lower(*calls[0]), jax.jit(model.predict).lower(chunk)
     ours, plain = (low.compile().memory_analysis().temp_size_in_bytes / 2**20 for low in lowered)
     return ours, plain

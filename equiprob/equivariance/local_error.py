@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.tensors import all_on_host
+from equiprob.equivariance.torch_derivative import Along, require_derivative, torch_along
+from equiprob.orbits.backend import AbstractBackend
 from equiprob.orbits.backend_choice import choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import (
@@ -29,6 +31,7 @@ from equiprob.orbits.inputs import (
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.programs import Predict
 from equiprob.orbits.row_wise import require_function_of_rows
+from equiprob.orbits.torch_memory import TorchModel
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
@@ -46,6 +49,9 @@ _ASIDE = 1e-4
 mean of the derivatives just before and just after is the central one. Measured on images of up to
 2049 pixels: ten times less is lost in float32 coordinates, and an exact model is then off by 3e-4
 of its motion (3e-3 with ten times more)."""
+
+_STEP = 3e-3
+"""Of the difference that a derivative is compared with where a part of the model may be cut off."""
 
 _SAME = 1e-3
 """Change of the rows, relative to their size, that an identity may make by rounding."""
@@ -98,7 +104,8 @@ class LocalEquivarianceError(AbstractEstimator):
     """Estimate the Lie derivative of a model along the generators of a transform.
 
     Assumptions:
-        JAX can differentiate the model and the actions. Rows (or groups) are independent draws from
+        JAX can differentiate the model and the actions; or PyTorch, if it is one of
+        `adapters.from_torch`. Rows (or groups) are independent draws from
         the law of the inputs, and the model treats them separately. The law of the transformations
         plays no part, only their generators at the identity.
 
@@ -133,8 +140,9 @@ class LocalEquivarianceError(AbstractEstimator):
             derivative, in output units per unit of the generator.
 
         Raises:
-            ValueError: If inputs do not fit, JAX cannot trace or differentiate the model, the
-                transform has no generators, one of them moves no row, its identity moves rows, or
+            ValueError: If inputs do not fit, JAX cannot trace or differentiate the model (nor is it
+                one of `adapters.from_torch` that PyTorch differentiates), the transform has no
+                generators, one of them moves no row, its identity moves rows, or
                 fewer than two rows are finite.
             TypeError: If `transform` is no transform.
         """
@@ -211,6 +219,30 @@ def _squares(
     """Return squared Lie derivatives ``(row, output, generator)`` and the outputs' names."""
     x = jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else np.asarray(leaf), x)
     first = take_rows(x, slice(0, size))
+    if isinstance(predict, TorchModel):
+        engine = choose_backend(predict, transform, first, "auto")
+        along = torch_along(predict)
+        outputs_at: Any = predict
+    else:
+        engine = _traced(predict, transform, first)
+        along = _along(predict)
+        outputs_at = None
+    squared_derivative = _derivative(along, transform, first, engine.output, outputs_at)
+    parts = []
+    for start in range(0, n, size):
+        index = np.arange(start, start + size)
+        chunk = take_rows(x, np.where(index < n, index, start))
+        with naming_rows(start, min(start + size, n)):
+            parts.append(squared_derivative(chunk)[: n - start])
+    return np.concatenate(parts), [str(name) for name in named_outputs(engine.output, size)]
+
+
+def _traced(predict: Predict, transform: Transform, first: Any) -> AbstractBackend:
+    """Return the compiled backend of a function of rows.
+
+    Raises:
+        ValueError: If JAX cannot trace it, or it depends on the batch.
+    """
     try:
         engine = choose_backend(predict, transform, first, "jax")
     except ValueError as error:
@@ -221,14 +253,20 @@ def _squares(
             f"{error.__cause__}"
         ) from error
     require_function_of_rows(jax.jit(predict), first, transform.on(first).moving)
-    squared_derivative = _derivative(predict, transform, first, engine.output)
-    parts = []
-    for start in range(0, n, size):
-        index = np.arange(start, start + size)
-        chunk = take_rows(x, np.where(index < n, index, start))
-        with naming_rows(start, min(start + size, n)):
-            parts.append(squared_derivative(chunk)[: n - start])
-    return np.concatenate(parts), [str(name) for name in named_outputs(engine.output, size)]
+    return engine
+
+
+def _along(predict: Predict) -> Along:
+    """Return forward-mode derivatives of a model's outputs, taken back: one program."""
+
+    @jax.jit
+    def along(chunk: Any, at: Moves, rate: Moves) -> list[Any]:
+        outputs, slopes = jax.jvp(lambda moves: moves.around(predict, chunk), (at,), (rate,))
+        # A row whose output is not finite is left out even where its derivative is.
+        pairs = zip(jax.tree.leaves(outputs), jax.tree.leaves(slopes), strict=True)
+        return [jnp.where(jnp.isfinite(value), slope, jnp.nan) for value, slope in pairs]
+
+    return along
 
 
 def _check_motion(
@@ -268,21 +306,25 @@ def _check_motion(
 
 
 def _derivative(
-    predict: Predict, transform: Transform, x: Any, output: Any
+    along: Along,
+    transform: Transform,
+    x: Any,
+    output: Any,
+    outputs_at: Callable[[Any], Any] | None,
 ) -> Callable[[Any], Array]:
     """Return the squared Lie derivatives ``(row, output, generator)`` as a function of a chunk.
 
-    JAX differentiates the model and the actions in the transformation's matrices, along the
+    The model and the actions are differentiated in the transformation's matrices, along the
     derivative of these in the parameter, a central difference in float64.
+
+    Args:
+        along: The derivatives.
+        transform: The transform.
+        x: The first chunk.
+        output: Its outputs, or their shapes.
+        outputs_at: A model of which parts may be cut off from its derivatives, or None.
     """
     acting, rows = transform.on(x, output), len(jax.tree.leaves(x)[0])
-
-    @jax.jit
-    def along(chunk: Any, at: Moves, rate: Moves) -> list[Any]:
-        outputs, slopes = jax.jvp(lambda moves: moves.around(predict, chunk), (at,), (rate,))
-        # A row whose output is not finite is left out even where its derivative is.
-        pairs = zip(jax.tree.leaves(outputs), jax.tree.leaves(slopes), strict=True)
-        return [jnp.where(jnp.isfinite(value), slope, jnp.nan) for value, slope in pairs]
 
     @jax.jit
     def motion(chunk: Any, at: Moves, rate: Moves) -> Any:
@@ -296,22 +338,39 @@ def _derivative(
         tangents.append([(acting.at(p), acting.rates(p, axis, _DIFFERENCE)) for p in each])
     for (name, _), at_points in zip(transform.generators, tangents, strict=True):
         _check_motion(transform, acting, name, x, [motion(x, *pair) for pair in at_points])
-    try:
-        along.lower(x, *tangents[0][0])  # before the pass: JAX says it only here
-    except TypeError as error:
+    library = "JAX" if outputs_at is None else "PyTorch"
+    try:  # before the pass: libraries say it only here
+        along(x, *tangents[0][0])
+    except (TypeError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and outputs_at is None:
+            raise
         raise ValueError(
-            f"JAX cannot differentiate predict forwards; {_INSTEAD}. {error}"
+            f"{library} cannot differentiate predict forwards; {_INSTEAD}. {error}"
         ) from error
+
+    def slopes_of(chunk: Any, at_points: Any) -> list[Array]:
+        slopes = [along(chunk, at, direction) for at, direction in at_points]
+        each = zip(*slopes, strict=True)
+        return [np.mean([np.asarray(s, np.float64) for s in leaf], axis=0) for leaf in each]
 
     def squared(chunk: Any) -> Array:
         generators = []
         for at_points in tangents:
-            slopes = [along(chunk, at, direction) for at, direction in at_points]
-            leaves = [
-                np.mean([np.asarray(s, np.float64) for s in leaf], axis=0)
-                for leaf in zip(*slopes, strict=True)
-            ]
+            leaves = slopes_of(chunk, at_points)
             generators.append([(v.reshape(len(v), -1) ** 2).sum(axis=1) for v in leaves])
         return np.moveaxis(np.array(generators), (0, 1, 2), (2, 1, 0))
 
+    if outputs_at is not None:
+        for axis, at_points in zip(
+            np.eye(len(transform.generators), transform.identity.size), tangents, strict=True
+        ):
+            beside = [transform.identity + s * _STEP * axis for s in (1, -1)]
+            ahead, behind = (acting.at(np.broadcast_to(p, (rows, len(p)))) for p in beside)
+            require_derivative(
+                lambda one: [np.asarray(v) for v in jax.tree.leaves(one.around(outputs_at, x))],
+                ahead,
+                behind,
+                _STEP,
+                slopes_of(x, at_points),
+            )
     return squared

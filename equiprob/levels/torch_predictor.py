@@ -57,8 +57,10 @@ class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass
             )
         keep, weights = self.averaged.keep, (1 - self.averaged.keep) * self.averaged.weights
         total = None
-        if keep != 0 or not len(weights):
+        if keep != 0:
             total = jax.tree.map(lambda leaf: leaf * keep, self.model.differentiable(x))
+        if not len(weights):
+            return total
         moves, n = self._held(), n_rows(x)
         size = max(1, min(MOST_AT_ONCE, _MOST_ROWS // max(n, 1)))
         for start in range(0, len(weights), size):
@@ -85,6 +87,8 @@ class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass
 
     def _prepared(self, x: Any) -> bool:
         """Look once at how rows of this kind move; return whether all of them move here."""
+        if not len(self.averaged.weights):
+            return True
         leaves = jax.tree.leaves(x)
         names = [str(leaf.dtype).removeprefix("torch.") for leaf in leaves]
         kind = [(name, tuple(leaf.shape[1:])) for name, leaf in zip(names, leaves, strict=True)]
