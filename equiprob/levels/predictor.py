@@ -80,7 +80,7 @@ class AveragedPredictor:
 
 def averaged_predictor(
     predict: Callable[[Any], Any],
-    transform: AbstractTransform,
+    transform: Transform,
     parameters: Parameters,
     weights: NDArray[np.float64],
     keep: float,
