@@ -1,5 +1,7 @@
 """What PyTorch models are put to: layers, searches by gradient, predictors that are modules."""
 
+import pickle
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -152,6 +154,8 @@ def test_a_predictor_is_a_module_that_averages(name):
     tensors = torch.tensor(x)
     np.testing.assert_allclose(averaged(tensors).detach(), expected, atol=2e-6)
     np.testing.assert_allclose(averaged(tensors[:3]).detach(), expected[:3], atol=2e-6)
+    again = pickle.loads(pickle.dumps(averaged))
+    np.testing.assert_allclose(again(x), expected, atol=2e-6)
     # Adapted again, it is a model like any other.
     again = ep.adapters.from_torch(averaged)
     table = ep.evaluate_orbits(again, x, transform, n_transforms=2, backend="torch")

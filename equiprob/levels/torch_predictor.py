@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -43,11 +44,19 @@ class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass
             return self._average(x)
         if not self._prepared(x):
             return self.averaged(x)
-        first = next((p for p in self.module.parameters()), None)
-        device = TorchDevice(self.model.place if first is None else first.device)
-        rows = jax.tree.map(lambda leaf: device.put_rows(np.asarray(leaf)), x)
-        with torch.enable_grad() if self.model.gradients else torch.no_grad():
+        rows = jax.tree.map(lambda leaf: self._device.put_rows(np.asarray(leaf)), x)
+        with torch.no_grad():
             return jax.tree.map(on_host, self._average(rows))
+
+    @property
+    def _device(self) -> TorchDevice:
+        """Where the module is now."""
+        first = next((p for p in self.module.parameters()), None)
+        return TorchDevice(self.model.place if first is None else first.device)
+
+    def _outputs(self, x: Any) -> Any:
+        with torch.enable_grad() if self.model.gradients else nullcontext():
+            return self.model.differentiable(x)
 
     def _average(self, x: Any) -> Any:
         if not self._prepared(x):
@@ -58,7 +67,7 @@ class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass
         keep, weights = self.averaged.keep, (1 - self.averaged.keep) * self.averaged.weights
         total = None
         if keep != 0:
-            total = jax.tree.map(lambda leaf: leaf * keep, self.model.differentiable(x))
+            total = jax.tree.map(lambda leaf: leaf * keep, self._outputs(x))
         if not len(weights):
             return total
         moves, n = self._held(), n_rows(x)
@@ -77,13 +86,12 @@ class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass
         each = [jax.tree.leaves(moved) for moved in moves.each(x, n)]
         treedef = jax.tree.structure(x)
         rows = treedef.unflatten([torch.cat(leaves) for leaves in zip(*each, strict=True)])
-        outputs = self.model.differentiable(rows)
+        outputs = self._outputs(rows)
         apart = jax.tree.map(lambda leaf: leaf.reshape(n, -1, *leaf.shape[1:]), outputs)
         return moves.each_back(apart, x)
 
     def _held(self) -> Moves:
-        leaves = [getattr(self, f"_move_{i}") for i in range(self._moves.num_leaves)]
-        return jax.tree.unflatten(self._moves, leaves)
+        return jax.tree.map(lambda place: getattr(self, f"_move_{place}"), self._moves)
 
     def _prepared(self, x: Any) -> bool:
         """Look once at how rows of this kind move; return whether all of them move here."""
@@ -95,18 +103,19 @@ class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass
         if self._kind is not None and self._kind[0] == kind:
             return self._kind[1]
         few = jax.tree.map(lambda leaf: np.asarray(on_host(leaf[:2])), x)
-        averaged, output = self.averaged, self.model(few)
+        averaged = self.averaged
+        device = TorchDevice(leaves[0].device) if is_torch(leaves[0]) else self._device
+        with torch.no_grad():
+            output = jax.tree.map(on_host, self._outputs(jax.tree.map(device.put_rows, few)))
         acting = averaged.transform.on(few, output)
         moves = acting.at(averaged.parameters, by="transformation")
-        device = TorchDevice(self.model.place)
         alike = not acting.changes_shape and all(
             all(side)
             for side in moved_alike(moves.block(slice(2)), few, output, acting.users, device)
         )
-        arrays, self._moves = jax.tree.flatten(moves)
+        arrays, treedef = jax.tree.flatten(moves)
+        self._moves = treedef.unflatten(range(len(arrays)))  # which buffer holds which
         for i, array in enumerate(arrays):
-            where = next(iter(leaves)).device if is_torch(leaves[0]) else self.model.place
-            held = TorchDevice(where).put_rows(array)
-            self.register_buffer(f"_move_{i}", held, persistent=False)
+            self.register_buffer(f"_move_{i}", device.put_rows(array), persistent=False)
         self._kind = kind, alike
         return alike
