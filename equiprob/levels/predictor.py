@@ -92,6 +92,6 @@ def averaged_predictor(
     averaged = AveragedPredictor(predict, transform, parameters, weights, keep)
     if not isinstance(predict, TorchModel):
         return averaged
-    from equiprob.levels.torch_predictor import AveragedModule
+    from equiprob.levels.torch_predictor import averaged_module
 
-    return AveragedModule(averaged, predict)
+    return averaged_module(averaged, predict)

@@ -21,7 +21,7 @@ _MOST_ROWS = 4096
 """Rows in one call of the model, transformed copies included."""
 
 
-class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass]
+class _AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass]
     """A module averaged over fixed transformations: see `AveragedPredictor`.
 
     The first call looks at how rows and outputs move, and keeps that as buffers, which follow the
@@ -119,3 +119,8 @@ class AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClass
             self.register_buffer(f"_move_{i}", device.put_rows(array), persistent=False)
         self._kind = kind, alike
         return alike
+
+
+def averaged_module(averaged: AveragedPredictor, model: TorchModel) -> Any:
+    """Return an average of a model as a ``torch.nn.Module``."""
+    return _AveragedModule(averaged, model)
