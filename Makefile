@@ -32,7 +32,7 @@ ROUNDING_TESTS = $(addprefix tests/test_,calibrated_gap.py generalization_gap.py
 # What needs packages that `make test` does without.
 ECOSYSTEM_TESTS = $(addprefix tests/test_,ase.py graphs.py ecosystem.py)
 
-.PHONY: help demo test test-rounding test-torch test-ecosystem test-lowest fuzz package check docs notebooks calibrate bench constraints clean
+.PHONY: help demo test test-simulations test-rounding test-torch test-ecosystem test-lowest fuzz package check docs notebooks calibrate bench constraints clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -42,7 +42,10 @@ demo: .venv/.core ## run the demo
 	.venv/bin/python -m equiprob demo
 
 test: .venv/.test ## run the tests, two at a time; PYTEST_ARGS= for one
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -m "not simulation" $(PYTEST_ARGS)
+
+test-simulations: .venv/.test ## run the tests that simulate how often a statement comes true
+	.venv/bin/python -m pytest -m simulation $(PYTEST_ARGS)
 
 test-rounding: .venv/.test ## run the tests that lean most on draws with other draws and other kernels
 	OPENBLAS_CORETYPE=Prescott XLA_FLAGS=--xla_cpu_max_isa=SSE4_2 EQUIPROB_DRAWS=1 \
