@@ -49,6 +49,9 @@ nitpick_ignore_regex = [("py:.*", r"(?!equiprob\b).*")]
 nitpick_ignore = [
     ("py:class", f"equiprob.{name}")
     for name in (
+        "adapters.atoms_rows.AtomsRows",
+        "adapters.data_frame.TableRows",
+        "adapters.graph_rows.GraphRows",
         "bounds.base.Given",
         "curves.priors.GridPriors",
         "decisions.prospects.NoisePart",
@@ -56,7 +59,9 @@ nitpick_ignore = [
         "decisions.winner.Winner",
         "equivariance.methods.two_part_posterior.PartDraws",
         "equivariance.methods.two_part_posterior.TwoPartPosterior",
+        "levels.path_risk.EvaluatedPathRisk",
         "orbits.blocks.BlockState",
+        "orbits.forms.RowForm",
         "posterior.row_means.RowMeans",
         "transforms.acting.Actor",
         "transforms.actions.Given",

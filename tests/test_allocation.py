@@ -27,6 +27,7 @@ def test_parts_of_a_linear_model_are_the_closed_form():
     assert abs(parts.within / (2 * a**2) - 1) > 0.23  # power: half of it
 
 
+@pytest.mark.simulation
 def test_the_predicted_error_is_the_error_of_replications():
     task = linear_task(2)
     generator = np.random.default_rng(0)

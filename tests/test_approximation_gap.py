@@ -312,6 +312,7 @@ def test_where_there_is_no_cost_none_is_stated():
     assert "No cost" not in str(sure)
 
 
+@pytest.mark.simulation
 def test_waste_and_alignment_cover():
     # 40 samples of 100 rows, nominal 0.9. At a true coverage of 0.85, 22 or fewer hold the truth
     # with probability 6e-6; of intervals of a tenth of the width some 5 would.

@@ -63,7 +63,7 @@ def test_what_is_expected_is_that_of_the_rows_and_not_of_their_tail():
 def test_words_figure_verdict_and_predictor_agree(fitted):
     x = np.random.default_rng(0).normal(size=(40, 2))
     for _, level in fitted[:4]:
-        said = verdict_lines({"model": {"level": level}}, None, [])[0]
+        said = verdict_lines({"model": {"level": level}}, None, [], ["model"])[0]
         assert level.judged_elsewhere in said
         assert level.judged_elsewhere in str(level)
         axes = level.plot().axes[0]

@@ -89,6 +89,7 @@ def held(low, high, gap):
     return int(((low <= gap) & (gap <= high)).sum())
 
 
+@pytest.mark.simulation
 def test_gaps_of_larger_samples_lie_in_their_intervals(intervals):
     low, high, gap = intervals.T
     assert held(low, high, gap) >= LEAST

@@ -28,6 +28,7 @@ def evaluated(n, seed=0, predict=predict, transform=TURNS, y=None, **options):
     return ep.evaluate_orbits(predict, x, transform, y=y, **options)
 
 
+@pytest.mark.simulation
 def test_intervals_hold_the_share_and_those_of_pairs_do_not():
     runs, held, naive = 60, 0, 0
     for seed in range(runs):

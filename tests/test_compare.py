@@ -34,6 +34,7 @@ def test_candidates_are_paired_whatever_their_orbit_seeds():
     assert np.allclose(again.draws["risk"], risk, rtol=1e-5)
 
 
+@pytest.mark.simulation
 def test_interval_of_a_difference_covers_and_an_unpaired_one_is_too_wide():
     runs, ours, unpaired = 150, 0, 0
     truth = (1 - 0.8) ** 2  # E (x - 0.8 x)^2 more than the true slope

@@ -60,6 +60,7 @@ def test_bounds_are_close_on_the_disc(task, table):
     assert task.error / 2 < lower <= task.error <= upper < 1.3 * task.error
 
 
+@pytest.mark.simulation
 def test_both_bounds_hold_at_exact_symmetry_and_squares_would_not():
     runs, held, squared = 60, {"lower": 0, "upper": 0}, 0
     for seed in range(runs):

@@ -114,6 +114,7 @@ def test_probabilities_against_a_reference_add_up_to_one():
     assert decision.table["p_best"].sum() == pytest.approx(1)
 
 
+@pytest.mark.simulation
 def test_stated_probabilities_and_regrets_come_true():
     hits, stated, regrets = [], [], []
     for seed in range(150):

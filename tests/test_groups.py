@@ -44,7 +44,9 @@ WHERE = {
     "testing/digits.py": "the images are independent",
     "demo/networks.py": "the demo's images are independent",
     "transforms/product.py": "shuffles transformations",
-    "transforms/conjugated.py": "shuffles coordinates",
+    "transforms/other_coordinates.py": "shuffles coordinates",
+    "levels/few_transforms.py": "shuffles transformations",
+    "equivariance/symmetry_map.py": "takes some groups, and leaves the rest unused",
     "transforms/euclidean3d.py": "shuffles transformations",
 }
 """Every module that shuffles or splits something, and why groups are not torn apart there."""

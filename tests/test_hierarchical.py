@@ -41,6 +41,7 @@ def test_it_agrees_with_the_closed_form(smooth):
     assert low < 2 * np.sqrt(task.asymmetry) < high
 
 
+@pytest.mark.simulation
 def test_ranks_of_the_mean_are_uniform():
     # Simulation-based calibration of the law's mean relative to the list's: 120 ranks, KS at 1e-4.
     # The twin, draws a third as wide, must be rejected.

@@ -56,6 +56,7 @@ def coverage():
     return covered, runs
 
 
+@pytest.mark.simulation
 def test_intervals_cover(coverage):
     # Coverage below 80 % or above 97 % is rejected at 1e-4 and 1e-3 for a true 0.90; the wrong
     # intervals must be rejected by the same assertion.

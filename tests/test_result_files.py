@@ -6,6 +6,7 @@ import os
 import pkgutil
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 
 import h5py
 import numpy as np
@@ -61,7 +62,8 @@ def change_header(path, **entries):
 
 def final_classes():
     for module in pkgutil.walk_packages(ep.__path__, "equiprob."):
-        if not module.name.endswith("__main__"):
+        of_torch = module.name.endswith("torch_predictor") and find_spec("torch") is None
+        if not module.name.endswith("__main__") and not of_torch:
             import_module(module.name)
 
     def below(kind):

@@ -57,6 +57,7 @@ def assert_at_most_as_stated(count):
     assert count <= 13
 
 
+@pytest.mark.simulation
 def test_names_are_hardly_ever_false_however_many_are_looked_at():
     assert_at_most_as_stated(falsely_named(lambda draws: simultaneous_upper(draws, 0.95)))
 

@@ -106,6 +106,7 @@ def test_the_more_rows_the_nearer_to_the_task():
     assert exact.tau[0] == exact.level[0] == 0
 
 
+@pytest.mark.simulation
 def test_intervals_hold_the_optimum():
     """Against the optimum of the true task; the kernels are those of the fit."""
     inside = shifted = runs = 0

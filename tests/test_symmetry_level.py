@@ -77,6 +77,7 @@ def coverage():
     return covered, runs
 
 
+@pytest.mark.simulation
 def test_intervals_of_position_and_saving_cover(coverage):
     # For a true coverage of 0.85, 0.90 or 0.95 the assertion fails with probability below 1e-4.
     covered, runs = coverage

@@ -56,7 +56,7 @@ def test_every_leaf_must_be_declared_and_be_there(declared, x, words):
 def test_rows_as_a_list_of_dicts_are_to_be_stacked():
     """Molecules often come so; a declaration for each of thousands is not what is wanted."""
     rows = [{"positions": VECTORS[0]} for _ in range(3)]
-    with refuses("list of 3 dicts", r"ep\.padded\(x\)"):
+    with refuses("list of 3 dicts", r"ep\.padded\(rows\)", "from_rows", error=TypeError):
         ep.evaluate_orbits(lambda x: x, rows, T.rotations2d(acts_on={"positions": "points"}))
 
 

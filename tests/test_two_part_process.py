@@ -33,6 +33,7 @@ def fit(task, y=None, *, law=HAAR, n_draws=500, **options):
     return ep.DataEquivarianceError(method=method, n_draws=n_draws).fit(table, law=law)
 
 
+@pytest.mark.simulation
 def test_intervals_cover():
     runs, covered, narrow = 16, 0, 0
     for seed in range(runs):
@@ -48,6 +49,7 @@ def test_intervals_cover():
     assert narrow < 9  # power
 
 
+@pytest.mark.simulation
 def test_exact_symmetry_is_probable_where_it_holds_and_excluded_where_it_does_not():
     runs, probable = 12, {0.0: 0, 0.8: 0}
     for seed in range(runs):
@@ -71,6 +73,7 @@ def test_exact_symmetry_is_probable_where_it_holds_and_excluded_where_it_does_no
     assert (otherwise > 0).all()
 
 
+@pytest.mark.simulation
 def test_rough_asymmetry_of_a_smooth_task_is_covered():
     """With one length scale for both parts .46 of 50 intervals held the truth, .15."""
     runs, covered, missed = 12, 0, 0
@@ -190,7 +193,7 @@ def test_what_it_cannot_take_is_refused():
     sixty = ep.transforms.rotations2d(max_angle=1.0, acts_on="vectors")
     table = ep.evaluate_orbits(lambda b: b[:, 0], task.x, sixty, y=task.y, backend="python")
     process = ep.DataEquivarianceError(method=ep.methods.GaussianProcess())
-    with pytest.raises(ValueError, match="case I"):
+    with pytest.raises(ValueError, match="over a whole group"):
         process.fit(table, law=HAAR)
     large = disc_task(2100)
     with pytest.raises(ValueError, match="up to 2000 rows"):

@@ -158,6 +158,8 @@ class SymmetryLevelResult(AbstractResult):
     @property
     def judged_elsewhere(self) -> str:
         """What averaging saves at positions chosen on other rows than it is judged on, in words."""
+        if "risk_saved_cross_fitted" not in self.draws:
+            return "on these rows averaging changes nothing"
         draws, risk = self.draws["risk_saved_cross_fitted"], f"a risk of {self.facts['risk']:.3g}"
         if not self.recommended and not self.rows["saved"].any():
             return f"at positions chosen on other rows, no row's loss changes, with {risk}"
