@@ -232,3 +232,13 @@ def test_what_does_not_fit_is_refused():
         ep.SymmetryMap().fit(few)
     with pytest.raises(ValueError, match="larger than 0"):
         ep.SymmetryMap(tolerance=0.0)
+    with pytest.raises(ValueError, match=r"between 0\.5 and 1"):
+        ep.SymmetryMap(near=0.3)
+
+
+def test_the_share_of_near_rows_sets_what_is_far():
+    orbits = table(*rings(200, 9)[:2])
+    # Of the seed alone: draws of weights move neither order.
+    few, many = (ep.SymmetryMap(near=near).fit(orbits).rows for near in (0.7, 0.98))
+    assert few["extrinsic"].mean() > many["extrinsic"].mean() + 0.05
+    assert few["incorrect"].mean() <= many["incorrect"].mean()

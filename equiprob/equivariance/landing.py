@@ -35,9 +35,6 @@ Index = NDArray[np.int64]
 N_AROUND = 5
 """Rows that are asked of a place: odd, so that two classes have a majority."""
 
-_FAR = 0.95
-"""Quantile of the rows' own remoteness beyond which a place is far from the data."""
-
 _SEED = 14
 """Of the turns away and back where moving interpolates."""
 
@@ -85,6 +82,7 @@ class Landing:
         parameters: Parameters,
         *,
         labelled: bool,
+        near: float,
     ) -> Landing:
         """Look around every image and every row.
 
@@ -96,6 +94,7 @@ class Landing:
             transform: The transform, as it acts on this target.
             parameters: ``(row, transformation, n_parameters)``.
             labelled: Whether targets are labels, so that the majority of neighbours is the answer.
+            near: The share of rows that are not far where they are.
         """
         away = TurnedAway.of(x, transform, len(y), 1, [_SEED])
         scales = _scales(away.still)
@@ -103,7 +102,7 @@ class Landing:
         acting = transform.on(output=y)
         data = _Data(rows, y.reshape(len(y), -1), units, labelled)
         own = data.look(rows)
-        far = float(np.quantile(own.remoteness, _FAR))
+        far = float(np.quantile(own.remoteness, near))
         shape = parameters.shape[:2]
         other, remoteness, nearest = np.empty(shape), np.empty(shape), np.empty(shape)
         around = np.empty((*shape, N_AROUND), dtype=np.int64)

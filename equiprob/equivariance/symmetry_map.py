@@ -105,6 +105,9 @@ class SymmetryMap(AbstractEstimator):
         tolerance: A change of the target, in its units, up to which it counts as the same. When
             left out: the difference between rows' targets and what their neighbours say of them
             that 95 % do not exceed, which is what these data resolve. Labels need none.
+        near: The share of rows that are not far from the others where they are, above 1/2. It sets
+            what is far of images: a smaller share calls more of them extrinsic, and fewer
+            incorrect. Try others where the answer matters.
         most_rows: Rows used at most, chosen at random: time grows with their square.
 
     Assumptions:
@@ -118,6 +121,7 @@ class SymmetryMap(AbstractEstimator):
     """
 
     tolerance: float | None = None
+    near: float = 0.95
     most_rows: int = 2000
 
     def __post_init__(self) -> None:
@@ -127,6 +131,8 @@ class SymmetryMap(AbstractEstimator):
             raise ValueError(
                 f"tolerance must be a change of the target larger than 0, got {self.tolerance!r}"
             )
+        if not 0.5 < self.near < 1:
+            raise ValueError(f"near must be a share between 0.5 and 1, got {self.near!r}")
         if self.most_rows < _FEWEST:
             raise ValueError(f"most_rows must be at least {_FEWEST}, got {self.most_rows}")
 
@@ -169,7 +175,9 @@ class SymmetryMap(AbstractEstimator):
         transform = table.transform.of_output(table.outputs[0])
         y, labelled = _targets(table, may_be_labels=transform.keeps_output)
         parameters, weights = table.parameters(), table.design.weights
-        landing = Landing.of(table.x, y, table.unit_ids, transform, parameters, labelled=labelled)
+        landing = Landing.of(
+            table.x, y, table.unit_ids, transform, parameters, labelled=labelled, near=self.near
+        )
         settled = ~landing.own_far
         tolerance = self.tolerance
         if labelled:

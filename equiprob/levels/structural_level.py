@@ -300,7 +300,7 @@ class StructuralLevel(AbstractEstimator):
                 dims=_ENTANGLED,
                 coords={"n": n, "amplitude": TAUS},
                 units=_UNITS,
-                diagnostics=diagnostics,
+                diagnostics=worst_first({*diagnostics, Diagnostic.PARTS_ENTANGLED}),
                 facts=facts,
                 rows=rows,
             )

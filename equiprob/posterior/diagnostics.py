@@ -215,6 +215,11 @@ class Diagnostic(enum.Enum):
         "brackets of the generators that were found are not among them: at this tolerance some "
         "symmetries are missed, or some of these are none"
     )
+    PARTS_ENTANGLED = (
+        "symmetric and asymmetric parts are correlated where the law of the inputs is not "
+        "invariant: in simulation intervals of the harm held the truth in two thirds to nine "
+        "tenths of samples; take them for indicative"
+    )
     NEIGHBOURS_FAR = (
         "neighbours are far apart for how the truth varies (see dimension and distance_correction "
         "in the facts): the symmetry cost is indicative, and more often too small than too large"
