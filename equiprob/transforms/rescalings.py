@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
 from equiprob.transforms.expression import Call
-from equiprob.transforms.law import AbstractLaw, Enumeration, Parameters
+from equiprob.transforms.law import Parameters
+from equiprob.transforms.listed import AbstractListed
 from equiprob.transforms.resized import Resized, of_pictures, require_picture
 from equiprob.transforms.transform import Transform
 from equiprob.transforms.user_actions import Action
@@ -23,7 +24,7 @@ _MOST = 32
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Rescalings(AbstractLaw):
+class Rescalings(AbstractListed):
     """Resolutions, all alike probable; made by `rescalings`. The parameter is the place of one."""
 
     factors_of_size: NDArray[np.float64]
@@ -41,22 +42,8 @@ class Rescalings(AbstractLaw):
 
     @property
     @override
-    def n_uniforms(self) -> int:
-        return 1
-
-    @override
-    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
-        return np.floor(uniforms * len(self.factors_of_size))
-
-    @override
-    def enumeration(self) -> Enumeration:
-        n = len(self.factors_of_size)
-        return Enumeration(np.arange(n, dtype=np.float64)[:, None], np.full(n, 1 / n))
-
-    @property
-    @override
-    def identity(self) -> Parameters:
-        return np.zeros(1)
+    def n_entries(self) -> int:
+        return len(self.factors_of_size)
 
     @override
     def element(self, parameters: Parameters) -> dict[str, NDArray[Any]]:

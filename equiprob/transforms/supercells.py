@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_array
 from equiprob.arguments.checked import checked
-from equiprob.transforms.law import AbstractLaw, Enumeration, Parameters
+from equiprob.transforms.law import Parameters
+from equiprob.transforms.listed import AbstractListed
 from equiprob.transforms.transform import Transform
 from equiprob.transforms.user_actions import Action
 
@@ -23,7 +24,7 @@ _OUTPUT_WORDS = ("extensive", "items", "invariant")
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Supercells(AbstractLaw):
+class Supercells(AbstractListed):
     """Supercells, all alike probable; made by `supercells`. The parameter is the place of one."""
 
     repeats: NDArray[np.int64]
@@ -37,22 +38,8 @@ class Supercells(AbstractLaw):
 
     @property
     @override
-    def n_uniforms(self) -> int:
-        return 1
-
-    @override
-    def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
-        return np.floor(uniforms * len(self.repeats))
-
-    @override
-    def enumeration(self) -> Enumeration:
-        n = len(self.repeats)
-        return Enumeration(np.arange(n, dtype=np.float64)[:, None], np.full(n, 1 / n))
-
-    @property
-    @override
-    def identity(self) -> Parameters:
-        return np.zeros(1)
+    def n_entries(self) -> int:
+        return len(self.repeats)
 
     @override
     def element(self, parameters: Parameters) -> dict[str, Array]:
