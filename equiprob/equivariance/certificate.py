@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,8 @@ from equiprob.equivariance.claims import (
     unit_means,
 )
 from equiprob.orbits.table import OrbitTable
+from equiprob.posterior.certificates import AbstractCertificate
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -70,7 +68,7 @@ class CertifiedMean:
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Certificate:
+class Certificate(AbstractCertificate):
     """Upper confidence bounds that hold together; made by `certify`.
 
     Args:
@@ -92,13 +90,10 @@ class Certificate:
     unit: str
     transform: str
     diagnostics: tuple[Diagnostic, ...] = ()
+    of_what = "quantity"
 
     @property
-    def status(self) -> str:
-        """The worst caution in words, or "no problem found"."""
-        return next((d.value for d in self.diagnostics if d.is_caution), "no problem found")
-
-    @property
+    @override
     def upper(self) -> dict[str, float]:
         """Each quantity's bound; ``"error"`` is the root of that of the squared error."""
         bounds = {name: mean.upper for name, mean in self.means.items()}
@@ -106,37 +101,19 @@ class Certificate:
             bounds = {"error": float(np.sqrt(bounds["squared_error"])), **bounds}
         return bounds
 
-    def interval(self) -> pd.DataFrame:
-        """Return the confidence interval of every quantity, from 0 to its bound.
-
-        The intervals hold together with confidence ``1 - delta``, which was fixed beforehand.
-
-        Returns:
-            A table indexed by quantity with columns ``ci_low`` and ``ci_high``.
-        """
-        import pandas as pd
-
-        index = pd.Index(list(self.upper), name="quantity")
-        return pd.DataFrame({"ci_low": 0.0, "ci_high": list(self.upper.values())}, index=index)
-
-    def summary(self) -> pd.DataFrame:
-        """Return estimates, bounds and diagnostics.
-
-        Returns:
-            A table indexed by quantity: ``estimate`` (of the sample), ``ci_low``, ``ci_high``,
-            ``confidence``, ``unit``, ``diagnostics`` in words.
-        """
-        table = self.interval()
+    @property
+    @override
+    def estimates(self) -> dict[str, float]:
+        """The means of these rows, by quantity."""
         found = {name: mean.estimate for name, mean in self.means.items()}
-        units = {name: mean.unit for name, mean in self.means.items()}
         if "squared_error" in found:
-            found["error"] = float(np.sqrt(found["squared_error"]))
-            units["error"] = self.unit
-        table.insert(0, "estimate", [found[name] for name in table.index])
-        table["confidence"] = 1 - self.delta
-        table["unit"] = [units[name] for name in table.index]
-        table["diagnostics"] = self.status
-        return table
+            found = {"error": float(np.sqrt(found["squared_error"])), **found}
+        return found
+
+    @override
+    def _told(self) -> Mapping[str, list[Any]]:
+        units = {"error": self.unit} | {name: mean.unit for name, mean in self.means.items()}
+        return {"unit": [units[name] for name in self.upper]}
 
     def __str__(self) -> str:
         """Say what is certified."""
@@ -155,13 +132,10 @@ class Certificate:
                 f"transformation change the output by more than {self.tolerance:g} "
                 f"({100 * share.estimate:.3g} % in the sample)"
             )
-        units = "rows" if self.n_units == self.n_rows else f"groups of {self.n_rows} rows"
-        text = (
+        return (
             f"With confidence {100 * (1 - self.delta):.3g} %, whenever one stops, over "
-            f"{self.transform}: {'; '.join(statements)}. On {self.n_units} {units}."
+            f"{self.transform}: {'; '.join(statements)}. {self._units}{self._cautions}"
         )
-        cautions = [d.value for d in self.diagnostics if d.is_caution]
-        return text + (f" Caution: {'; '.join(cautions)}." if cautions else "")
 
     def plot(self, **kwargs: Any) -> Any:
         """Draw the bounds against the number of units they had seen."""

@@ -22,7 +22,7 @@ from equiprob.equivariance.magnitude_bins import MagnitudeBins
 from equiprob.equivariance.table_findings import design_diagnostics, require_deterministic
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.posterior.paired_means import is_one_hot
+from equiprob.posterior.paired_means import labels_of
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -158,8 +158,9 @@ class ChangedDecisions(AbstractEstimator):
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         of_rows = changed @ table.design.weights
         draws = {"share": means.mean(of_rows, _WHOLE)}
-        if labels is not None and stats.y is not None and is_one_hot(stats.y):
-            draws |= self._turned(means, stats.y.argmax(axis=1), labels, table)
+        truth = None if labels is None or stats.y is None else labels_of(stats.y)
+        if labels is not None and truth is not None:
+            draws |= self._turned(means, truth, labels, table)
         coords, dims = {}, {}
         if labels is not None:
             present = np.unique(labels)

@@ -28,7 +28,7 @@ from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.inputs import check_labels
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.posterior.paired_means import is_one_hot
+from equiprob.posterior.paired_means import labels_of
 from equiprob.posterior.results import AbstractEstimator, AbstractResult
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -173,7 +173,8 @@ class SymmetryMap(AbstractEstimator):
                 f"{len(np.unique(table.unit_ids))}"
             )
         transform = table.transform.of_output(table.outputs[0])
-        y, labelled = _targets(table, may_be_labels=transform.keeps_output)
+        y, labels = _targets(table, may_be_labels=transform.keeps_output)
+        labelled = labels is not None
         parameters, weights = table.parameters(), table.design.weights
         landing = Landing.of(
             table.x, y, table.unit_ids, transform, parameters, labelled=labelled, near=self.near
@@ -186,7 +187,7 @@ class SymmetryMap(AbstractEstimator):
             tolerance = float(np.quantile(landing.own_other[settled], _OWN_QUANTILE))
         incorrect = ~landing.far & (landing.other > tolerance)
         own_incorrect = settled & (landing.own_other > tolerance)
-        n_classes = len(np.unique(y.argmax(axis=1))) if labelled else 0
+        n_classes = 0 if labels is None else len(np.unique(labels))
         shares = MapShares(
             units=table.unit_ids,
             weights=weights,
@@ -205,9 +206,9 @@ class SymmetryMap(AbstractEstimator):
         coords: dict[str, NDArray[Any]] = {"magnitude": bins.means}
         draws |= shares.named(shares.by(bins.inside), "by_magnitude")
         dims |= shares.dims("by_magnitude", ("magnitude",))
-        labels = _groups(given, used, y, labelled)
-        if labels is not None:
-            names, place = np.unique(labels, return_inverse=True)
+        groups = _groups(given, used, labels)
+        if groups is not None:
+            names, place = np.unique(groups, return_inverse=True)
             members = np.stack([place == k for k in range(len(names))])[:, :, None]
             everywhere = np.broadcast_to(members, (len(names), *landing.far.shape))
             draws |= shares.named(shares.pooled(everywhere), "by_group")
@@ -244,7 +245,7 @@ class SymmetryMap(AbstractEstimator):
                 "n_neighbours": N_AROUND,
                 "n_rows": len(whole),
                 "n_used": len(used),
-                "grouped_by": None if labels is None else "by" if by is not None else "label",
+                "grouped_by": None if groups is None else "by" if by is not None else "label",
                 **rows.facts,
                 "weight_seed": self.weight_seed,
                 "magnitude_label": transform.magnitude_label,
@@ -262,40 +263,35 @@ class SymmetryMap(AbstractEstimator):
                     incorrect,
                     transform.magnitude(parameters),
                     positions,
-                    y.argmax(axis=1) if labelled else None,
+                    labels,
                 ),
             },
         )
 
 
-def _targets(table: OrbitTable, *, may_be_labels: bool) -> tuple[Array, bool]:
-    """Return targets ``(row, ...)`` as the output action takes them, and whether they are labels.
+def _targets(table: OrbitTable, *, may_be_labels: bool) -> tuple[Array, Index | None]:
+    """Return targets ``(row, ...)`` as the output action takes them, and labels ``(row,)``.
 
-    Of labels ``(row, class)``; numbers that take two values are labels.
+    Of labels ``(row, class)``; None in place of labels where targets are none.
     """
     y = table.only.y
     assert y is not None, "checked by the caller"
-    if may_be_labels and is_one_hot(y):
-        return y, True
-    values = np.unique(y)
-    if may_be_labels and y.shape[1] == 1 and len(values) <= 2:
-        return np.column_stack([y == value for value in values]).astype(np.float64), True
-    return y.reshape(-1, *table.only.output_shape), False
+    labels = labels_of(y) if may_be_labels else None
+    if labels is None:
+        return y.reshape(-1, *table.only.output_shape), None
+    return np.eye(int(labels.max()) + 1)[labels], labels
 
 
-def _groups(
-    given: NDArray[Any] | None, used: Index, y: Array, labelled: bool
-) -> NDArray[Any] | None:
+def _groups(given: NDArray[Any] | None, used: Index, labels: Index | None) -> NDArray[Any] | None:
     """Return the label of the group of each row that is used; None for no groups."""
     if given is not None:
-        labels = given[used]
-        if len(np.unique(labels)) > _MOST_PARTS:
+        groups = given[used]
+        if len(np.unique(groups)) > _MOST_PARTS:
             raise ValueError(
-                f"by holds {len(np.unique(labels))} different labels, at most {_MOST_PARTS} are "
+                f"by holds {len(np.unique(groups))} different labels, at most {_MOST_PARTS} are "
                 f"taken: pass labels that many rows share"
             )
-        return labels
-    labels = y.argmax(axis=1) if labelled else None
+        return groups
     many = labels is not None and len(np.unique(labels)) > _MOST_PARTS
     return None if many else labels
 

@@ -8,9 +8,9 @@ of a path at once, the one that was chosen on these rows among them: the bound o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final, override
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,11 +28,9 @@ from equiprob.levels.paths.base import targets
 from equiprob.levels.predictor import averaged_predictor
 from equiprob.orbits.designs import Design
 from equiprob.orbits.table import OrbitTable, describe_rows
+from equiprob.posterior.certificates import AbstractCertificate
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.transforms.transform import Transform
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Array = NDArray[np.float64]
 
@@ -48,7 +46,7 @@ _BRIER = 2.0
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LevelCertificate:
+class LevelCertificate(AbstractCertificate):
     """An upper confidence bound on the risk of a drawn predictor; made by `certify_level`.
 
     Args:
@@ -86,13 +84,10 @@ class LevelCertificate:
     design: Design = field(repr=False)
     transform: Transform
     diagnostics: tuple[Diagnostic, ...] = ()
+    of_what = "predictor"
 
     @property
-    def status(self) -> str:
-        """The worst caution in words, or "no problem found"."""
-        return next((d.value for d in self.diagnostics if d.is_caution), "no problem found")
-
-    @property
+    @override
     def upper(self) -> dict[str, float]:
         """The bounds on the risk: of the ``"drawn"`` predictor and of the model ``"as_it_is"``."""
         return {name: bound.upper * self.largest for name, bound in self._bounds.items()}
@@ -101,47 +96,27 @@ class LevelCertificate:
     def _bounds(self) -> dict[str, DrawnBound]:
         return {"drawn": self.drawn, "as_it_is": self.as_it_is}
 
-    def interval(self) -> pd.DataFrame:
-        """Return the confidence intervals of both risks, which hold together.
+    @property
+    @override
+    def estimates(self) -> dict[str, float]:
+        """The mean losses of these rows, by predictor."""
+        return {name: bound.estimate * self.largest for name, bound in self._bounds.items()}
 
-        Returns:
-            A table indexed by predictor with columns ``ci_low`` and ``ci_high``.
-        """
-        import pandas as pd
-
-        index = pd.Index(list(self.upper), name="predictor")
-        return pd.DataFrame({"ci_low": 0.0, "ci_high": list(self.upper.values())}, index=index)
-
-    def summary(self) -> pd.DataFrame:
-        """Return mean losses, bounds and diagnostics.
-
-        Returns:
-            A table indexed by predictor: ``estimate`` (of the rows), ``ci_low``, ``ci_high``,
-            ``divergence`` (from the prior, in nats), ``confidence``, ``diagnostics`` in words.
-        """
-        table = self.interval()
-        bounds = self._bounds.values()
-        table.insert(0, "estimate", [bound.estimate * self.largest for bound in bounds])
-        table["divergence"] = [bound.divergence for bound in bounds]
-        table["confidence"] = 1 - self.delta
-        table["diagnostics"] = self.status
-        return table
+    @override
+    def _told(self) -> Mapping[str, list[Any]]:
+        return {"divergence": [bound.divergence for bound in self._bounds.values()]}
 
     def __str__(self) -> str:
         """Say what is certified."""
-        units = "rows" if self.n_units == self.n_rows else f"groups of {self.n_rows} rows"
-        risks = {name: bound.estimate * self.largest for name, bound in self._bounds.items()}
-        upper = self.upper
-        text = (
+        risks, upper = self.estimates, self.upper
+        return (
             f"With confidence {100 * (1 - self.delta):.3g} %, the predictor that draws its "
             f"position along the path '{self.path.label}' over {self.transform} has an expected "
             f"loss ({self.loss}, at most {self.largest:g}) of at most {upper['drawn']:.3g} "
             f"({risks['drawn']:.3g} in the sample), the model as it is of at most "
-            f"{upper['as_it_is']:.3g} ({risks['as_it_is']:.3g}). On {self.n_units} {units}. It "
-            f"draws {self._likely}."
+            f"{upper['as_it_is']:.3g} ({risks['as_it_is']:.3g}). {self._units} It draws "
+            f"{self._likely}.{self._cautions}"
         )
-        cautions = [d.value for d in self.diagnostics if d.is_caution]
-        return text + (f" Caution: {'; '.join(cautions)}." if cautions else "")
 
     @property
     def _likely(self) -> str:

@@ -11,6 +11,7 @@ be said of every pair, and no mean leaves its range.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.posterior.contrast import Limits
 from equiprob.posterior.row_means import RowMeans
@@ -90,6 +91,19 @@ def squared_error_limits(y: Array, prediction: Array) -> Limits:
 def is_one_hot(y: Array) -> bool:
     """Whether targets ``(row, k)`` are labels, one of k components of each row one."""
     return y.shape[1] > 1 and bool(np.isin(y, (0.0, 1.0)).all() and (y.sum(axis=1) == 1).all())
+
+
+def labels_of(y: Array) -> NDArray[np.int64] | None:
+    """Return the label of each row where targets ``(row, k)`` are labels, None where they are not.
+
+    One of k components is one, or there is one component, of two values at most.
+    """
+    if is_one_hot(y):
+        return y.argmax(axis=1)
+    if y.shape[1] > 1:
+        return None
+    values, place = np.unique(y, return_inverse=True)
+    return place.ravel() if len(values) <= 2 else None
 
 
 def _parted(values: Array, reference: int) -> tuple[Array, Array]:
