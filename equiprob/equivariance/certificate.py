@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
+from equiprob.equivariance.alike_rows import are_alike
 from equiprob.equivariance.betting import upper_bound
 from equiprob.equivariance.claims import (
     AbstractClaim,
@@ -206,6 +207,8 @@ def certify(
         found.add(Diagnostic.NONFINITE_AS_WORST)
     if len(set(sizes)) > 1:
         found.add(Diagnostic.GROUPS_COUNT_ONCE)
+    if are_alike(orbits):
+        found.add(Diagnostic.ROWS_ALIKE)
     if all(mean.upper >= mean.largest for mean in means.values()):
         found.add(Diagnostic.VACUOUS)
     return Certificate(

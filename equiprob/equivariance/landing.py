@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.equivariance.local_means import centring_weights
 from equiprob.equivariance.resampling import TurnedAway
-from equiprob.equivariance.row_metrics import flattened, squared_distances
+from equiprob.equivariance.row_metrics import leaf_scales, scaled_rows, squared_distances
 from equiprob.orbits.keys import Ids
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
@@ -97,8 +96,8 @@ class Landing:
             near: The share of rows that are not far where they are.
         """
         away = TurnedAway.of(x, transform, len(y), 1, [_SEED])
-        scales = _scales(away.still)
-        rows = _scaled(away.still, scales)
+        scales = leaf_scales(away.still)
+        rows = scaled_rows(away.still, scales)
         acting = transform.on(output=y)
         data = _Data(rows, y.reshape(len(y), -1), units, labelled)
         own = data.look(rows)
@@ -107,7 +106,7 @@ class Landing:
         other, remoteness, nearest = np.empty(shape), np.empty(shape), np.empty(shape)
         around = np.empty((*shape, N_AROUND), dtype=np.int64)
         for j in range(shape[1]):
-            images = data.look(_scaled(away.moved(parameters[:, j]), scales))
+            images = data.look(scaled_rows(away.moved(parameters[:, j]), scales))
             target = images.target.reshape(y.shape)
             back = np.asarray(acting.at(parameters[:, j]).back(target, x))
             other[:, j] = data.apart(back.reshape(len(y), -1))
@@ -233,19 +232,3 @@ class _Data:
             weights = centring_weights(self.rows[near[part]] - places[part, None])
             found[part] = np.einsum("nq,nqk->nk", weights, self.y[near[part]])
         return found
-
-
-def _scales(x: Any) -> list[float]:
-    """Return the spread of each leaf, so that none decides by its unit alone who is near."""
-    found = []
-    for leaf in jax.tree.leaves(x):
-        each = flattened(leaf)
-        spread = float(np.sqrt(((each - each.mean(axis=0)) ** 2).sum(axis=1).mean()))
-        found.append(spread if spread > 0 else 1.0)
-    return found
-
-
-def _scaled(x: Any, scales: list[float]) -> Array:
-    """Return rows as vectors ``(row, entry)``, each leaf over its spread."""
-    each = zip(jax.tree.leaves(x), scales, strict=True)
-    return np.concatenate([flattened(leaf) / scale for leaf, scale in each], axis=1)

@@ -98,6 +98,22 @@ def flattened(x: Any) -> Array:
     return rows
 
 
+def leaf_scales(x: Any) -> list[float]:
+    """Return the spread of each leaf, so that none decides by its unit alone who is near."""
+    found = []
+    for leaf in jax.tree.leaves(x):
+        each = flattened(leaf)
+        spread = float(np.sqrt(((each - each.mean(axis=0)) ** 2).sum(axis=1).mean()))
+        found.append(spread if spread > 0 else 1.0)
+    return found
+
+
+def scaled_rows(x: Any, scales: list[float]) -> Array:
+    """Return rows as vectors ``(row, entry)``, each leaf over its spread."""
+    each = zip(jax.tree.leaves(x), scales, strict=True)
+    return np.concatenate([flattened(leaf) / scale for leaf, scale in each], axis=1)
+
+
 def squared_distances(one: Array, other: Array) -> Array:
     """Return squared Euclidean distances ``(row of one, row of other)``, by one matrix product."""
     sizes = np.einsum("ij,ij->i", one, one)[:, None] + np.einsum("ij,ij->i", other, other)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.equivariance.alike_rows import are_alike
 from equiprob.equivariance.landing import N_AROUND, Landing
 from equiprob.equivariance.magnitude_bins import MagnitudeBins
 from equiprob.equivariance.map_shares import MapShares
@@ -312,6 +313,8 @@ def _found(
     landed = (landing.nearest <= size)[moved].mean() if moved.any() else 0.0
     if max(copies, landed) > 0.05:
         found.add(Diagnostic.NEIGHBOURS_COINCIDE)
+    elif are_alike(table):
+        found.add(Diagnostic.ROWS_ALIKE)
     spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).reshape(len(y), -1).sum(axis=1).mean()))
     if doubt > _DISAGREE or (not labelled and tolerance > spread > 0):
         found.add(Diagnostic.TRUTH_UNRESOLVED)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
 from equiprob.bounds.losses import holds_labels
+from equiprob.equivariance.alike_rows import are_alike
 from equiprob.equivariance.claims import check_delta, check_independent_rows
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.levels.losses import Loss, named_loss
@@ -250,6 +251,8 @@ def certify_level(
         found.add(Diagnostic.NONFINITE_AS_WORST)
     if not even:
         found.add(Diagnostic.GROUPS_COUNT_ONCE)
+    if are_alike(orbits):
+        found.add(Diagnostic.ROWS_ALIKE)
     if drawn.upper >= 1 - _SLACK:
         found.add(Diagnostic.VACUOUS)
     return LevelCertificate(

@@ -220,6 +220,12 @@ class Diagnostic(enum.Enum):
         "invariant: in simulation intervals of the harm held the truth in two thirds to nine "
         "tenths of samples; take them for indicative"
     )
+    ROWS_ALIKE = (
+        "rows are nearer to the next row, or to copies of themselves, than independent rows would "
+        "be: steps of a trajectory and copies count as independent here, and are not; pass "
+        "groups=, one for each trajectory or for each row and its copies, or shuffle rows that "
+        "were merely sorted"
+    )
     NEIGHBOURS_FAR = (
         "neighbours are far apart for how the truth varies (see dimension and distance_correction "
         "in the facts): the symmetry cost is indicative, and more often too small than too large"
