@@ -304,7 +304,7 @@ CALLS |= {
     "LearningCurve": (
         curve,
         DRAWS
-        | {"case": "H", "seed": 0, "risk_max": 1.0, "test_rows": "same"}
+        | {"case": "invariant", "seed": 0, "risk_max": 1.0, "test_rows": "same"}
         | {"runs": RUNS, "data_error": None},
     ),
     "runs": (lambda **columns: curve(runs=columns, data_error=None), CURVE),

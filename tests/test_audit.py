@@ -172,6 +172,45 @@ def test_an_audit_of_many_models_has_a_page_of_bounded_size(task, tmp_path, monk
         found.report(tmp_path / "audit.html", models=["m12"])
 
 
+JARGON = ("kappa", "rope", "Haar", "orbit", "leaf", "stabilizer", "position", "case", "level")
+
+
+def unexplained(html):
+    """Return names with underscores, and words of the trade, that a page does not explain."""
+    page = re.sub(r"<style.*?</style>|<pre.*?</pre>|<section id=.reproduction.*?</section>", "",
+                  html, flags=re.DOTALL)  # fmt: skip
+    text = re.sub(r"<[^>]+>", " ", page)
+    explained = ", ".join(re.findall(r"<dt>(.*?)</dt>", page))
+    used = set(re.findall(r"(?<![\w.=])[a-z]+(?:_[a-z]+)+(?![\w=(])", text))
+    used |= {word for word in JARGON if re.search(rf"\b{word}s?\b", text, re.IGNORECASE)}
+    arguments = {"noise_variance"}  # "pass noise_variance"
+    return {word for word in used - arguments if word not in explained}
+
+
+def test_a_report_explains_its_words_and_says_which_pass_its_numbers_are_of(found, tmp_path):
+    html = found.report(tmp_path / "audit.html").read_text()
+    assert unexplained(html) == set()
+    assert unexplained(re.sub(r"<dt>.*?</dt>", "", html)) > {"p_best", "risk_saved"}  # the twin
+    assert "facts[" not in re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL)
+    captions = re.findall(r"<caption>(Estimates.*?)</caption>", html)
+    assert len(captions) >= 5
+    of_a_pass = [each for each in captions if "From the pass" in each or "no model was" in each]
+    assert of_a_pass == captions
+    assert any("60 rows, each as it is and under 4 transformations" in each for each in captions)
+
+
+def test_no_empty_axes_are_drawn(found):
+    import matplotlib.pyplot as plt
+
+    for step, result in found.parts.items():
+        try:
+            figure = result.plot()
+        except ValueError:  # all of it is withheld: no figure
+            continue
+        assert all(ax.has_data() for ax in figure.axes), step
+        plt.close(figure)
+
+
 # ---- as an assertion ------------------------------------------------------------------------
 
 

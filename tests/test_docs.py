@@ -60,6 +60,13 @@ def test_every_page_is_in_the_contents():
     assert {page.stem for page in DOCS.glob("*.md")} - {"index"} <= listed
 
 
+def test_every_figure_is_in_the_gallery():
+    page = (DOCS / "gallery.md").read_text("utf-8")
+    drawn = re.findall(r"\.plot\(|ep\.plots\.plot_\w+\(", page)
+    assert len(drawn) >= len(equiprob.plots.__all__)  # the least: some are drawn twice
+    assert {name for name in equiprob.plots.__all__ if f"`{name}`" not in page} == set()
+
+
 def test_the_site_is_built_without_a_network():
     settings = (DOCS / "conf.py").read_text()
     assert "intersphinx" not in settings

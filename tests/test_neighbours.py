@@ -82,7 +82,7 @@ def test_a_range_generates_all_rotations():
     shifts = ep.transforms.translations(0.5)
     with pytest.raises(ValueError, match="under a whole group"):
         cost(x, y, shifts)
-    with pytest.raises(ValueError, match="a whole group with its uniform law"):
+    with pytest.raises(ValueError, match="a whole group, drawn uniformly"):
         Neighbours(group=shifts)
 
 

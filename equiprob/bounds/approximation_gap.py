@@ -77,6 +77,10 @@ class ApproximationGapResult(AbstractResult):
         return f"{waste} {gap}".strip() + f" {self.verdict}.{self._alignment}{self.cautions}"
 
     @property
+    def _case(self) -> Case:
+        return Case(self.facts["case"])
+
+    @property
     def _waste(self) -> str:
         """Say what the model's asymmetric part costs (case H)."""
         name = "waste" if "waste" in self.draws else "waste_lower"
@@ -93,7 +97,7 @@ class ApproximationGapResult(AbstractResult):
         least = "" if name == "waste" else "at least "
         text = (
             f"The model's asymmetric part wastes {least}{np.median(draws):.3g} in risk (90% "
-            f"credible interval {low:.3g} to {high:.3g}; case {self.facts['case']})"
+            f"credible interval {low:.3g} to {high:.3g}; case '{self._case}')"
         )
         if "waste_share" in self.draws:
             low, high = credible_interval(100 * self.draws["waste_share"], 0.9)
@@ -110,13 +114,13 @@ class ApproximationGapResult(AbstractResult):
         if not self.facts["shown"]:
             return (
                 f"No cost is shown of the two errors' being of different size{where} (case "
-                f"{self.facts['case']}): they may be equal, and the bound is below {high:.3g}."
+                f"'{self._case}'): they may be equal, and the bound is below {high:.3g}."
             )
         text = (
             f"The mismatch of symmetry costs{where + ',' if where else ''} at least "
             f"{np.median(self.draws[name]):.3g} in "
             f"risk (90% credible interval of that bound {low:.3g} to {high:.3g}; case "
-            f"{self.facts['case']})"
+            f"'{self._case}')"
         )
         if "gap_share" in self.draws:
             low, high = credible_interval(100 * self.draws["gap_share"], 0.9)
@@ -233,10 +237,10 @@ class ApproximationGap(AbstractEstimator):
             shown = np.mean(draws["gap"] > 0) >= _SURELY
         else:
             raise ValueError(
-                "no bound on the approximation gap: the law of the inputs is not invariant, the "
-                "data error is withheld and the model is not exactly equivariant; "
+                "no bound on the approximation gap: moved inputs are not known to be as likely as "
+                "the inputs, the data error is withheld and the model is not exactly equivariant; "
                 "methods.TrainedPair bounds what exact symmetry costs, methods.Oracle and "
-                "methods.MeasuredPairs need no invariant law"
+                "methods.MeasuredPairs need no such assumption"
             )
         risk = model_error.draws.get("risk")
         if "gap" in draws and risk is not None:

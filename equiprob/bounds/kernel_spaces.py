@@ -96,8 +96,8 @@ class KernelSpace:
         """Raise a ValueError unless the law is Haar and the kernel invariant on a few rows."""
         if not self.transform.is_haar:
             raise ValueError(
-                f"{self.transform} is not the Haar law of a group, which splitting a kernel needs; "
-                f"pass features= in its place"
+                f"{self.transform} is not drawn uniformly from a group, which splitting a kernel "
+                "needs; pass features= in its place"
             )
         few = jax.tree.map(lambda leaf: leaf[:_CHECKED_ROWS], self.x)
         still = self._gram(few, few)

@@ -75,7 +75,7 @@ def drawn(value: Any, problem: GapProblem, name: str) -> Array:
     if draws.min() < 0:
         raise ValueError(
             f"{name} cannot be negative, but {type(value).__name__} drew {draws.min():.3g}; pass a "
-            f"law on positive numbers, such as LogNormal or HalfNormal"
+            "distribution of positive numbers, such as LogNormal or HalfNormal"
         )
     return draws
 

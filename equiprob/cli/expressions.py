@@ -222,6 +222,6 @@ def _function(name: str) -> Callable[..., Any]:
     near = difflib.get_close_matches(name, (*_FACTORIES, *_LAWS), n=1)
     meant = f" (did you mean {near[0]}?)" if near else ""
     raise ValueError(
-        f"unknown transform {name!r}{meant}: expected one of {', '.join(_FACTORIES)}; laws are "
-        f"{', '.join(_LAWS)}"
+        f"unknown transform {name!r}{meant}: expected one of {', '.join(_FACTORIES)}; "
+        f"distributions are {', '.join(_LAWS)}"
     )

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-_WEIGHTS = {"H": 0.5, "I": 0.25, "N": 0.25}
+_WEIGHTS = {"uniform and invariant": 0.5, "invariant": 0.25, "unknown": 0.25}
+_WEIGHTS |= {"H": 0.5, "I": 0.25, "N": 0.25}  # the same by the letters of the papers
 _RISKS: tuple[str, ...] = ("risk", "floor", "noise", "symmetric_cost", "asymmetric_cost")
 _ERRORS: tuple[str, ...] = ("data_error", "model_error")
 _LEAST_FIT = 0.01
@@ -49,9 +50,10 @@ class LearningCurve(AbstractEstimator):
 
     Args:
         priors: What is believed beforehand; see `CurvePriors`, and `prior` for what they imply.
-        case: ``"H"`` where the law of the inputs is invariant and the transformations have the Haar
-            law of a group; ``"I"`` or ``"N"`` otherwise: the mismatch of errors then costs at least
-            half as much, which is what the floors are tied to.
+        case: ``"uniform and invariant"`` where moved inputs are as likely as the inputs and
+            transformations are drawn uniformly from a group; ``"invariant"`` or ``"unknown"``
+            otherwise: the mismatch of errors then costs at least half as much, which is what the
+            floors are tied to. (Or ``"H"``, ``"I"``, ``"N"``.)
         risk_max: The largest possible risk (1 for a rate of errors), where there is one: curves can
             then come down from a plateau below it, and never exceed it.
         test_rows: Whether the runs of a candidate were judged on the ``"same"`` rows, whose
@@ -72,7 +74,9 @@ class LearningCurve(AbstractEstimator):
     """
 
     priors: CurvePriors = field(default=DEFAULT_PRIORS)
-    case: Literal["H", "I", "N"] = "H"
+    case: Literal["uniform and invariant", "invariant", "unknown", "H", "I", "N"] = (
+        "uniform and invariant"
+    )
     risk_max: float | None = None
     test_rows: Literal["same", "own"] = "same"
     size: str = "n"
@@ -84,7 +88,9 @@ class LearningCurve(AbstractEstimator):
         super().__post_init__()
         check_seed(self.seed)
         if self.case not in _WEIGHTS:
-            raise ValueError(f"case must be 'H', 'I' or 'N', got {self.case!r}")
+            raise ValueError(
+                f"case must be 'uniform and invariant', 'invariant' or 'unknown', got {self.case!r}"
+            )
         if self.test_rows not in ("same", "own"):
             raise ValueError(f"test_rows must be 'same' or 'own', got {self.test_rows!r}")
         if not isinstance(self.priors, CurvePriors):

@@ -150,9 +150,9 @@ def _verdict(findings: Findings) -> list[str]:
     lines += [_of_level(name, level) for name, level in findings.levels.items()]
     (all_swapped, all_misread), (swapped, misread) = findings.confused
     lines.append(
-        f"A 6 turned round is a 9: of the {all_misread} held-out digits that the network trained "
-        f"on all rotations misreads, {all_swapped} are 6s and 9s taken for one another; of the "
-        f"plain network's {misread}, {swapped}."
+        f"A 6 turned round looks like a 9. The network trained on all rotations misreads "
+        f"{all_misread} held-out digits, and takes a 6 for a 9 or a 9 for a 6 in {all_swapped} of "
+        f"them. The plain network misreads {misread}, and confuses 6 and 9 in {swapped} of them."
     )
     trained = findings.levels[SHOWN].facts["risk"]
     lines.append(

@@ -44,9 +44,9 @@ _WORTH_SAYING = 0.005
 """Probability of exact symmetry from which the error without it is another than the error."""
 
 _WHY = {
-    Case.HAAR: "the law of the inputs is invariant and the transformations' is the group's own",
-    Case.INVARIANT: "the law of the inputs is invariant",
-    Case.NEITHER: "the law of the inputs is not known to be invariant",
+    Case.HAAR: "inputs and moved inputs are equally likely, and the transformations uniform",
+    Case.INVARIANT: "inputs and moved inputs are equally likely",
+    Case.NEITHER: "moved inputs are not known to be as likely as the inputs",
 }
 
 
@@ -88,7 +88,7 @@ class DataEquivarianceErrorResult(AbstractResult):
 
     def __str__(self) -> str:
         """Say what was found."""
-        text = f"Over {self.facts['transform']}, {_WHY[self.case]} (case {self.case.value}). "
+        text = f"Over {self.facts['transform']}, {_WHY[self.case]} (case '{self.case}'). "
         if "error" in self.draws:
             low, high = credible_interval(self.draws["error"], 0.9)
             text += (

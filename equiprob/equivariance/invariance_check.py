@@ -74,17 +74,15 @@ class InvarianceCheckResult(AbstractResult):
         margin = self.facts["margin"]
         if self.is_invariant:
             verdict = (
-                f"compatible with an invariant law, within the margin of {margin:g}: not proof of "
-                f"one"
+                "compatible with inputs and moved inputs being equally likely, within the margin "
+                f"of {margin:g}: not proof of it"
             )
         elif low > 0.5:
-            verdict = "the law of the inputs is not invariant"
+            verdict = "inputs and moved inputs are not equally likely"
             if np.isinf(self.kappa):
-                verdict += (
-                    " (kappa is infinite: some transformed inputs lie where there are no others)"
-                )
+                verdict += " (some moved inputs look unlike any input)"
         elif Diagnostic.BLIND_CLASSIFIER in self.diagnostics:
-            verdict = "it gave all rows one answer, which says nothing of the law"
+            verdict = "it gave all rows one answer, which says nothing"
         else:
             verdict = (
                 f"too few rows to say: neither is a difference seen, nor one beyond the margin of "
@@ -166,8 +164,9 @@ class InvarianceCheck(AbstractEstimator):
         if n_folds < 2:
             raise ValueError(
                 f"{len(np.unique(units))} independent rows (or groups) are too few to train a "
-                f"classifier on some and judge it on others: at least 4 are needed; pass law=ep."
-                f"InvariantLaw() to the data error where you know that the law is invariant"
+                "classifier on some and judge it on others: at least 4 are needed; pass "
+                "law=ep.InvariantLaw() to the data error where you know that inputs and moved "
+                "inputs are equally likely"
             )
         generator = np.random.default_rng([self.seed, 5])
         parameters = transform.sample_many(generator, n)

@@ -168,8 +168,8 @@ def transform_budget(level: AbstractResult, asked: Asked) -> TransformBudget:
     elif asked.error_tolerance is not None:
         raise ValueError(
             "the error that an average over few transformations leaves is known for the squared "
-            "error, along Blend or Subgroups, under the uniform law of a group: evaluate the "
-            "orbits of level.predictor(predict, n_transforms=...) to measure it"
+            "error, along Blend or Subgroups, for transformations drawn uniformly from a group: "
+            "evaluate the orbits of level.predictor(predict, n_transforms=...) to measure it"
         )
     names = ("transform", "output", "risk", "n_units", "weight_seed", "details")
     return TransformBudget(

@@ -173,15 +173,15 @@ class SymmetryLevelResult(AbstractResult):
     @property
     def _advice(self) -> str:
         """Say what is recommended, and what it saves."""
-        path, elsewhere = f"the path '{self.facts['path_label']}'", self.judged_elsewhere
+        elsewhere = self.judged_elsewhere
         if not self.recommended:
             rope = self.facts["rope"]
             asked = f", and more than {rope:.3g} was asked for" if rope else ""
-            return f"No averaging is recommended along {path}: {elsewhere}{asked}."
+            return f"No averaging is recommended ({self.facts['path_label']}): {elsewhere}{asked}."
         text = (
-            f"Averaging is recommended along {path}, at {self.shipped_name}: {elsewhere}. This "
-            f"position, chosen on all rows, saves {_with_interval(self.draws['risk_saved'])}, what "
-            f"choosing it on them adds taken off"
+            f"Averaging is recommended ({self.facts['path_label']} {self.shipped_name}): "
+            f"{elsewhere}. On all rows, which also chose it, it saves "
+            f"{_with_interval(self.draws['risk_saved'])}, after what choosing adds is taken off"
         )
         if self.facts["n_transforms"] and self.facts["path"] != "Subgroups":
             shipped = np.median(self.draws["risk_saved_shipped"])

@@ -111,8 +111,8 @@ class StructuralLevelResult(AbstractResult):
         """
         if self.is_entangled:
             raise ValueError(
-                "what a level costs any predictor is not identified where the law of the inputs is "
-                "not invariant; p_exact and harm speak of kernel ridge regression"
+                "what a level costs any predictor is not identified where moved inputs are not as "
+                "likely as the inputs; p_exact and harm speak of kernel ridge regression"
             )
         if not 0 <= other < level:
             raise ValueError(
@@ -175,8 +175,9 @@ class StructuralLevelResult(AbstractResult):
     def _entangled(self) -> str:
         """Say what was found where the law of the inputs is not invariant."""
         text = (
-            f"The law of the inputs is not known to be invariant under {self.facts['transform']}, "
-            f"and parts of either kind are correlated on it. Kernel ridge regression does best"
+            f"Inputs moved by {self.facts['transform']} are not known to be as likely as the "
+            "inputs, so that symmetric and asymmetric parts are correlated. Kernel ridge "
+            "regression does best"
         )
         parts = []
         for place in self._shown:

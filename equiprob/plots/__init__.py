@@ -25,6 +25,7 @@ from equiprob.plots.transform_budget import plot_transform_budget
 __all__ = [
     "plot_alignment",
     "plot_approximation_gap",
+    "plot_certificate",
     "plot_changed_decisions",
     "plot_comparison",
     "plot_controls",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equiprob.plots.style import BLUE, GREY, legend_below, new_figure, with_unit
+from equiprob.plots.style import BLUE, GREY, legend_below, new_figure, plain_log_numbers, with_unit
 
 if TYPE_CHECKING:
     from equiprob.equivariance.certificate import Certificate, CertifiedMean
@@ -47,3 +47,4 @@ def _draw(ax: Any, mean: CertifiedMean, confidence: float) -> None:
     so_far[so_far == 0] = np.nan  # below a logarithmic axis
     ax.plot(looks, so_far, color=GREY, linewidth=1.2, linestyle="--", label="mean so far")
     ax.set(xscale="log", yscale="log")
+    plain_log_numbers(ax.yaxis)

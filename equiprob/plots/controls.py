@@ -56,6 +56,15 @@ def plot_controls(controls: Controls) -> Any:
         ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
         ax.locator_params(axis="x", nbins=4)
         unit = next(r.units.get(name, "") for r in results.values() if name in r.draws)
-        ax.set_xlabel(with_unit(name.replace("_", " "), unit))
+        ax.set_xlabel(with_unit(_in_words(name), unit))
     figure.supxlabel(BAR_NOTE, fontsize=8)
     return figure
+
+
+def _in_words(name: str) -> str:
+    """Return the name of a quantity for a label: that of a bound says which end it is."""
+    for ending, side in {"lower": "at least", "upper": "at most"}.items():
+        if name.endswith(ending):
+            what = name.removesuffix(ending).replace("_", " ").strip() or "error"
+            return f"{what}, {side}"
+    return name.replace("_", " ")

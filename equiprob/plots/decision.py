@@ -77,8 +77,8 @@ def plot_information(decision: Decision, *, ax: Any = None) -> Any:
     table = decision.information
     if table.empty:
         raise ValueError("no information was considered: leave information= out of decide")
-    priced = table["value_per_cost"].notna().to_numpy()
-    unit = decision.units["loss"]
+    perfect, unit = decision.value_of_perfect_information, decision.units["loss"]
+    priced = table["value_per_cost"].notna().to_numpy() & (perfect > 0)
     if ax is not None:
         axes = [ax]
     else:
@@ -87,21 +87,24 @@ def plot_information(decision: Decision, *, ax: Any = None) -> Any:
             width=8.0 if priced.any() else 7.0, height=height, columns=1 + bool(priced.any())
         )
         axes = list(np.atleast_1d(made))
-    perfect = decision.value_of_perfect_information
     for i, (name, value) in enumerate(table["value"].items()):
         axes[0].barh(i, value, color=BLUE, height=0.35, alpha=0.85)
         _name_above(axes[0], str(name), i)
-    axes[0].axvline(perfect, color=ORANGE, linestyle=":", linewidth=1.4)
-    axes[0].annotate(
-        "perfect information ",
-        (perfect, -0.72),
-        ha="right",
-        va="center",
-        fontsize=8,
-        color=ORANGE,
-    )
-    axes[0].set_xlim(0, perfect * 1.04 if perfect > 0 else 1.0)
-    axes[0].set_xlabel(f"expected fall\nof the loss ({unit})")
+    if perfect > 0:
+        axes[0].axvline(perfect, color=ORANGE, linestyle=":", linewidth=1.4)
+        axes[0].annotate(
+            "perfect information ",
+            (perfect, -0.72),
+            ha="right",
+            va="center",
+            fontsize=8,
+            color=ORANGE,
+        )
+        axes[0].set_xlim(0, perfect * 1.04)
+        axes[0].set_xlabel(f"expected fall\nof the loss ({unit})")
+    else:
+        axes[0].set_xticks([])
+        axes[0].set_xlabel("each is worth nothing: no outcome would change the choice")
     if len(axes) > 1:
         axes[1].barh(
             np.flatnonzero(priced), table["value_per_cost"][priced], color=BLUE, height=0.35

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equiprob.plots.style import BAND_NOTE, BLUE, GREY, INK, ORANGE, legend_below, new_figure
+from equiprob.plots.style import (
+    BAND_NOTE,
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    legend_below,
+    new_figure,
+    plain_log_numbers,
+)
 from equiprob.posterior.results import credible_interval
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ def plot_learning_curve(
             ax.plot(result.rows["n"][mine], result.rows["risk"][mine], ".", color=color, ms=5)
     _end_of_data(ax, observed[-1])
     ax.set(xscale="log", yscale="log", ylabel="risk")
+    plain_log_numbers(ax.yaxis)
     kind = "prior" if result.facts["is_prior"] else "credible"
     ax.set_xlabel(f"n, rows of the training set\nline: median; band: 90 % {kind} interval")
     legend_below(figure, ax, columns=min(len(result.candidates), 3))

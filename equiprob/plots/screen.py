@@ -32,7 +32,6 @@ def plot_screen(result: ScreenResult) -> Any:
     ax.set_yticks(range(n), result.names[:n][::-1], fontsize=7)
     ax.set_xlim(left=-0.02)
     ax.set_xlabel("change of the output, relative to its spread over rows")
-    ax.set_title(
-        f"orange: the tolerance; strokes: bounds that hold together. {BAR_NOTE}", fontsize=8
-    )
+    note = f"{BAR_NOTE}\norange: the tolerance; strokes: bounds that hold together"
+    figure.supxlabel(note, fontsize=8)
     return figure

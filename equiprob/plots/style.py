@@ -75,6 +75,22 @@ def _stack(figure: Any, panels: Sequence[Any]) -> None:
     figure.set_size_inches(width, height * (0.2 + 0.8 * len(panels)))
 
 
+def plain_log_numbers(axis: Any) -> None:
+    """Label a logarithmic axis that spans little more than a decade by plain numbers.
+
+    Matplotlib writes "6 x 10^-1" there, and often labels a single number.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    if high > 50 * low:
+        return
+    few = MaxNLocator(5) if high < 4 * low else LogLocator(subs=(1.0, 2.0, 5.0))
+    axis.set_major_locator(few)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def degree_ticks(ax: Any, largest: float) -> None:
     """Put the ticks of an axis in degrees on round angles."""
     for step in (5, 10, 15, 30, 45):

@@ -9,6 +9,8 @@ from equiprob.plots.style import BAND_NOTE, BLUE, GREY, ORANGE, band, new_figure
 if TYPE_CHECKING:
     from equiprob.levels.budget import TransformBudget
 
+_SPACING = {"lattice": "evenly spread", "random": "drawn at random"}
+
 
 def plot_transform_budget(result: TransformBudget) -> Any:
     """Draw the risk that averages lose, and the error they leave, by number of transformations.
@@ -33,9 +35,7 @@ def plot_transform_budget(result: TransformBudget) -> Any:
         if result.enough is not None:
             axis.axvline(result.enough, color=GREY, linewidth=0.8)
         axis.set_xscale("log", base=2)
-        axis.set_xlabel(
-            f"transformations, {'lattice' if facts['spacing'] == 'lattice' else 'at random'}"
-        )
+        axis.set_xlabel(f"transformations for each prediction,\n{_SPACING[facts['spacing']]}")
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
         axis.set_title(BAND_NOTE, fontsize=8)

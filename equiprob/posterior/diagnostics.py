@@ -13,21 +13,21 @@ class Diagnostic(enum.Enum):
     """
 
     UNSEEN_FAILURES = (
-        "what fails in less than about 3 of n independent rows may not be among them, and is in no "
-        "interval (see facts['invisible_rate'])"
+        "failures rarer than about 3 in n independent rows can be missing from the data and from "
+        "the interval (see facts['invisible_rate'])"
     )
     FULL_ORBIT = "every element of the finite set was evaluated: no Monte Carlo error there"
     RANDOM_DESIGN = (
-        "the law of the transformations has no quantile function: they are independent draws, not "
-        "quasi-random ones"
+        "the distribution of the transformations has no quantile function: they are drawn "
+        "independently rather than evenly spread"
     )
     WORST_NEEDS_CROSSED = (
         "worst_error is withheld: it compares transformations over the same rows, which "
         "design='crossed' evaluates"
     )
     LEVEL_NEEDS_HAAR = (
-        "level is withheld: an average over a law that is not Haar is not itself equivariant; "
-        "evaluate level.predictor(predict) to measure it"
+        "level is withheld: an average over transformations that are not drawn uniformly from a "
+        "group is not itself equivariant; evaluate level.predictor(predict) to measure it"
     )
     NOISE_REMOVED = (
         "stochastic model: the noise between calls has been taken off its errors and risks, which "
@@ -54,12 +54,12 @@ class Diagnostic(enum.Enum):
         "pass horizon= for another"
     )
     LAW_NOT_INVARIANT = (
-        "the data error is withheld: the law of the inputs is not known to be invariant, and the "
-        "truth at moved inputs is then not identified; the symmetry cost is"
+        "the data error is withheld: moved inputs are not known to be as likely as the inputs, "
+        "and what is true of them cannot be known from these data; what exact symmetry costs can"
     )
     KAPPA_INFINITE = (
-        "kappa is infinite: some transformed inputs lie where there are no others, and what the "
-        "model does there says nothing of its risk on the inputs themselves"
+        "some transformed inputs look unlike any input (kappa is infinite): what the model does "
+        "there says nothing of its risk on the inputs themselves"
     )
     NOISE_UNKNOWN = (
         "the noise of the targets is not known: the upper bound takes all of the risk for "
@@ -89,8 +89,8 @@ class Diagnostic(enum.Enum):
         "more memory"
     )
     KAPPA_ESTIMATED = (
-        "indicative: the bound rests on kappa as a classifier sees it, and no sample bounds the "
-        "largest ratio of densities"
+        "indicative: the bound rests on how much rarer the transformed inputs are among the "
+        "inputs (kappa), as a classifier sees it, and no sample bounds that"
     )
     NO_ERRORS = (
         "the runs have no equivariance errors for every candidate, or they hardly differ: nothing "
@@ -113,12 +113,15 @@ class Diagnostic(enum.Enum):
         "which counts once"
     )
     NO_STEP_SEEN = (
-        "no output changed on these rows, but outputs take few values (labels, steps): in rows not "
-        "seen about 3 of n may change (see facts['invisible_rate']), and what averaging does there "
-        "is not known"
+        "no output changed on these rows, but outputs take few values (labels, steps): in rows "
+        "not seen about 3 in n may change (see facts['invisible_rate']), and what averaging does "
+        "there is not known"
     )
     EQUAL_ROWS = "rows that are equal to others, or transformed copies of them, count once"
-    INDICATIVE = "indicative: the law was checked by a classifier, which cannot establish it"
+    INDICATIVE = (
+        "indicative: a classifier found inputs and transformed inputs equally likely, which it "
+        "cannot prove"
+    )
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
 
     OUTLYING_ROWS = "rows far from all others (see outlier_rows) were left out of the dimension"
@@ -131,8 +134,8 @@ class Diagnostic(enum.Enum):
     )
     ON_A_GRID = "rows lie on a grid: the dimension is read at scales of several steps"
     RARE_FAILURES = (
-        "fewer than 100 independent rows: what fails in less than about 3 of n rows may not be "
-        "among them, and is not in the interval"
+        "fewer than 100 independent rows: failures rarer than about 3 in n rows can be missing "
+        "from the data and from the interval"
     )
     ONE_TRANSFORM = (
         "one transformation per row: averages over the orbit and what follows from them are "
@@ -216,8 +219,8 @@ class Diagnostic(enum.Enum):
         "symmetries are missed, or some of these are none"
     )
     PARTS_ENTANGLED = (
-        "symmetric and asymmetric parts are correlated where the law of the inputs is not "
-        "invariant: in simulation intervals of the harm held the truth in two thirds to nine "
+        "symmetric and asymmetric parts are correlated where transformed inputs are not as likely "
+        "as the inputs: in simulation intervals of the harm held the truth in two thirds to nine "
         "tenths of samples; take them for indicative"
     )
     ROWS_ALIKE = (
@@ -239,8 +242,8 @@ class Diagnostic(enum.Enum):
         "them is hardly seen (see disagreement_at_rows); give more rows, or less noise"
     )
     BOUNDS_CROSS = (
-        "the lower bound exceeds the upper one: the stated noise is too large, or the law of the "
-        "inputs is not invariant"
+        "the lower bound exceeds the upper one: the stated noise is too large, or transformed "
+        "inputs are not as likely as the inputs"
     )
     TRAINED_ON_ROWS = (
         "the risk is below the noise: the predictor was trained on these rows, or the stated noise "
@@ -264,7 +267,8 @@ class Diagnostic(enum.Enum):
         "another classifier, or more rows"
     )
     PART_NOT_DRAWN = (
-        "a part of the law was never drawn: nothing is said of it; pass more transformations"
+        "a part of the distribution of the transformations was never drawn: nothing is said of "
+        "it; pass more transformations"
     )
     NOT_FINITE = (
         "some draws are not finite (see summary): nothing that rests on them is to be believed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,23 +41,25 @@ _QUESTIONS = {
         "How far should its predictions be averaged?",
         "Change of the risk along the path from the model as trained to its average; the bar below "
         "is the posterior of the best place.",
-        f"{_ROWS} Valid for any law of the inputs. From the same pass as the rest of the page. "
-        f"Savings on the rows that chose a position are kind to it; the first one stated is not.",
+        f"{_ROWS} Valid for any distribution of the inputs. The saving on the rows that also chose "
+        "the position is slightly optimistic; the first one stated is not.",
     ),
     "data_error": _Question(
         "How symmetric is the task?",
         "What is known of how much the truth itself changes under a transformation, and of what "
         "exact symmetry costs.",
-        f"{_ROWS} The case in the text says what is known of the law of the inputs: H, it is "
-        f"invariant and the transformations have the uniform law of their group; I, it is "
-        f"invariant; N, neither is known, and the truth at moved inputs is not identified.",
+        f"{_ROWS} The case in the text says what is known of the inputs' distribution. 'Uniform "
+        "and invariant': moved inputs are as likely as the inputs, and transformations are drawn "
+        "uniformly from a group; 'invariant': the first of these; 'unknown': neither, and what is "
+        "true of moved inputs cannot be known from data.",
     ),
     "symmetry_cost": _Question(
         "What does exact symmetry cost, whatever the model?",
         "How much more risk the best exactly symmetric predictor has than the best predictor, from "
         "targets of neighbours in the data.",
         "Rows (or groups) are independent, and the truth is smooth on the scale of the distance "
-        "between neighbours. Nothing is assumed of the law of the inputs, and no model enters.",
+        "between neighbours. Nothing is assumed of how the inputs are distributed, and no model "
+        "enters.",
     ),
     "symmetry_map": _Question(
         "Where does the symmetry hold?",
@@ -79,11 +82,11 @@ _QUESTIONS = {
     "generalization_gap": _Question(
         "How much worse is it on new rows than on its training rows?",
         "Risk on held-out rows less the risk on the training rows.",
-        "The held-out rows are independent of training, from the law of the training rows, which "
-        "were given completely.",
+        "The held-out rows are independent of training, from the distribution of the training "
+        "rows, which were given completely.",
     ),
     "law": _Question(
-        "Is the law of the inputs invariant?",
+        "Are moved inputs as likely as the inputs?",
         "How well a classifier tells inputs from transformed inputs (one half is chance), by the "
         "size of the transformation.",
         "Rows (or groups) are independent. A classifier that finds nothing does not establish "
@@ -109,6 +112,16 @@ _KINDS = {
     "learning_curve": "LearningCurve",
 }
 """The estimator of each step."""
+
+_WITHOUT_A_MODEL = ("InvarianceCheckResult", "SymmetryMapResult", "Neighbours")
+"""Results, and methods, that see the data alone."""
+
+_SOURCES = {
+    "ApproximationGapResult": "From the pass over the model, as the two errors that it is made of.",
+    "GeneralizationGapResult": "From the pass over the held-out rows, and one over training rows.",
+    "LearningCurveResult": "From the table of runs.",
+}
+"""Where numbers come from that are not of one pass."""
 
 _ENDS = ("estimate", "ci_low", "ci_high")
 
@@ -221,11 +234,25 @@ def _section(
         paragraphs=[text] if words else [],
         figures=_figures(result, question.caption, text),
         table=_table(result),
-        table_caption="Estimates, with the ends of their credible intervals",
+        table_caption=f"Estimates, with the ends of their credible intervals. {_source(result)}",
         assumptions=question.assumptions,
         notes=[_sentence(result.in_words(d)) for d in messages if not d.is_caution],
         cautions=[_sentence(result.in_words(d)) for d in messages if d.is_caution],
     )
+
+
+def _source(result: AbstractResult) -> str:
+    """Say which pass the numbers of a result come from, and of how many rows."""
+    facts = result.facts
+    kind = type(result).__name__
+    if kind in _SOURCES or "n_rows" not in facts:
+        return _SOURCES.get(kind, "")
+    rows = f"{facts['n_rows']} rows"
+    if kind in _WITHOUT_A_MODEL or facts.get("method") in _WITHOUT_A_MODEL:
+        return f"From {rows} of the data; no model was evaluated."
+    if (transforms := facts.get("n_transforms")) is not None:
+        return f"From the pass over {rows}, each as it is and under {transforms} transformations."
+    return f"From the pass over {rows}."
 
 
 def _figures(result: AbstractResult, caption: str, text: str) -> list[FigureBlock]:
@@ -302,5 +329,6 @@ def _is_short(value: Any) -> bool:
 
 
 def _sentence(message: str) -> str:
+    message = re.sub(r" \(see facts\[.*?\]\)", "", message)  # there is no such thing on a page
     first = message.split()[0]
     return f"{message}." if "_" in first else f"{message[0].upper()}{message[1:]}."

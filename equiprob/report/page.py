@@ -14,6 +14,7 @@ import numpy as np
 
 from equiprob.arguments.whole_files import replacing
 from equiprob.plots.style import narrow
+from equiprob.report.vocabulary import explained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,6 +101,13 @@ class Section:
     cautions: Sequence[str] = ()
 
     @property
+    def texts(self) -> list[str]:
+        """All that is to be read in it."""
+        words = [self.heading, *self.paragraphs, *(block.caption for block in self.figures)]
+        words += [self.table_caption, self.assumptions, *self.notes, *self.cautions]
+        return words + self.columns + [cell for row in self.rows for cell in row]
+
+    @property
     def columns(self) -> list[str]:
         """The names of the table's columns, the index first."""
         return [] if self.table is None else [str(c) for c in self.table.reset_index().columns]
@@ -138,6 +146,13 @@ class Page:
     sections: Sequence[Section] = field(default_factory=tuple)
     reproduction: Sequence[tuple[str, str]] = ()
     code: str = ""
+
+    @property
+    def vocabulary(self) -> list[tuple[str, str]]:
+        """The words on the page that a reader may not know, and what each means."""
+        return explained(
+            [self.title, *self.verdict, *(text for s in self.sections for text in s.texts)]
+        )
 
     def html(self) -> str:
         """Return the page."""

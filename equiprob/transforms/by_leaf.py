@@ -159,8 +159,8 @@ def _resized(name: str, action: AbstractLeafAction, element: Mapping[str, Any], 
         if key not in given and (values != values[:1]).any():
             raise ValueError(
                 f"{where} changes the shape of rows, so that all of them must move by the same "
-                f"transformation, and here each has its own: pass n_transforms no smaller than the "
-                f"number of elements of a finite law, or design='crossed'"
+                "transformation, and here each has its own: pass n_transforms no smaller than the "
+                "number of elements of a finite set, or design='crossed'"
             )
         first[key] = values if key in given else values[0]
     try:

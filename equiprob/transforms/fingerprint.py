@@ -35,7 +35,7 @@ OF_OUTPUT = ("output_action",)
 OF_INPUT = ("acts_on", "fill", "wrap")
 """What tells how inputs transform, which may come in another form to each model."""
 
-_DRAWS = "numbers drawn from the law with one seed"
+_DRAWS = "numbers drawn with one seed"
 _N_DRAWS = 8
 
 _DIGITS = 6

@@ -52,7 +52,9 @@ class FromFunctions(AbstractLaw):
     @override
     def parameters(self, uniforms: NDArray[np.float64]) -> Parameters:
         if self.quantile is None:
-            raise ValueError(f"{self} can only be sampled: its law has no quantile function")
+            raise ValueError(
+                f"{self} can only be sampled: its distribution has no quantile function"
+            )
         return self.quantile(uniforms)
 
     @override
@@ -62,8 +64,8 @@ class FromFunctions(AbstractLaw):
         parameters = self.draw(generator, n)
         if parameters.shape != (n, *self.unit.shape):
             raise ValueError(
-                f"the law of {self} drew parameters of shape {parameters.shape[1:]}; expected "
-                f"{self.unit.shape}, the shape of identity"
+                f"the distribution of {self} drew parameters of shape {parameters.shape[1:]}; "
+                f"expected {self.unit.shape}, the shape of identity"
             )
         return parameters
 
@@ -177,7 +179,7 @@ def from_functions(
         if unit.shape != (1,):
             raise ValueError(
                 f"law has scalar draws and identity has shape {unit.shape}; pass a scalar "
-                f"identity, or a law that is a function of a numpy Generator and draws vectors"
+                "identity, or a function of a numpy Generator and draws vectors"
             )
     elif callable(law):
         quantile, draw = None, _sampler_of(cast(_Draw, law))

@@ -64,8 +64,8 @@ class Scalings(AbstractLaw):
     def _logarithm(self, factors: NDArray[np.float64]) -> Parameters:
         if (factors <= 0).any():
             raise ValueError(
-                f"the law of {self} has factors that are not positive; pass a law of positive "
-                f"numbers, such as LogNormal"
+                f"{self} draws factors that are not positive; pass a distribution of positive "
+                "numbers, such as LogNormal"
             )
         return np.log(factors)
 

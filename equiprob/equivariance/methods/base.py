@@ -29,6 +29,13 @@ class Case(enum.Enum):
     NEITHER = "N"
     """The law of X is not invariant, or not known to be."""
 
+    def __str__(self) -> str:
+        """Name it in words; the letters are those of the papers."""
+        return _IN_WORDS[self.value]
+
+
+_IN_WORDS = {"H": "uniform and invariant", "I": "invariant", "N": "unknown"}
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:

@@ -91,7 +91,7 @@ class Neighbours(AbstractMethod):
         if self.most_rows < _FEWEST:
             raise ValueError(f"most_rows must be at least {_FEWEST}, got {self.most_rows}")
         if self.group is not None and not self.group.is_haar:
-            raise ValueError(f"group must be a whole group with its uniform law, got {self.group}")
+            raise ValueError(f"group must be a whole group, drawn uniformly, got {self.group}")
 
     @property
     @override
@@ -241,8 +241,8 @@ def _whole_group(table: OrbitTable) -> Transform:
     if isinstance(law, Rotations3D) and law.parity == "proper":
         return replace(transform, law=replace(law, max_angle=float(np.pi)))
     raise ValueError(
-        f"the cost is that of symmetry under a whole group with a uniform law, which {transform} "
-        f"is not; pass ep.methods.Neighbours(group=...), the group that they generate"
+        f"the cost is that of symmetry under a whole group, drawn uniformly, which {transform} is "
+        "not; pass ep.methods.Neighbours(group=...), the group that they generate"
     )
 
 

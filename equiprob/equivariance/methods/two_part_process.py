@@ -173,8 +173,8 @@ def _checked(table: OrbitTable) -> Array:
     stats = table.only
     if not table.transform.is_haar:
         raise ValueError(
-            f"a Gaussian process averages its kernel over a whole group, and {table.transform} has "
-            f"another law: use the group's own law, or take methods.TrainedPair"
+            f"a Gaussian process averages its kernel over a whole group, and {table.transform} is "
+            "not drawn uniformly from one: draw it so, or take methods.TrainedPair"
         )
     if stats.y is None:
         raise ValueError("the data error is about targets: pass y= to evaluate_orbits")
