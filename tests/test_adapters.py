@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from refusals import refuses
 
 import equiprob as ep
+from equiprob.levels.predictor import AveragedPredictor
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 3)).astype(np.float32)
@@ -70,6 +72,44 @@ def onnx_network(rows="row", *, names=("output",)):
     )
     opset = [helper.make_opsetid("", 17)]
     return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def averaged(predict, transform):
+    """Return a quarter of a model, and three quarters of its average over 8 transformations."""
+    parameters = transform.law.sample_many(np.random.default_rng(1), 8)
+    return AveragedPredictor(predict, transform, parameters, np.full(8, 1 / 8), keep=0.25)
+
+
+def test_an_average_is_one_onnx_file(tmp_path):
+    """It says what the average says, to rounding; its twin, the model itself, does not."""
+    predict = ep.adapters.from_onnx(onnx_network())
+    turns = ep.transforms.rotations3d(acts_on="vectors", output_action="invariant")
+    average = averaged(predict, turns)
+    assert average.n_evaluations == 9
+    path = predict.save_average(average, tmp_path / "average.onnx", X[:3])
+    again = ep.adapters.from_onnx(path)
+    np.testing.assert_allclose(again(X), average(X), atol=1e-5)
+    assert np.abs(again(X) - predict(X)).max() > 0.05
+    assert path.stat().st_size < 20_000
+
+
+def test_averages_that_no_graph_holds_are_refused(tmp_path):
+    predict, file = ep.adapters.from_onnx(onnx_network()), tmp_path / "average.onnx"
+    turns = ep.transforms.rotations3d(acts_on="vectors", output_action="invariant")
+    average = averaged(predict, turns)
+    with refuses("what level.predictor.* returns for this model", error=TypeError):
+        ep.adapters.from_onnx(onnx_network()).save_average(average, file, X[:3])
+    fixed = ep.adapters.from_onnx(onnx_network(rows=7))
+    with refuses("exported for any number of rows"):
+        fixed.save_average(averaged(fixed, turns), file, X[:3])
+    squares = ep.transforms.from_functions(
+        lambda rng: rng.normal(size=1),
+        lambda angle, row: row + angle * row**2,
+        identity=np.zeros(1),
+    )
+    with refuses("the graph differs from the average"):
+        predict.save_average(averaged(predict, squares), file, X[:3])
+    assert not file.exists()
 
 
 def test_a_model_gives_the_same_table_through_jax_and_onnx(tmp_path):

@@ -426,7 +426,7 @@ def test_what_kernels_refuse():
     with pytest.raises(ValueError, match="kernel changes"):
         fit(table(rows(30), turns), B.RKHS(kernel=lopsided, radii=(1.0, 1.0), loss=LOSS))
     some = ep.transforms.rotations2d(0.3, acts_on="vectors")
-    with pytest.raises(ValueError, match="not the Haar law"):
+    with pytest.raises(ValueError, match="not drawn uniformly from a group"):
         fit(table(rows(30), some), B.RKHS(kernel=gaussian, radii=(1.0, 1.0), loss=LOSS))
     with pytest.raises(ValueError, match="coefficients must have shape"):
         fit(table(rows(30)), B.RKHS(kernel=gaussian, coefficients=np.ones(7), loss=LOSS))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.whole_files import replacing
 from equiprob.transforms.extras import require
 
 _DTYPES = {
@@ -32,10 +33,12 @@ class OnnxPredictor:
     Args:
         session: ONNX Runtime's session.
         outputs: Names of the outputs that are returned.
+        source: The path of the file, or its bytes; None for a session of the user's own.
     """
 
     session: Any
     outputs: tuple[str, ...]
+    source: bytes | str | None = None
 
     def __call__(self, x: Any) -> Any:
         """Return the output for a batch of rows, or a dict of outputs."""
@@ -53,6 +56,51 @@ class OnnxPredictor:
                 )
         joined = [np.concatenate(outputs)[:n] for outputs in each]
         return joined[0] if len(self.outputs) == 1 else dict(zip(self.outputs, joined, strict=True))
+
+    def save_average(self, average: Any, path: str | PathLike[str], rows: Any) -> Path:
+        """Write an average of this model as one ONNX file, with the model's inputs and outputs.
+
+        Args:
+            average: What ``level.predictor(predict)`` returned, for this model.
+            path: The file to write.
+            rows: A few inputs, on which the file is held against the average.
+
+        Returns:
+            The path.
+
+        Raises:
+            ImportError: Without the package ``onnx``.
+            TypeError: If `average` is no average of this model.
+            ValueError: If the model was a session or takes a fixed number of rows, a row or output
+                has more than 16,384 numbers, or moves in a way that depends on the row.
+        """
+        from equiprob.adapters.averaged_graph import averaged_graph, check_agreement
+
+        onnx = require("onnx", extra="onnx")
+        if getattr(average, "predict", None) is not self:
+            raise TypeError(
+                f"average must be what level.predictor(predict) returns for this model, got "
+                f"{type(average).__name__}"
+            )
+        if self.source is None or self._fixed_size is not None:
+            raise ValueError(
+                "the graph of a model is made of its file, exported for any number of rows; this "
+                "one is a session, or takes a fixed number"
+            )
+        proto = (
+            onnx.load_from_string(self.source)
+            if isinstance(self.source, bytes)
+            else onnx.load(self.source)
+        )
+        names = [each.name for each in self.session.get_inputs()]
+        if isinstance(rows, Mapping):
+            names = sorted(names)  # as the leaves of a dict are
+        graph = averaged_graph(average, proto, names, list(self.outputs), rows)
+        made = graph.SerializeToString()
+        check_agreement(average, from_onnx(made, outputs=list(self.outputs)), rows)
+        with replacing(Path(path)) as partial:
+            partial.write_bytes(made)
+        return Path(path)
 
     def _run(self, feed: dict[str, NDArray[Any]], rows: slice) -> list[NDArray[Any]]:
         """Run some rows; a file exported for a fixed number of rows gets its last ones again."""
@@ -143,7 +191,10 @@ def from_onnx(model: Any, *, outputs: str | Sequence[str] | None = None) -> Onnx
     unknown = [name for name in chosen if not isinstance(name, str) or name not in there]
     if unknown or not chosen:
         raise ValueError(f"outputs asks for {unknown or 'nothing'}, but the model has {there}")
-    return OnnxPredictor(session, tuple(chosen))
+    source = model if isinstance(model, bytes) else None
+    if isinstance(model, str | PathLike):
+        source = fspath(model)
+    return OnnxPredictor(session, tuple(chosen), source)
 
 
 def _session(runtime: Any, model: bytes | str | PathLike[str]) -> Any:
