@@ -2,6 +2,7 @@
 
 from equiprob.plots.alignment import plot_alignment
 from equiprob.plots.approximation_gap import plot_approximation_gap
+from equiprob.plots.certificate import plot_certificate
 from equiprob.plots.changed_decisions import plot_changed_decisions
 from equiprob.plots.comparison import plot_comparison
 from equiprob.plots.controls import plot_controls
