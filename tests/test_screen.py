@@ -9,7 +9,7 @@ from refusals import refuses
 
 import equiprob as ep
 from equiprob.equivariance.catalogue import catalogue
-from equiprob.equivariance.screen import simultaneous_upper
+from equiprob.equivariance.screen import hidden_rate, simultaneous_upper
 from equiprob.posterior.row_means import RowMeans
 
 mpl.use("Agg")
@@ -73,6 +73,16 @@ def test_bounds_hold_for_the_stated_share_of_joint_draws():
     assert 0.9 <= inside < 0.92
     one = draws[:, :1]
     assert (one <= simultaneous_upper(one, 0.9)).mean() == pytest.approx(0.9, abs=0.002)
+
+
+def test_few_rows_for_many_ways_are_a_caution(found):
+    # With probability .05 some of ten ways fails on rows of this share, and on none of these.
+    assert 10 * (1 - hidden_rate(128, 10, 0.95)) ** 128 == pytest.approx(0.05)
+    assert ep.Diagnostic.RARE_AMONG_MANY in found.diagnostics
+    assert hidden_rate(400, 16, 0.95) < hidden_rate(100, 1, 0.95) < 0.03
+    more = ep.screen(length, rows(400), n_draws=50)
+    assert more.symmetries
+    assert ep.Diagnostic.RARE_AMONG_MANY not in more.diagnostics
 
 
 # ---- the catalogue ------------------------------------------------------------------------------

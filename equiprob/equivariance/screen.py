@@ -37,6 +37,10 @@ Array = NDArray[np.float64]
 _CALLED_WITH = 128
 """Rows in the first call of the model, as in a pass."""
 
+MOST_HIDDEN = 0.03
+"""Share of rows that may fail unseen, above which that is a caution: that of 100 rows and one way.
+"""
+
 _NAMED = 8
 """Symmetries named in a sentence."""
 
@@ -230,12 +234,20 @@ def screen(
     facts: dict[str, Any] = {}
     for way in reversed(found):
         facts |= way.rows.facts
+    said = set[Diagnostic]().union(*(way.found | way.rows.found for way in found))
+    facts["invisible_rate"] = hidden_rate(facts["n_units"], len(found), probability)
+    named = simultaneous_upper(draws["relative_error"], probability) <= tolerance
+    if named.any() and facts["invisible_rate"] > MOST_HIDDEN:
+        said.add(Diagnostic.RARE_AMONG_MANY)
+        facts["details"][Diagnostic.RARE_AMONG_MANY.name] = (
+            f"up to {100 * facts['invisible_rate']:.2g} % of rows, among {len(found)} ways"
+        )
     return ScreenResult(
         draws=draws,
         dims=dict.fromkeys(draws, ("way",)),
         coords={"way": np.array([way.name for way in found])},
         units={"relative_error": "share", "risk_saved": "risk"},
-        diagnostics=worst_first(set().union(*(way.found | way.rows.found for way in found))),
+        diagnostics=worst_first(said),
         facts=facts
         | {
             "tolerance": float(tolerance),
@@ -248,6 +260,20 @@ def screen(
         },
         transforms={way.name: way.transform for way in found},
     )
+
+
+def hidden_rate(n_units: int, n_ways: int, probability: float) -> float:
+    """Return the largest share of rows that may fail in one of several ways, and none of these.
+
+    A failure that ``n_units`` rows show with probability 1 - q each is seen in each of the ways,
+    all of them together, with at least the stated probability.
+
+    Args:
+        n_units: Independent rows.
+        n_ways: Ways to act that were looked at.
+        probability: That all that are named symmetries are so.
+    """
+    return float(-np.expm1(np.log((1 - probability) / n_ways) / n_units))
 
 
 def simultaneous_upper(draws: Array, probability: float) -> Array:

@@ -187,6 +187,10 @@ class Diagnostic(enum.Enum):
     FEW_ROWS = (
         "fewer than 30 independent rows: where a few of them dominate, intervals are too narrow"
     )
+    RARE_AMONG_MANY = (
+        "few rows for so many ways to act: what changes the output on few rows may be on none of "
+        "these in one of the ways, which is then named a symmetry; give more rows"
+    )
     UNEQUAL_GROUPS = (
         "groups of very unequal sizes, which count as fewer than 30 equal ones: the largest decide "
         "the mean, and where one of them dominates, intervals are too narrow"
