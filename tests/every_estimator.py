@@ -105,6 +105,19 @@ EVERY = {
         d.orbits
     ),
     "where it holds": lambda d: ep.SymmetryMap(n_draws=d.n_draws).fit(d.orbits),
+    "screen": lambda d: ep.screen(
+        d.predict,
+        d.x,
+        d.y,
+        groups=d.groups,
+        row_ids=np.arange(len(d.x)),
+        n_transforms=2,
+        n_draws=d.n_draws,
+    ),
+    "certificate": lambda d: ep.certify(d.orbits, tolerance=d.size),
+    "certificate of a level": lambda d: ep.certify_level(
+        d.orbits, largest_loss=1e6 * d.size * d.size
+    ),
     "stabilizer": lambda d: ep.Stabilizer(tolerance=0.1 * d.size, n_draws=d.n_draws).fit(d.crossed),
     "inputs' law": lambda d: ep.InvarianceCheck(n_draws=d.n_draws, n_folds=2).fit(
         d.x, TURNS, groups=d.groups
@@ -123,3 +136,12 @@ EVERY = {
 }
 """Results by name. Those of chains (`LearningCurve`, `Calibrated`, `Hierarchical`) take seconds and
 have tests of their own, as have those that need derivatives of a model."""
+
+
+def numbers_of(result):
+    """Return draws and their units of a result by name; bounds of a certificate, which has none."""
+    if isinstance(result, ep.Certificate | ep.LevelCertificate):
+        told = result.summary()
+        units = told["unit"] if "unit" in told else dict.fromkeys(told.index, "risk")
+        return {name: np.array([bound]) for name, bound in result.upper.items()}, units
+    return result.draws, result.units
