@@ -62,6 +62,43 @@ def test_no_rotation_of_space_changes_more():
     assert max(found) > bound - 1e-3
 
 
+def characters_over(angle, weights, degrees=20):
+    """Fourier coefficients of a law of angles: means of cosines, whose sums are traces."""
+    means = np.array([np.cos(m * angle) @ weights for m in range(degrees + 1)])
+    sums = means[0] + 2 * np.cumsum(means[1:])
+    return sums / (2 * np.arange(1, degrees + 1) + 1)
+
+
+def test_spectra_of_rotations_of_space_are_those_of_any_law_of_the_angle():
+    import numpyro.distributions as dist
+
+    largest = 4 * np.pi  # what goes further is one in 10 ** 10
+    angle = largest * (np.arange(20_000) + 0.5) / 20_000
+    law = dist.Gamma(3.0, 2.5)
+    density = angle**2 * np.exp(-2.5 * angle)
+    expected = characters_over(angle, density / density.sum())
+    turns = {
+        parity: eigenvalues(ep.transforms.rotations3d(law=law, parity=parity))
+        for parity in ("proper", "improper", "both")
+    }
+    # What may be in degrees that are not looked at is below .005 here.
+    assert turns["proper"].least == pytest.approx(1 - expected.max(), abs=1e-4)
+    assert turns["proper"].largest == pytest.approx(max(1 - expected.min(), 1.0), abs=5e-3)
+    assert turns["both"] == pytest.approx(
+        (1 - expected.max(), max(1 - expected.min(), 1.0)), abs=5e-3
+    )
+    assert turns["improper"] == pytest.approx((1 - np.abs(expected).max(), 2.0), abs=1e-4)
+    whole = eigenvalues(ep.transforms.rotations3d(parity="improper"))
+    assert whole == pytest.approx((1.0, 2.0), abs=5e-3)
+
+
+def test_a_law_without_a_density_says_nothing_of_its_spectrum():
+    import numpyro.distributions as dist
+
+    turns = ep.transforms.rotations3d(law=dist.Delta(1.0))
+    assert eigenvalues(turns) == (0.0, 2.0)
+
+
 def test_upper_bounds_of_ranges_are_smaller_and_hold():
     """The truth of a linear part r cos(phi) under angles up to t: see `disc_task`."""
     task = disc_task(400, amplitude=0.8, noise=0.2)
@@ -185,6 +222,29 @@ def test_averages_over_the_group_are_unbiased_in_every_design(design):
     # Averages over the law itself are another model, by many standard errors.
     plain = (table.mean_displacement[:, 0] - exact) * exact
     assert abs(plain.mean()) > 5 * plain.std() / np.sqrt(len(x))
+
+
+def test_averages_over_rotations_of_space_are_those_over_the_group():
+    import numpyro.distributions as dist
+
+    from equiprob.equivariance.group_averages import haar_average
+
+    law = dist.TruncatedNormal(2.2, 0.9, low=0.0, high=np.pi)
+    turns = ep.transforms.rotations3d(law=law, acts_on="vectors")
+    x = np.random.default_rng(2).normal(size=(3000, 3))
+
+    def along_z(rows):
+        return (rows**2).sum(axis=1) + rows[:, 2]
+
+    table = ep.evaluate_orbits(
+        along_z, x, turns, n_transforms=6, backend="python", keep="all", design="random"
+    )
+    average = haar_average(table)
+    apart = average.moved[:, 0] + x[:, 2]  # the group averages z to nothing
+    plain = table.mean_displacement[:, 0] + x[:, 2]
+    for found, small in ((apart * x[:, 2], True), (plain * x[:, 2], False)):
+        # Five standard errors of independent rows.
+        assert (abs(found.mean()) < 5 * found.std() / np.sqrt(len(x))) == small
 
 
 def test_errors_of_ranges_bracket_the_cost_of_their_group():

@@ -188,6 +188,12 @@ VARIANTS: dict[str, Variant] = {
     "rotations3d limited": Variant(
         _T.rotations3d(0.5), CLOUDS, angle_cdf=lambda a: haar_angle_cdf(a) / haar_angle_cdf(0.5)
     ),
+    "rotations3d gamma law": Variant(
+        _T.rotations3d(law=dist.Gamma(2.0, 4.0), output_action="vectors"),
+        CLOUDS,
+        restricted=False,
+        angle_cdf=stats.gamma(2, scale=1 / 4).cdf,
+    ),
     "rotations3d proper and improper": Variant(
         _T.rotations3d(parity="both", output_action="vectors"),
         CLOUDS,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.transforms.finite import Finite
-from equiprob.transforms.relative_density import circle, relative_density
+from equiprob.transforms.relative_density import angle_density, circle, relative_density
 from equiprob.transforms.rotations2d import Rotations2D
 from equiprob.transforms.rotations3d import Rotations3D
 from equiprob.transforms.transform import Transform
@@ -34,7 +34,8 @@ _SINC = 1.2172336283
 """One less the least value of sin(t)/t, rounded up."""
 
 _FREQUENCIES = 400
-_NODES = 4001
+_MIDDLES = (np.arange(4000) + 0.5) / 4000
+"""Where a range of angles is looked at, as shares of it."""
 
 _MOST_ELEMENTS = 256
 """Of a finite group, whose eigenvalues take time that grows with the cube of their number."""
@@ -82,8 +83,8 @@ def eigenvalues(transform: Transform) -> Eigenvalues:
         return _of_elements(law)
     if isinstance(law, Rotations2D):
         return _of_angles(law.max_angle) if law.law is None else _of_density(transform)
-    if isinstance(law, Rotations3D) and law.parity == "proper":
-        return _of_rotations(law.max_angle)
+    if isinstance(law, Rotations3D):
+        return _of_rotations(law)
     if isinstance(law, Translations):
         largest = _of_whole_shifts(int(law.max_shift)) if law.whole else _SINC
         return Eigenvalues(0.0, largest)  # what varies slowly enough hardly changes
@@ -117,17 +118,38 @@ def _of_density(transform: Transform) -> Eigenvalues:
     return Eigenvalues(float(1 - found.real.max() - _SMOOTH), float(1 - found.real.min() + _SMOOTH))
 
 
-def _of_rotations(largest: float) -> Eigenvalues:
+def _of_rotations(law: Rotations3D) -> Eigenvalues:
     """Of rotations of space: the characters, averaged over the law of the angle."""
-    angle = np.linspace(0, largest, _NODES)[1:]
-    density = 1 - np.cos(angle)
-    order = np.arange(1, _FREQUENCIES + 1)[:, None]
-    if order[-1, 0] * largest < 10:
+    angles = _angles_of(law)
+    if angles is None:
         return _ANY
-    characters = np.sin((order + 0.5) * angle) / ((2 * order + 1) * np.sin(angle / 2))
-    coefficients = np.trapezoid(characters * density, angle) / np.trapezoid(density, angle)
-    found = 1 - coefficients
-    return Eigenvalues(float(min(found.min(), 1.0)), float(max(found.max(), 1.0)))
+    angle, weights = angles
+    order = np.arange(1, _FREQUENCIES + 1)[:, None]
+    half = np.sin(angle / 2)
+    characters = np.sin((order + 0.5) * angle) / ((2 * order + 1) * half)
+    found = characters @ weights
+    # No character of a higher degree is larger than this.
+    beyond = float(np.minimum(1 / ((2 * _FREQUENCIES + 3) * half), 1.0) @ weights)
+    least, largest = min(float(found.min()), -beyond), max(float(found.max()), beyond)
+    if law.parity == "proper":
+        return Eigenvalues(max(1 - largest, 0.0), 1 - least)
+    if law.parity == "both":  # what the inversion turns over is averaged to zero
+        return Eigenvalues(max(min(1 - largest, 1.0), 0.0), max(1 - least, 1.0))
+    # The inversion turns over what is odd: of a number that does, all of it.
+    return Eigenvalues(max(1 - max(largest, -least), 0.0), 2.0)
+
+
+def _angles_of(law: Rotations3D) -> tuple[Array, Array] | None:
+    """Return angles of rotations of space and their probabilities, ``(angle,)`` each.
+
+    None where their density is not known.
+    """
+    angle = (np.pi if law.law is not None else law.max_angle) * _MIDDLES
+    density = (lambda angle: 1 - np.cos(angle)) if law.law is None else angle_density(law)
+    if density is None:
+        return None
+    values = density(angle)
+    return angle, values / values.sum()
 
 
 def _of_whole_shifts(largest: int) -> float:

@@ -238,8 +238,10 @@ def _whole_group(table: OrbitTable) -> Transform:
     law = transform.law
     if isinstance(law, Rotations2D):
         return replace(transform, law=replace(law, max_angle=float(np.pi), law=None))
-    if isinstance(law, Rotations3D) and law.parity == "proper":
-        return replace(transform, law=replace(law, max_angle=float(np.pi)))
+    if isinstance(law, Rotations3D):
+        parity = "proper" if law.parity == "proper" else "both"
+        whole = replace(law, max_angle=float(np.pi), parity=parity, law=None)
+        return replace(transform, law=whole)
     raise ValueError(
         f"the cost is that of symmetry under a whole group, drawn uniformly, which {transform} is "
         "not; pass ep.methods.Neighbours(group=...), the group that they generate"
