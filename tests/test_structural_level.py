@@ -7,8 +7,10 @@ from threadpoolctl import threadpool_limits
 
 import equiprob as ep
 from equiprob.bounds.base import GapProblem, at_sizes
-from equiprob.levels.joint_ridge_curve import TAUS, best_joint_ridge
+from equiprob.levels.held_out_harm import harm_of, held_out_losses
+from equiprob.levels.joint_ridge_curve import TAUS, RowsAtHand, best_joint_ridge
 from equiprob.levels.ridge_curve import Spectrum, best_ridge
+from equiprob.posterior.row_means import RowMeans
 from equiprob.testing import disc_task, field_task
 
 mpl.use("Agg")
@@ -215,14 +217,16 @@ def joint(amplitude, n, noise=0.4):
     """The formula on many rows of the leaning law, ``(tau,)``."""
     rows = leaning(250, np.random.default_rng(5))
     symmetric, asymmetric = parts(rows, rows)
-    found = best_joint_ridge(
+    truth = slanted(rows, amplitude)[None, :, None]
+    at_hand = RowsAtHand(
         (symmetric + 1, asymmetric),
-        slanted(rows, amplitude)[None, :, None],
+        truth,
         np.full((1, 250), 1 / 250),
         np.array([noise**2]),
-        np.array([n]),
-        np.random.default_rng(0),
+        truth[0],
+        np.arange(250, dtype=np.uint64),
     )
+    found = best_joint_ridge(at_hand, np.array([n]), weight_seed=0)
     return found.excess_at[0, :, 0]
 
 
@@ -278,3 +282,40 @@ def test_laws_that_are_not_invariant_withhold_the_level_and_tell_the_harm(tmp_pa
     assert len(result.plot().axes) == 2
     result.save(tmp_path / "level.nc")
     assert ep.load(tmp_path / "level.nc").p_exact(80) == result.p_exact(80)
+
+
+def held_out_by_refitting(kernel, y, units, ridge):
+    """Squared errors of rows, the kernel of the other units' rows inverted anew for each unit."""
+    n, k = y.shape
+    found = np.empty(n)
+    for unit in np.unique(units):
+        inside = np.repeat(units == unit, k)
+        others = kernel[np.ix_(~inside, ~inside)] + ridge * np.eye((~inside).sum())
+        said = kernel[np.ix_(inside, ~inside)] @ np.linalg.solve(others, y.ravel()[~inside])
+        found[units == unit] = ((said - y.ravel()[inside]).reshape(-1, k) ** 2).sum(axis=1)
+    return found
+
+
+@pytest.mark.parametrize("components", [1, 2])
+def test_rows_held_out_are_predicted_as_by_refitting(components):
+    generator = np.random.default_rng(components)
+    root = generator.normal(size=(20 * components, 7))
+    kernel, y = root @ root.T, generator.normal(size=(20, components))
+    units = np.repeat(np.arange(8), [1, 2, 3, 1, 4, 4, 2, 3]).astype(np.uint64)
+    ridges = np.array([0.3, 2.0])
+    found = held_out_losses(*np.linalg.eigh(kernel), y, units, ridges)
+    refitted = [held_out_by_refitting(kernel, y, units, ridge) for ridge in ridges]
+    best = min(refitted, key=np.mean)
+    np.testing.assert_allclose(found, best, rtol=1e-8)
+    alone = held_out_losses(*np.linalg.eigh(kernel), y, np.arange(20), ridges)
+    assert np.abs(alone / best - 1).max() > 0.05  # rows of a unit that predict each other
+
+
+def test_harm_is_held_in_the_interval_where_few_rows_carry_it():
+    """Of the leaning law few rows lie on the left, where exact symmetry fails."""
+    generator = np.random.default_rng(3)
+    losses = np.stack([np.where(generator.random(200) < 0.04, 2.0, 0.1), np.full(200, 0.1)])
+    means = RowMeans(np.arange(200, dtype=np.uint64), 500, 0)
+    low, high = np.quantile(harm_of(losses, means), [0.05, 0.95])
+    assert low < 1.9 * 0.04 < high  # eight rows: at 3 standard deviations 2 or 14, truth 5 % each
+    assert (harm_of(losses[::-1], means) == 0).mean() > 0.9

@@ -34,6 +34,12 @@ _SECTIONS = {
         "Waves of one and three crests around a circle, as high as the radius or its square. Of "
         "two lattices of unequal sizes the interval is that of a bound, which here is tight.",
     ),
+    "Harm": (
+        "What exact symmetry harms at n rows",
+        "Kernel ridge regression on inputs that lean to one side, where few rows lie where exact "
+        "symmetry fails; the truth by brute force. Intervals begin at 0: where the harm is less "
+        "than the data show they hold it nearly always.",
+    ),
 }
 """By what the names of their problems begin with."""
 

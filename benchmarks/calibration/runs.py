@@ -19,6 +19,7 @@ from benchmarks.calibration.decision_problems import DECISION_PROBLEMS
 from benchmarks.calibration.few_rows_problems import FEW_ROWS_PROBLEMS
 from benchmarks.calibration.generator_problems import GENERATOR_PROBLEMS
 from benchmarks.calibration.geometry_problems import GEOMETRY_PROBLEMS
+from benchmarks.calibration.harm_problems import HARM_PROBLEMS
 from benchmarks.calibration.input_law_problems import INPUT_LAW_PROBLEMS
 from benchmarks.calibration.level_problems import LEVEL_PROBLEMS
 from benchmarks.calibration.limit_problems import LIMIT_PROBLEMS
@@ -53,6 +54,7 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
         **MAP_PROBLEMS,
         **{name: (each, SIZES) for name, each in CHANGED_DECISION_PROBLEMS.items()},
         **BUDGET_PROBLEMS,
+        **HARM_PROBLEMS,
     },
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},

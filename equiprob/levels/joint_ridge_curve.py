@@ -12,13 +12,17 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.equivariance.methods.two_part_posterior import threads_for
+from equiprob.levels.held_out_harm import harm_of, held_out_losses
 from equiprob.levels.ridge_curve import RIDGES
+from equiprob.orbits.keys import Ids
+from equiprob.posterior.row_means import RowMeans
 
 Array = NDArray[np.float64]
 
@@ -41,45 +45,83 @@ class JointOptimum(NamedTuple):
         tau: Its amplitude of the asymmetric kernel, ``(draw, n)``.
         excess: Its expected excess risk, ``(draw, n)``.
         excess_at: The excess risk at each of `TAUS`, the ridge at its best, ``(draw, tau, n)``.
+        harm: What exact symmetry adds to the risk, ``(draw, n)``.
     """
 
     tau: Array
     excess: Array
     excess_at: Array
+    harm: Array
 
 
-def best_joint_ridge(
-    kernels: tuple[Array, Array],
-    truth: Array,
-    weights: Array,
-    noise: Array,
-    n: Array,
-    generator: np.random.Generator,
-) -> JointOptimum:
-    """Minimize the excess risk over amplitude and ridge, in every draw.
+@dataclass(frozen=True)
+class RowsAtHand:
+    """The rows that kernels and draws of the truth are given on.
 
     Args:
         kernels: Of the symmetric and of the asymmetric part, ``(row * k, row * k)``.
-        truth: Draws of the truth at the rows, ``(draw, row, k)``.
+        truth: Draws of the truth, ``(draw, row, k)``.
         weights: Posterior weights of the rows, ``(draw, row)``.
         noise: Variance of the noise, summed over output components, ``(draw,)``.
-        n: Numbers of training rows, ``(n,)``.
-        generator: Random numbers, that choose the rows where there are many.
+        y: Centred targets, ``(row, k)``.
+        units: The unit of each row, ``(row,)``.
     """
-    n_draws, n_rows, k = truth.shape
-    if n_rows > _MOST_ROWS:
-        chosen = np.sort(generator.choice(n_rows, _MOST_ROWS, replace=False))
-        places = (chosen[:, None] * k + np.arange(k)).ravel()
-        kernels = kernels[0][np.ix_(places, places)], kernels[1][np.ix_(places, places)]
-        truth, weights = truth[:, chosen], weights[:, chosen]
-        weights = weights / weights.sum(axis=1, keepdims=True)
-    excess = np.empty((n_draws, len(TAUS), len(n)))
+
+    kernels: tuple[Array, Array]
+    truth: Array
+    weights: Array
+    noise: Array
+    y: Array
+    units: Ids
+
+    def chosen(self, most: int, generator: np.random.Generator) -> RowsAtHand:
+        """Return so many rows at most, at random."""
+        n, k = self.y.shape
+        if n <= most:
+            return self
+        rows = np.sort(generator.choice(n, most, replace=False))
+        places = (rows[:, None] * k + np.arange(k)).ravel()
+        one, other = (kernel[np.ix_(places, places)] for kernel in self.kernels)
+        weights = self.weights[:, rows]
+        return replace(
+            self,
+            kernels=(one, other),
+            truth=self.truth[:, rows],
+            weights=weights / weights.sum(axis=1, keepdims=True),
+            y=self.y[rows],
+            units=self.units[rows],
+        )
+
+
+def best_joint_ridge(rows: RowsAtHand, n: Array, *, weight_seed: int) -> JointOptimum:
+    """Minimize the excess risk over amplitude and ridge, in every draw.
+
+    The harm is what is lost on rows that are held out; at other numbers of rows it changes as the
+    formula does.
+
+    Args:
+        rows: The rows.
+        n: Numbers of training rows, ``(n,)``.
+        weight_seed: Of the weights of rows.
+    """
+    rows = rows.chosen(_MOST_ROWS, np.random.default_rng([weight_seed, 31]))
+    n_draws, n_rows, k = rows.truth.shape
+    sizes = np.append(n, n_rows)
+    excess, losses = np.empty((n_draws, len(TAUS), len(sizes))), np.empty((len(TAUS), n_rows))
     for place, tau in enumerate(TAUS):
-        modes = _Modes.of(kernels[0] + tau * kernels[1], truth, weights)
-        for column, m in enumerate(n):
-            excess[:, place, column] = modes.least_excess(noise, float(m), k)
-    best = excess.argmin(axis=1)
-    return JointOptimum(TAUS[best], excess.min(axis=1), excess)
+        kernel = rows.kernels[0] + tau * rows.kernels[1]
+        with threads_for(len(kernel)):
+            values, vectors = np.linalg.eigh(kernel)
+            losses[place] = held_out_losses(values, vectors, rows.y, rows.units, _FINITE)
+        modes = _Modes.of(values / n_rows, vectors, rows.truth, rows.weights)
+        for column, m in enumerate(sizes):
+            excess[:, place, column] = modes.least_excess(rows.noise, float(m), k)
+    least = excess.min(axis=1)
+    formula = excess[:, 0] - least
+    seen = harm_of(losses, RowMeans(rows.units, n_draws, weight_seed))
+    harm = np.maximum(seen[:, None] + formula[:, :-1] - formula[:, -1:], 0.0)
+    tau = TAUS[excess.argmin(axis=1)]
+    return JointOptimum(tau[:, :-1], least[:, :-1], excess[..., :-1], harm)
 
 
 class _Modes(NamedTuple):
@@ -87,27 +129,30 @@ class _Modes(NamedTuple):
 
     Args:
         eigenvalues: ``(mode,)``.
-        squares: Squared coefficients of each draw of a function, ``(draw, mode)``.
+        vectors: Modes over the rows, ``(row * k, mode)``.
+        functions: Draws of a function, ``(draw, row * k)``.
+        coefficients: Of each mode in it, ``(draw, mode)``.
         rest: The mean square of what no mode holds, ``(draw,)``.
+        weights: Of the rows, each with its components, ``(draw, row * k)``.
     """
 
     eigenvalues: Array
-    squares: Array
+    vectors: Array
+    functions: Array
+    coefficients: Array
     rest: Array
+    weights: Array
 
     @classmethod
-    def of(cls, kernel: Array, functions: Array, weights: Array) -> _Modes:
-        n_draws, n, _ = functions.shape
-        sizes = (functions**2).sum(axis=2)
-        here, everywhere = sizes.mean(axis=1), (weights * sizes).sum(axis=1)
-        with threads_for(len(kernel)):
-            values, vectors = np.linalg.eigh(kernel / n)
-            kept = values > _NEGLIGIBLE * values[-1]
-            squares = (functions.reshape(n_draws, -1) @ vectors[:, kept]) ** 2 / n
-        # The rows are a sample, too: their weights say how large a function is on others.
-        scale = np.divide(everywhere, here, out=np.ones(n_draws), where=here > 0)
-        rest = np.maximum(here - squares.sum(axis=1), 0.0)
-        return cls(values[kept], squares * scale[:, None], rest * scale)
+    def of(cls, values: Array, vectors: Array, functions: Array, weights: Array) -> _Modes:
+        n_draws, n, k = functions.shape
+        flat = functions.reshape(n_draws, -1)
+        kept = values > _NEGLIGIBLE * values[-1]
+        with threads_for(len(vectors)):
+            coefficients = flat @ vectors[:, kept]
+        rest = np.maximum((flat**2).sum(axis=1) - (coefficients**2).sum(axis=1), 0.0) / n
+        weights = np.repeat(weights, k, axis=1)
+        return cls(values[kept], vectors[:, kept], flat, coefficients, rest, weights)
 
     def least_excess(self, noise: Array, n: float, k: int) -> Array:
         """Return draws of the excess risk on n rows at the best ridge, ``(draw,)``."""
@@ -116,5 +161,10 @@ class _Modes(NamedTuple):
         gamma, used = ((s.sum(axis=0) / (n * k)) for s in (share**2, share))
         possible = (used < 1) & (gamma < 1)
         scale = np.where(possible, 1 / np.where(possible, 1 - gamma, 1.0), np.inf)
-        lost = self.squares @ (1 - share) ** 2 + self.rest[:, None]
-        return ((lost + noise[:, None]) * scale).min(axis=1) - noise
+        n_rows = self.functions.shape[1] / k
+        lost = self.coefficients**2 @ (1 - share) ** 2 / n_rows + self.rest[:, None]
+        best = ((lost + noise[:, None]) * scale).argmin(axis=1)
+        with threads_for(len(self.vectors)):
+            left = self.functions - (self.coefficients * share[:, best].T) @ self.vectors.T
+        # The rows are a sample, too: their weights say what is left on others.
+        return ((self.weights * left**2).sum(axis=1) + noise) * scale[best] - noise

@@ -22,7 +22,7 @@ from equiprob.bounds.base import GapProblem, at_sizes
 from equiprob.bounds.transport import Transport
 from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.equivariance.methods.base import Case
-from equiprob.levels.joint_ridge_curve import TAUS, best_joint_ridge
+from equiprob.levels.joint_ridge_curve import TAUS, RowsAtHand, best_joint_ridge
 from equiprob.levels.ridge_curve import RIDGES, Spectrum, best_ridge
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import (
@@ -254,8 +254,8 @@ class StructuralLevel(AbstractEstimator):
             ``(draw, asymmetric_ridge, n)``, the excess risk and the equivariance error where the
             asymmetric part has another effective ridge; and of ``data_error`` over the rows. Where
             the law of the inputs is not invariant ``level``, ``level_at_ridge`` and ``data_error``
-            are withheld, and ``risk`` is at each ``amplitude``, ``(draw, amplitude, n)``; intervals
-            of ``harm`` are then indicative (docs/structural_level.md).
+            are withheld, and ``risk`` is at each ``amplitude``, ``(draw, amplitude, n)``; ``harm``
+            is then what rows lose that are held out (docs/structural_level.md).
 
         Raises:
             ValueError: If the data error is not from a Gaussian process, or was loaded from a file.
@@ -283,19 +283,20 @@ class StructuralLevel(AbstractEstimator):
         rows = {"row_id": data_error.rows["row_id"]}
         diagnostics = worst_first(set(data_error.diagnostics) | {Diagnostic.ONE_ESTIMATOR})
         if data_error.case is not Case.HAAR:
-            joint = best_joint_ridge(
+            rows_at_hand = RowsAtHand(
                 kernels,
                 truth.symmetric + truth.asymmetric,
                 weights,
                 k * truth.noise_variance,
-                n,
-                np.random.default_rng([self.weight_seed, 31]),
+                process.parts.y,
+                process.table.unit_ids,
             )
+            joint = best_joint_ridge(rows_at_hand, n, weight_seed=self.weight_seed)
             return StructuralLevelResult(
                 draws={
                     "tau": joint.tau,
                     "excess_risk": joint.excess,
-                    "harm": joint.excess_at[:, 0] - joint.excess,
+                    "harm": joint.harm,
                     "risk": joint.excess_at,
                 },
                 dims=_ENTANGLED,

@@ -117,6 +117,11 @@ class Diagnostic(enum.Enum):
         "not seen about 3 in n may change (see facts['invisible_rate']), and what averaging does "
         "there is not known"
     )
+    PARTS_ENTANGLED = (
+        "symmetric and asymmetric parts are correlated where transformed inputs are not as likely "
+        "as the inputs: the level is withheld, and the harm of exact symmetry is what rows lose "
+        "that are held out; at other numbers of rows it changes as a formula says"
+    )
     EQUAL_ROWS = "rows that are equal to others, or transformed copies of them, count once"
     INDICATIVE = (
         "indicative: a classifier found inputs and transformed inputs equally likely, which it "
@@ -221,11 +226,6 @@ class Diagnostic(enum.Enum):
     NOT_CLOSED = (
         "brackets of the generators that were found are not among them: at this tolerance some "
         "symmetries are missed, or some of these are none"
-    )
-    PARTS_ENTANGLED = (
-        "symmetric and asymmetric parts are correlated where transformed inputs are not as likely "
-        "as the inputs: in simulation intervals of the harm held the truth in two thirds to nine "
-        "tenths of samples; take them for indicative"
     )
     ROWS_ALIKE = (
         "rows are nearer to the next row, or to copies of themselves, than independent rows would "
