@@ -1,6 +1,6 @@
 """Does a pass that is killed at any moment end with the same numbers? Writes the page.
 
-    python -m benchmarks.faults --kills 50 --workers 20 --peers 10 --log kills.jsonl
+    python -m benchmarks.faults --kills 50 --workers 20 --peers 10 --disks 3 --log kills.jsonl
 
 What was found is kept in the log, and a run with the same log goes on from there.
 
@@ -30,6 +30,7 @@ import numpy as np
 import scipy.stats  # noqa: F401
 
 import equiprob as ep
+from benchmarks.disk_faults import harm_disks, rows_of_disks
 from benchmarks.worker_faults import Log, rows_of_page
 from equiprob.orbits import checkpoint
 from equiprob.orbits.archive import read_arrays
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50, help="of passes")
     parser.add_argument("--workers", type=int, default=20, help="killed, of pools and of Dask each")
     parser.add_argument("--peers", type=int, default=10, help="killed, of each of two processes")
+    parser.add_argument("--disks", type=int, default=3, help="times of each fault of a disk")
     parser.add_argument("--log", type=Path, required=True)
     asked = parser.parse_args()
     kills, log = asked.kills, Log(asked.log)
@@ -163,7 +165,10 @@ def main() -> None:
             *(str(asked.log), str(asked.workers), str(asked.peers)),
         ]
     )
-    checkpoint._SHARE = 0  # written after every chunk, so that many kills hit a write
+    share, checkpoint._SHARE = (
+        checkpoint._SHARE,
+        0,
+    )  # written after every chunk, so that many kills hit a write
     expected = {}
     for i in range(len(log.of("a pass")), kills):
         case, moments = CASES[i % len(CASES)], np.random.default_rng([1, i])
@@ -175,6 +180,8 @@ def main() -> None:
             expected[case] = undisturbed, seconds
         found, kept, writing = one_kill(*case, expected[case][1], moments)
         log.add("a pass", *case, found == expected[case][0], kept, writing)
+    checkpoint._SHARE = share
+    harm_disks(log, asked.disks)
     done = log.of("a pass")
     rows = {case: [found[2:] for found in done if tuple(found[:2]) == case] for case in CASES}
     lines = [
@@ -189,11 +196,12 @@ def main() -> None:
     table = "\n".join(lines)
     if workers.wait():
         raise SystemExit("the kills of workers did not end")
+    disk_table = "\n".join(rows_of_disks(log))
     worker_table = "\n".join(rows_of_page(log))
     PAGE.write_text(
         "# Kills\n\n"
         f"Written by `python -m benchmarks.faults --kills {kills} --workers {asked.workers} "
-        f"--peers {asked.peers} --log kills.jsonl` ({versions}, "
+        f"--peers {asked.peers} --disks {asked.disks} --log kills.jsonl` ({versions}, "
         f"Python {platform.python_version()}, {platform.system()}).\n\n"
         f"Passes over {ROWS} rows in chunks of {BATCH}, {TRANSFORMS} rotations of each row, with a "
         "[checkpoint](streams.md#checkpoints) written after every chunk. Each is killed (SIGKILL) "
@@ -209,7 +217,15 @@ def main() -> None:
         "moment of a pass with a checkpoint. Where the pass ends, the same call is made again; "
         "peers are both started again. What to do then: [what can go wrong](reliability.md).\n\n"
         "| killed | kills | how the pass ended | identical results |\n|---|---|---|---|\n"
-        f"{worker_table}\n"
+        f"{worker_table}\n\n"
+        "## Disks\n\n"
+        "The disk of the checkpoint, and of a result that was saved before, is full or can only be "
+        "read, at a random call of the model where it is in the middle of a pass. The pass ends "
+        "nevertheless, saving the result again is refused, room is made, and the same call is made "
+        "again. Identical are the numbers of both calls, and no other file is left.\n\n"
+        "| the disk is | from when | times | one warning | identical results "
+        "| the saved result is as it was |\n|---|---|---|---|---|---|\n"
+        f"{disk_table}\n"
     )
     print(PAGE.read_text())
     if same < kills:

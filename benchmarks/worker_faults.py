@@ -39,10 +39,16 @@ def model(x: Any) -> Any:
     return np.asarray(x) @ MATRIX
 
 
-def evaluate(executor: Any = None, path: Path | None = None, rows: Any = slice(None)) -> Any:
+def evaluate(
+    executor: Any = None,
+    path: Path | None = None,
+    rows: Any = slice(None),
+    *,
+    predict: Callable[[Any], Any] = model,
+) -> Any:
     turn = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
     return ep.evaluate_orbits(
-        model,
+        predict,
         X[rows],
         turn,
         row_ids=np.arange(ROWS)[rows],

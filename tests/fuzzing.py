@@ -23,7 +23,8 @@ SHARES = {
     "files": 500,
     "command line": 300,
     "calls": 1000,
-    "hostile files": 6000,
+    "hostile files": 5000,
+    "results": 1000,
     "names": 500,
     "executors": 500,
 }
@@ -180,3 +181,35 @@ wrong = st.one_of(
     st.lists(numbers, max_size=3),
     st.dictionaries(st.text(max_size=3), numbers, max_size=2),
 )
+
+jsons = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-5, 5),
+        st.sampled_from([2**40, 10**30, 1e308, float("nan"), "", "error", "audit", "model_error"]),
+        st.text(max_size=3),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
+    max_leaves=4,
+)
+
+
+@st.composite
+def changed(draw, value):
+    """Return a JSON value of which one entry is another."""
+    if isinstance(value, dict) and value and draw(st.integers(0, 4)):
+        key = draw(st.sampled_from(sorted(value)))
+        kind = draw(st.sampled_from(["inside", "inside", "inside", "drop", "rename"]))
+        rest = {k: v for k, v in value.items() if k != key}
+        if kind == "drop":
+            return rest
+        if kind == "rename":
+            return rest | {draw(st.text(max_size=4)): value[key]}
+        return rest | {key: draw(changed(value[key]))}
+    if isinstance(value, list) and value and draw(st.integers(0, 3)):
+        place = draw(st.integers(0, len(value) - 1))
+        return [*value[:place], draw(changed(value[place])), *value[place + 1 :]]
+    return draw(jsons)

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Executor, Future
 import h5py
 import pytest
 from fuzz_calls import ERROR, TURN, X, Y, evaluated, linear, other
-from fuzzing import SOON, answered, examples
+from fuzzing import SOON, answered, changed, examples, jsons
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,39 +47,8 @@ def test_what_works_too_long_and_what_waits_too_long_are_told():
 
 # ---- mutations -----------------------------------------------------------------------------------
 
-jsons = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-5, 5),
-        st.sampled_from([2**40, 10**30, 1e308, float("nan"), "", "error", "audit", "model_error"]),
-        st.text(max_size=3),
-    ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
-    max_leaves=4,
-)
 DTYPES = ("f8", "f4", "i8", "u1", "c16", "S3", ">f8", "?", "V4", "O")
 shapes = st.lists(st.sampled_from([0, 1, 2, 24, 50]), max_size=4)
-
-
-@st.composite
-def changed(draw, value):
-    """Return a JSON value of which one entry is another."""
-    if isinstance(value, dict) and value and draw(st.integers(0, 4)):
-        key = draw(st.sampled_from(sorted(value)))
-        kind = draw(st.sampled_from(["inside", "inside", "inside", "drop", "rename"]))
-        rest = {k: v for k, v in value.items() if k != key}
-        if kind == "drop":
-            return rest
-        if kind == "rename":
-            return rest | {draw(st.text(max_size=4)): value[key]}
-        return rest | {key: draw(changed(value[key]))}
-    if isinstance(value, list) and value and draw(st.integers(0, 3)):
-        place = draw(st.integers(0, len(value) - 1))
-        return [*value[:place], draw(changed(value[place])), *value[place + 1 :]]
-    return draw(jsons)
 
 
 def names_in(file):

@@ -4,7 +4,9 @@ import inspect
 import json
 import os
 import pkgutil
+import resource
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -262,6 +264,9 @@ def test_what_only_a_property_needs_is_looked_at(path, result):
     change_header(path, facts=dict(result.facts) | {"nonfinite_rows": 3})
     with refuses("result.nc is not as .save wrote it", "there is no nonfinite_rows in it"):
         ep.load(path)
+    change_header(path, facts={k: v for k, v in result.facts.items() if k != "n_components"})
+    with refuses("result.nc is not as .save wrote it", "there is no _repr_html_ in it"):
+        ep.load(path)
     change_header(path, facts=dict(result.facts))
     ep.load(path)
 
@@ -326,6 +331,53 @@ def test_a_link_is_written_through(result, tmp_path):
     link.symlink_to(link)
     with refuses("must be a file in a folder that exists"):
         result.save(link)
+
+
+@pytest.mark.parametrize("left", [0, 4096, 20_000])
+def test_a_full_disk_leaves_the_file_that_was_there(path, result, left):
+    """HDF5 may end the process where a disk fills while it writes: it writes to memory."""
+    before = path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large; what was there before is as it was"):
+            result.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_disks_that_cannot_sync_folders_keep_files_all_the_same(result, tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def of_files_only(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(22, "Invalid argument")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files_only)
+    result.save(tmp_path / "result.nc")
+    assert str(ep.load(tmp_path / "result.nc")) == str(result)
+
+
+def test_threads_that_save_to_one_path_leave_a_whole_file(result, tmp_path):
+    path = tmp_path / "result.nc"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: result.save(path), range(8)))
+    assert str(ep.load(path)) == str(result)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [("magnitude", ["a", "b", "c"]), ("magnitude", [np.nan] * 3), ("candidate", [1.0, 2.0, 3.0])],
+    ids=str,
+)
+def test_words_and_numbers_stand_along_their_axes(axis, values):
+    assert not files._fits_axis(axis, np.array(values))
+    assert files._fits_axis("group", np.array(["a", "b"]))  # groups are called what users call them
+    assert files._fits_axis("asymmetric_ridge", np.array([0.0, np.inf]))
 
 
 def test_a_class_of_a_users_own_is_not_saved(result, tmp_path):

@@ -1,5 +1,7 @@
 """Results: intervals as ArviZ makes them, labelled trees, files, and clear configurations."""
 
+import copy
+import pickle
 from dataclasses import replace
 
 import arviz_base
@@ -8,6 +10,7 @@ import pytest
 import xarray as xr
 
 import equiprob as ep
+from equiprob.arguments.refusals import is_refusal
 from equiprob.posterior.chains import one_after_another
 from equiprob.testing import linear_task
 
@@ -113,6 +116,22 @@ def test_the_same_rows_weigh_the_same_in_every_estimator(results):
     # The level left at the optimum is position x error, draw by draw.
     level, error = results["level"].draws, results["error"].draws
     assert np.allclose(level["level"], level["position"] * error["error"], rtol=1e-6)
+
+
+def test_what_is_asked_for_and_not_there_is_told_what_there_is(results):
+    error = results["error"]
+    with pytest.raises(
+        KeyError, match=r"no 'eror' among the draws.*'error'.*\.diagnostics"
+    ) as told:
+        error.draws["eror"]
+    assert str(told.value)[0] == "t", "without the quotes of other KeyErrors"
+    assert is_refusal(told.value)
+    for again in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error), copy.copy(error)):
+        assert dict(again.facts) == dict(error.facts)
+        with pytest.raises(KeyError, match="no 'eror' among the draws"):
+            again.draws["eror"]
+    assert error.draws.get("eror") is None
+    assert "eror" not in error.draws
 
 
 def test_configurations_say_that_fit_returns_the_result():

@@ -328,3 +328,14 @@ def test_a_finite_set_holds_the_identity_and_a_restriction_some_element():
         T.finite(TURNS[1:]).apply(np.zeros(1), VECTORS)
     with refuses("no element", "up to -1"):
         T.cyclic(4).restricted(-1)
+
+
+@pytest.mark.parametrize("size", [np.nan, np.inf, -np.inf, [1.0, 2.0], []], ids=str)
+def test_a_magnitude_is_one_finite_number(size):
+    """Results had been said by magnitudes of NaN, and could not be drawn."""
+    with refuses("magnitude must return one finite number", "for the parameter"):
+        functions(magnitude=lambda parameter: size).magnitude(np.ones((3, 1)))
+    assert (
+        functions(magnitude=lambda parameter: [2.0]).magnitude(np.ones((3, 1))).tolist()
+        == [2.0] * 3
+    )

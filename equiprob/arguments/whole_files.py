@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,14 +45,22 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: If it cannot be written, as on a full disk: what was there before is still there.
     """
     target = target_of(path)
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    of_this_thread = f"{os.getpid()}-{threading.get_ident()}"
+    partial = target.with_name(f"{target.name}.partial-{of_this_thread}")
     try:
         yield partial
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         os.replace(partial, target)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # The library that wrote it may say where in its memory that was.
+        reason = f"{os.strerror(error.errno)}; what was there before is as it was"
+        raise OSError(error.errno, reason, str(target)) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a disk that can only be read by now
+            partial.unlink(missing_ok=True)
     _sync_folder(target.parent)
 
 
@@ -65,8 +75,10 @@ def _sync_folder(folder: Path) -> None:
     """Make the folder's own entries durable, where the system has that."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    # Disks of other machines often have no such thing; the file is in place all the same.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

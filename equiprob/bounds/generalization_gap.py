@@ -8,7 +8,7 @@ bound's value, with *credible* intervals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -20,6 +20,7 @@ from equiprob.bounds.transport import Transport
 from equiprob.equivariance.table_findings import require_deterministic
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.named import Named
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -82,6 +83,11 @@ class GapForecast(AbstractResult):
             f"{np.median(self.draws['without'][:, -1]):.3g} without the symmetry."
         )
 
+    @property
+    def observed(self) -> dict[str, Array] | None:
+        """The gaps ``(run,)`` that a prediction was fitted to, and their rows; None for bounds."""
+        return _observed(self.facts) if "gap" in self.draws else None
+
     def plot(self, **kwargs: Any) -> Any:
         """Draw the forecast against the number of rows."""
         from equiprob.plots.generalization_gap import plot_gap_forecast
@@ -110,13 +116,19 @@ class GeneralizationGapResult(AbstractResult):
         return table[~table.index.str.startswith(_CURVE)]
 
     @property
+    def observed(self) -> dict[str, Array] | None:
+        """The gaps ``(run,)`` that a prediction was fitted to, and their rows; None for bounds."""
+        return _observed(self.facts) if f"{_CURVE}gap" in self.draws else None
+
+    @property
     def curves(self) -> dict[str, Array]:
         """Draws ``(draw, n)`` at the numbers of rows in `coords`, by the names of a forecast."""
-        return {
+        found = {
             name.removeprefix(_CURVE): values
             for name, values in self.draws.items()
             if name.startswith(_CURVE)
         }
+        return Named.of(found, "curves", type(self).__name__)
 
     def forecast(self, n: ArrayLike) -> GapForecast:
         """Return bound or gap at other numbers of independent rows: a forecast, not a bound.
@@ -352,6 +364,13 @@ def _gain(expected: Array, evidence: GapEvidence, found: set[Diagnostic]) -> dic
         found.add(Diagnostic.SATURATED)
         return {"gain": gain}
     return {"gain": gain, "equivalent_samples": gain ** (-1 / evidence.rate)}
+
+
+def _observed(facts: Mapping[str, Any]) -> dict[str, Array]:
+    n, gap = (np.asarray(facts["observed"][name], dtype=np.float64) for name in ("n", "gap"))
+    if n.shape != gap.shape or n.ndim != 1:
+        raise ValueError(f"gaps of shape {gap.shape} were seen at {n.shape} numbers of rows")
+    return {"n": n, "gap": gap}
 
 
 def _number(draws: Array) -> str:

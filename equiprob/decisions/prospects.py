@@ -223,7 +223,7 @@ class Prospect:
                 "there is nothing to decide: on these rows averaging the model changes nothing"
             )
         facts, rows = level.facts, level.rows
-        before = level.draws["risk"][:, int(facts["unchanged_index"])]
+        before = level.unchanged_risk
         low = 0.0 if (before >= 0).all() else -np.inf  # no loss is negative that was not
         chosen_elsewhere = {Diagnostic.STEP_LOSS, Diagnostic.FEW_IN_RANGE}
         if not (level.recommended and chosen_elsewhere.isdisjoint(level.diagnostics)):

@@ -59,6 +59,14 @@ class InvarianceCheckResult(AbstractResult):
         return bool(self.facts["is_invariant"])
 
     @property
+    def margin(self) -> float:
+        """Largest distance of the AUC from one half that still counts as invariant."""
+        margin = float(self.facts["margin"])
+        if not 0 < margin < 0.5:
+            raise RuntimeError(f"no check has a margin of {margin}")
+        return margin
+
+    @property
     def kappa(self) -> float:
         """Indicative density ratio of the transformed law to the law of the inputs.
 
@@ -71,7 +79,7 @@ class InvarianceCheckResult(AbstractResult):
     def __str__(self) -> str:
         """Say what was found."""
         low, high = credible_interval(self.draws["auc"], 0.9)
-        margin = self.facts["margin"]
+        margin = self.margin
         if self.is_invariant:
             verdict = (
                 "compatible with inputs and moved inputs being equally likely, within the margin "

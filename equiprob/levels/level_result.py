@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -128,6 +129,11 @@ class SymmetryLevelResult(AbstractResult):
     def shipped_position(self) -> float:
         """The position of the recommended predictor."""
         return float(self.facts["shipped_position"])
+
+    @property
+    def unchanged_risk(self) -> NDArray[np.float64]:
+        """Draws ``(draw,)`` of the risk of the model as it is."""
+        return self.draws["risk"][:, operator.index(self.facts["unchanged_index"])]
 
     @property
     def recommended(self) -> bool:

@@ -77,7 +77,7 @@ def _read(source: Any, size: int, name: str) -> tuple[dict[str, NDArray[Any]], A
     return arrays, header
 
 
-def to_bytes(arrays: Mapping[str, NDArray[Any]], header: Any) -> memoryview:
+def to_bytes(arrays: Mapping[str, NDArray[Any]], header: Any) -> bytes:
     """Return the content of a file of `write_arrays`."""
     import h5netcdf
 
@@ -97,7 +97,7 @@ def to_bytes(arrays: Mapping[str, NDArray[Any]], header: Any) -> memoryview:
             for dimension, n in sizes.items():
                 file.dimensions[dimension] = n
             file.create_variable(f"a{i}", tuple(sizes), data=values)
-    return content.getbuffer()
+    return content.getvalue()
 
 
 def _is_netcdf(dtype: np.dtype[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -65,8 +66,9 @@ class PathLock:
                 self._beside.unlink(missing_ok=True)
                 return None
             if _is_still(self._beside, handle):
-                os.truncate(handle, 0)
-                os.write(handle, f"process {os.getpid()} on {os.uname().nodename}".encode())
+                with contextlib.suppress(OSError):  # a full disk: it is locked, without words
+                    os.truncate(handle, 0)
+                    os.write(handle, f"process {os.getpid()} on {os.uname().nodename}".encode())
                 return handle
             os.close(handle)  # who held it before has removed it meanwhile
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,10 +74,10 @@ def plot_gap_forecast(forecast: GapForecast, *, observed: Any = None, ax: Any = 
     """
     figure, ax, given = _axes(ax)
     if "gap" in forecast.draws:
-        _draw_predicted(ax, forecast, dict(forecast.draws), observed)
+        _draw_predicted(ax, forecast, forecast.draws, observed)
         _label(figure, ax, given)
         return figure
-    _draw(ax, forecast.coords["n"], dict(forecast.draws), forecast.facts)
+    _draw(ax, forecast.coords["n"], forecast.draws, forecast.facts)
     _finish(figure, ax, given, observed)
     return figure
 
@@ -89,7 +90,7 @@ def _axes(ax: Any) -> tuple[Any, Any, bool]:
     return ax.figure, ax, True
 
 
-def _draw(ax: Any, n: Any, curves: dict[str, Any], facts: Any) -> None:
+def _draw(ax: Any, n: Any, curves: Mapping[str, Any], facts: Any) -> None:
     """Draw the three curves and the largest loss."""
     band(ax, n, curves["without"], GREY, label="bound on the expected gap, without the symmetry")
     band(ax, n, curves["expected_bound"], BLUE, label="bound on the expected gap, with it")
@@ -111,10 +112,10 @@ def _draw(ax: Any, n: Any, curves: dict[str, Any], facts: Any) -> None:
         )
 
 
-def _draw_predicted(ax: Any, result: Any, curves: dict[str, Any], observed: Any) -> None:
+def _draw_predicted(ax: Any, result: Any, curves: Mapping[str, Any], observed: Any) -> None:
     """Draw predicted gaps, times the root of the number of rows: noise is then as high anywhere."""
     n = result.coords["n"]
-    observed = result.facts["observed"] if observed is None else observed
+    observed = result.observed if observed is None else observed
     rows, gaps = (np.asarray(observed[name], dtype=np.float64) for name in ("n", "gap"))
     within = slice(0, None) if not len(rows) else (n >= rows.min() / 2) & (n <= 20 * rows.max())
     root = np.sqrt(n[within])

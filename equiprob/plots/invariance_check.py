@@ -31,7 +31,7 @@ def plot_invariance_check(result: InvarianceCheckResult) -> Any:
         The Matplotlib figure.
     """
     figure, ax = new_figure(6.4, 3.8)
-    margin = float(result.facts["margin"])
+    margin = result.margin
     ax.axhspan(0.5 - margin, 0.5 + margin, color=GREY, alpha=0.15, label="counts as invariant")
     ax.axhline(0.5, color=INK, linewidth=0.8)
     sizes = result.coords.get("magnitude", np.zeros(0))

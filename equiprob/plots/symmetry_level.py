@@ -39,7 +39,7 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
     if positions.dtype.kind in "US":
         return _plot_named(result, ax)
     # Against the model as it is the rows' own difficulty cancels, which would widen every band.
-    change = risk - risk[:, [int(result.facts["unchanged_index"])]]
+    change = risk - result.unchanged_risk[:, None]
     if ax is not None:
         _draw(ax, result, positions, change)
         ax.legend(frameon=False, fontsize=8, loc="best")
@@ -61,7 +61,7 @@ def plot_symmetry_level(result: SymmetryLevelResult, *, ax: Any = None) -> Any:
 def _plot_named(result: SymmetryLevelResult, ax: Any) -> Any:
     """Draw a bar for each position that has a name."""
     names, risk = result.coords["position_grid"], result.draws["risk"]
-    change = risk - risk[:, [int(result.facts["unchanged_index"])]]
+    change = risk - result.unchanged_risk[:, None]
     figure = None
     if ax is None:
         figure, ax = new_figure(height=1.4 + 0.35 * len(names))

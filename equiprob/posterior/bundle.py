@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from equiprob.posterior.named import Named
 from equiprob.posterior.results import AbstractResult
 
 
@@ -23,6 +24,12 @@ class AbstractBundle(abc.ABC):
 
     parts: Mapping[str, AbstractResult] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Name what there is where something else is asked for."""
+        for name in ("parts", "facts"):
+            found = Named.of(getattr(self, name), name, type(self).__name__)
+            object.__setattr__(self, name, found)
 
     @abc.abstractmethod
     def __str__(self) -> str:

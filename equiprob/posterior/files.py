@@ -7,10 +7,12 @@ table; draws, dimensions, units, facts and diagnostics are looked at before the 
 from __future__ import annotations
 
 import hashlib
+import inspect
+import io
 import json
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +26,7 @@ from equiprob.arguments.whole_files import replacing
 from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.kinds import class_of, kind_of
+from equiprob.posterior.named import Absent
 from equiprob.posterior.results import AbstractResult
 from equiprob.posterior.tree import ATTRIBUTE, FORMAT, bundle_datatree, to_datatree
 
@@ -35,6 +38,11 @@ _PART = re.compile(r"[a-z_]+(/\d{1,9})?")
 _RESULT_KEYS = {"format", "kind", "facts", "units", "dims", "diagnostics"}
 _BUNDLE_KEYS = {"format", "kind", "facts", "parts"}
 
+_AXES_OF_WORDS = {"candidate", "output", "way"}
+_AXES_OF_LABELS = {"generator", "group", "position_grid"}
+_AXES_TO_INFINITY = {"asymmetric_ridge"}
+"""Along all other axes there are finite numbers, as figures need them."""
+
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -45,6 +53,7 @@ def save(result: AbstractResult | AbstractBundle, path: str | Path) -> None:
     Raises:
         ValueError: If there can be no file of that name, the result is of a class of a user's own,
             or a name in it is no text that a file can hold.
+        OSError: If it cannot be written, as on a full disk: what was there before is still there.
     """
     import h5py
 
@@ -55,14 +64,15 @@ def save(result: AbstractResult | AbstractBundle, path: str | Path) -> None:
                 f"{type(one).__name__} is no result of equiprob, which load could make again; "
                 f"keep its .tree, or its .draws"
             )
+    tree = to_datatree(result) if isinstance(result, AbstractResult) else bundle_datatree(result)
+    # In memory: the library may end the process where a disk fills while it writes.
+    content = io.BytesIO()
+    tree.to_netcdf(content, engine="h5netcdf")
+    with h5py.File(content, "r+") as file:
+        stored = _Stored.of(PlainFile(file, content.getbuffer().nbytes), file)
+        file.attrs[_DIGEST] = stored.digest
     with replacing(Path(path)) as partial:
-        tree = (
-            to_datatree(result) if isinstance(result, AbstractResult) else bundle_datatree(result)
-        )
-        tree.to_netcdf(partial, engine="h5netcdf")
-        with h5py.File(partial, "r+") as file:
-            stored = _Stored.of(PlainFile(file, partial.stat().st_size), file)
-            file.attrs[_DIGEST] = stored.digest
+        partial.write_bytes(content.getvalue())
 
 
 @checked
@@ -194,21 +204,37 @@ def _checked_result(stored: _Stored) -> AbstractResult | AbstractBundle:
         made = _result(kind, stored)
         _ = made.status
     str(made)  # what it says of itself needs the facts and draws of its class
-    _read_all(made)
+    for name in _answers(type(made)):
+        try:
+            found = getattr(made, name)
+            _ = found() if inspect.ismethod(found) else found
+        except Exception as error:
+            # A refusal in our words is an answer, unless it is that something is not there.
+            if isinstance(error, Absent) or not is_refusal(error):
+                raise ValueError(f"there is no {name} in it: {error!r:.200}") from error
     return made
 
 
-def _read_all(made: AbstractResult | AbstractBundle) -> None:
-    """Read every property, as these need the rest; a refusal in our words is an answer."""
-    for kind in type(made).__mro__:
-        for name, member in vars(kind).items():
-            is_property = isinstance(member, property | cached_property)
-            if is_property and not name.startswith("_") and name != "tree":
-                try:
-                    getattr(made, name)
-                except Exception as error:
-                    if not is_refusal(error):
-                        raise ValueError(f"there is no {name} in it: {error!r:.200}") from error
+@cache
+def _answers(kind: type) -> tuple[str, ...]:
+    """Return what a result is asked without arguments: these need all else that it holds.
+
+    Figures are left out, as they take longer than all the rest: they read what these do.
+    """
+    return tuple(
+        name
+        for name, member in inspect.getmembers(kind)
+        if (not name.startswith("_") or name == "_repr_html_")
+        and name not in ("tree", "save", "plot")
+        and (isinstance(member, property | cached_property) or _needs_nothing(member))
+    )
+
+
+def _needs_nothing(member: Any) -> bool:
+    if not inspect.isfunction(member):
+        return False
+    _, *taken = inspect.signature(member).parameters.values()
+    return all(p.default is not p.empty for p in taken)
 
 
 def _result(kind: type[AbstractResult], stored: _Stored) -> AbstractResult:
@@ -232,8 +258,12 @@ def _result(kind: type[AbstractResult], stored: _Stored) -> AbstractResult:
             values.dtype == np.float64 and labels == [(n,) for n in values.shape[2:]],
             f"draws {name!r} of {values.dtype} and shape {values.shape} have axes {along}",
         )
+    for name in axes & posterior.keys():
+        _require(_fits_axis(name, posterior[name]), f"{name!r} is no axis")
     lengths = {array.shape for array in stored.rows.values()}
     _require(len(lengths) <= 1 and all(len(s) == 1 for s in lengths), f"rows have shapes {lengths}")
+    n_rows = facts.get("n_rows", 0)
+    _require(type(n_rows) is int and 0 <= n_rows < 2**53, f"it is of {n_rows!r:.80} rows")
     known = Diagnostic.__members__
     found = header["diagnostics"]
     _require(
@@ -255,6 +285,14 @@ def _result(kind: type[AbstractResult], stored: _Stored) -> AbstractResult:
         facts=facts,
         rows=stored.rows,
     )
+
+
+def _fits_axis(name: str, values: NDArray[Any]) -> bool:
+    """Whether words, or numbers, can stand along an axis."""
+    if values.dtype.kind in "OU":
+        return name in _AXES_OF_WORDS | _AXES_OF_LABELS
+    allowed = ~np.isnan(values) if name in _AXES_TO_INFINITY else np.isfinite(values)
+    return name not in _AXES_OF_WORDS and bool(allowed.all())
 
 
 def _require_table(header: dict[str, Any], name: str, kind: type) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields, checked
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.named import Named
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,6 +37,16 @@ _RESULT_NAMES = (
     "predictor",
 )
 
+
+_NAMED = {
+    "draws": "draws",
+    "dims": "arrays with axes",
+    "coords": "axes",
+    "units": "quantities with a unit",
+    "facts": "facts",
+    "rows": "entries of rows",
+}
+"""Fields that are looked up by name, and what they hold."""
 
 _MOST_DRAWS = 1_000_000
 """More take more memory than they are worth: 4000 give a quantile to two digits."""
@@ -170,7 +181,10 @@ class AbstractResult(abc.ABC):
     rows: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Make sure that draws which are not finite are said."""
+        """Name what there is, and make sure that draws which are not finite are said."""
+        for name, what in _NAMED.items():
+            found = Named.of(getattr(self, name), what, type(self).__name__)
+            object.__setattr__(self, name, found)
         finite = all(np.isfinite(values).all() for values in self.draws.values())
         if not finite and Diagnostic.NOT_FINITE not in self.diagnostics:
             diagnostics = worst_first({*self.diagnostics, Diagnostic.NOT_FINITE})

@@ -105,7 +105,13 @@ class FromFunctions(AbstractLaw):
         def size(parameter: Parameters) -> float:
             with calling("magnitude"):
                 found = self.size(parameter)
-            return as_numbers("what magnitude returns", found).item()
+            found = as_numbers("what magnitude returns", found)
+            if found.size != 1 or not np.isfinite(found).all():
+                raise ValueError(
+                    f"magnitude must return one finite number, returned {found!r:.80} for the "
+                    f"parameter {parameter!r:.80}"
+                )
+            return found.item()
 
         return np.apply_along_axis(size, -1, parameters)
 
