@@ -1,6 +1,7 @@
 """Nothing that was computed is lost, and nothing else is taken for it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -332,6 +333,30 @@ def test_a_full_disk_loses_nothing(begun, left):
     assert os.listdir(begun.parent) == [begun.name]
     assert contents(evaluate(begun)) == contents(evaluate())
     assert begun.read_bytes() != before
+
+
+@pytest.mark.usefixtures("_written_after_every_chunk")
+def test_a_folder_that_goes_away_loses_no_pass(tmp_path):
+    """A scratch disk may be taken away, or be cleaned."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+
+    def taken_away(x):
+        shutil.rmtree(folder, ignore_errors=True)
+        return linear(x)
+
+    with pytest.warns(RuntimeWarning, match=r"could not be written.*a folder that exists"):
+        table = evaluate(folder / "orbits.nc", predict=taken_away)
+    assert contents(table) == contents(evaluate())
+
+
+@pytest.mark.usefixtures("_written_after_every_chunk")
+@pytest.mark.parametrize("name", ["a b", "a\nb", "ü", "x" * 201, "x" * 255, "ü" * 127])
+def test_files_may_have_any_name_that_files_have(tmp_path, name):
+    """What is beside a file while it is written has a name, too."""
+    evaluate(tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
+    assert contents(evaluate(tmp_path / name)) == contents(evaluate())
 
 
 def test_what_a_killed_process_left_half_written_is_removed(begun):

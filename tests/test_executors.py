@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -222,6 +223,38 @@ def _cancelled():
     future = Future()
     future.cancel()
     return future
+
+
+def in_a_fork(call):
+    """Return what a call says in a fork of this process, in which JAX has started."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of JAX and of Python: that is what is tried
+        child = os.fork()
+    if not child:
+        signal.alarm(20)
+        try:
+            said = str(call())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said[:500].encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(child, 0)
+    with os.fdopen(reading) as pipe:
+        return pipe.read()
+
+
+def test_calls_in_a_fork_are_refused_before_they_hang():
+    """A worker of a data loader is one; what needs no JAX works there."""
+    table = evaluate()
+    for call in (evaluate, lambda: ep.ModelEquivarianceError(n_draws=21).fit(table)):
+        said = in_a_fork(call)
+        assert said.startswith("RuntimeError: this process was forked"), said
+        assert "multiprocessing_context='spawn'" in said
+    assert in_a_fork(lambda: ep.compare({"a": table, "b": table}, n_draws=20).candidates) == str(
+        ("a", "b")
+    )
 
 
 def test_executors_that_fork_are_refused_before_they_hang():

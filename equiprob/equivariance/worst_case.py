@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.forks import unforked
 from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.equivariance.torch_gradient import Gradient, torch_gradient
@@ -122,6 +123,7 @@ _MOST_CALLS = 100_000
 
 
 @checked
+@unforked
 def worst_case(
     predict: Predict,
     x: Any,

@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from equiprob.arguments.whole_files import remove_partial, target_of
+from equiprob.arguments.whole_files import NoPlace, remove_partial, target_of
 from equiprob.orbits.archive import read_arrays, write_arrays
 from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.output import Output
@@ -194,7 +194,7 @@ class Checkpoint:
         try:
             write_arrays(self.path, arrays, whole)
             self._done, self.stopped = store.done, stopped
-        except OSError as error:
+        except (OSError, NoPlace) as error:  # the folder may be gone by now
             self._warn(error)
         self._written = time.monotonic()
         self._took = self._written - began
@@ -208,7 +208,7 @@ class Checkpoint:
         """Remove the file: what it holds is of a model that changed meanwhile."""
         self.path.unlink(missing_ok=True)
 
-    def _warn(self, error: OSError) -> None:
+    def _warn(self, error: Exception) -> None:
         if not self._failed:
             warnings.warn(
                 f"the checkpoint {self.path} could not be written: {error}. The pass goes on, and "

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from equiprob.arguments.checked import checked
+from equiprob.arguments.forks import unforked
 from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.chunk import Keep, OrbitPass
@@ -42,6 +43,7 @@ from equiprob.transforms.transform import Transform, leaf_names
 
 
 @checked
+@unforked
 def evaluate_orbits(
     predict: Callable[..., Any],
     x: Any,

@@ -7,6 +7,8 @@ import os
 import threading
 from pathlib import Path
 
+from equiprob.arguments.whole_files import beside
+
 try:
     import fcntl
 except ImportError:  # not on Windows, where nothing is noticed
@@ -32,7 +34,7 @@ class PathLock:
     def __init__(self, path: Path) -> None:
         """Take the lock."""
         self.path = path
-        self._beside = path.with_name(f"{path.name}.lock")
+        self._beside = beside(path, ".lock")
         self._handle: int | None = None
         with _guard:  # locks of the system do not tell the threads of a process apart
             if path in _held:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields, checked
+from equiprob.arguments.forks import unforked
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.named import Named
 
@@ -80,10 +81,10 @@ class AbstractEstimator(abc.ABC):  # noqa: B024 - what fit takes differs between
     weight_seed: int = 0
 
     def __init_subclass__(cls) -> None:
-        """Let ``fit`` refuse what does not fit its signature."""
+        """Let ``fit`` refuse what does not fit its signature, and where it would never return."""
         super().__init_subclass__()
         for name in {"fit"} & vars(cls).keys():
-            setattr(cls, name, checked(vars(cls)[name]))
+            setattr(cls, name, checked(unforked(vars(cls)[name])))
 
     def __post_init__(self) -> None:
         """Check the counts."""

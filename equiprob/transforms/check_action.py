@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.arguments.checked import checked
+from equiprob.arguments.forks import unforked
 from equiprob.transforms.acting import Acting
 from equiprob.transforms.actions import AbstractLeafAction, Invariant
 from equiprob.transforms.by_leaf import ByLeaf
@@ -78,6 +79,7 @@ _MOST_TRANSFORMS = 10_000
 
 
 @checked
+@unforked
 def check_action(
     transform: Transform,
     x: Any,
