@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.forks import unforked
 from equiprob.orbits.blocks import N_BLOCKS, block_of
 from equiprob.orbits.keys import Ids, Purpose, keyed_uniforms, keys_of, root_key, split_ids
 
@@ -57,6 +58,7 @@ def _few_weights(ids: bytes, n_draws: int, seed: int) -> NDArray[np.float32]:
     return weights
 
 
+@unforked
 def _weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
     # One compiled shape for the many, small powers of two for the few.
     step = min(_UNITS_AT_ONCE, 1 << max(int(len(ids) - 1).bit_length(), 4))
