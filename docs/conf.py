@@ -1,5 +1,7 @@
 """Sphinx settings. The build reads nothing from the network."""
 
+import ast
+import hashlib
 import os
 import shutil
 from importlib.metadata import version as installed_version
@@ -17,6 +19,37 @@ for _source in sorted((HERE.parent / "notebooks").glob("*.ipynb")):
     _copy.write_text(_source.read_text("utf-8").replace("](../docs/", "](../"), "utf-8")
     _time = _source.stat().st_mtime_ns
     os.utime(_copy, ns=(_time, _time))  # so that unchanged pages are not rebuilt
+
+
+def _code_of(source: str) -> str:
+    """Return a module without comments and docstrings, which no page shows the work of."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _hash_of_the_package() -> str:
+    """Return a hash of the package's code, and of the versions of what it needs."""
+    seen = hashlib.sha256((HERE.parent / "constraints.txt").read_bytes())
+    for path in sorted((HERE.parent / "equiprob").rglob("*.[pj]*")):
+        if path.suffix in (".py", ".j2"):
+            text = path.read_text("utf-8")
+            seen.update(
+                path.name.encode() + (_code_of(text) if path.suffix == ".py" else text).encode()
+            )
+    return seen.hexdigest()[:16]
+
+
+# Pages are executed where their cells, or the package, are not those of the last build; those that a
+# newcomer reads first always are, as they say themselves.
+CACHE = HERE / "_build" / "executed" / _hash_of_the_package()
+for _old in CACHE.parent.glob("*"):
+    if _old != CACHE:
+        shutil.rmtree(_old)
 
 project = "equiprob"
 author = "the equiprob authors"
@@ -76,7 +109,15 @@ myst_heading_anchors = 3
 nb_merge_streams = True
 nb_render_image_options = {"alt": "A figure, drawn by the code above."}  # not its file's name
 nb_ipywidgets_js = {}  # a page asks for nothing, not even when it is read
-nb_execution_mode = "force"
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(CACHE)
 nb_execution_in_temp = True  # an empty folder, as in run_notebooks.py
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+
+ALWAYS = {"index", "_notebooks/quickstart"}
+
+
+def setup(app):
+    """Read the pages that are always executed even where nothing of them changed."""
+    app.connect("env-get-outdated", lambda app, env, *_: sorted(ALWAYS & env.found_docs))

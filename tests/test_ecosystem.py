@@ -3,14 +3,26 @@
 import re
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
 import equiprob as ep
+from benchmarks.trials import NEEDS, SCRIPTS, lines_of
 
+mpl.use("Agg")
 torch = pytest.importorskip("torch")
 
 DOCS = Path(__file__).parents[1] / "docs"
+
+_PACKAGES = {
+    "chgnet_crystals": ("chgnet",),
+    "graph_network": ("torch_geometric",),
+    "irreps_network": ("e3nn",),
+    "images_and_loader": ("torchvision",),
+    "lightning_run": ("lightning",),
+    "onnx_angles": ("rapidocr_onnxruntime",),
+}
 
 # Those packages themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -27,6 +39,18 @@ def test_pages_that_need_other_packages_run(page, package, tmp_path, monkeypatch
     for code in re.findall(r"```\{code-block\} python\n(.*?)```", text, re.DOTALL):
         exec(compile(code, page, "exec"), names)
     assert names
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_trials_of_the_documentation_draw_a_figure_by_five_lines(name, tmp_path, monkeypatch):
+    for package in _PACKAGES.get(name, ()):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    script = SCRIPTS / f"{name}.py"
+    assert lines_of(script) <= 5
+    exec(compile(script.read_text("utf-8"), script.name, "exec"), {"__name__": name})
+    assert (tmp_path / "figure.png").stat().st_size > 5000
 
 
 def test_a_pretrained_potential_is_equivariant_up_to_rounding():
