@@ -44,8 +44,8 @@ def _hash_of_the_package() -> str:
     return seen.hexdigest()[:16]
 
 
-# Pages are executed where their cells, or the package, are not those of the last build; those that a
-# newcomer reads first always are, as they say themselves.
+# Pages are executed where their cells, or the package, are not those of the last build; what a
+# newcomer reads first always is, as it says itself.
 CACHE = HERE / "_build" / "executed" / _hash_of_the_package()
 for _old in CACHE.parent.glob("*"):
     if _old != CACHE:

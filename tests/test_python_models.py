@@ -1,15 +1,20 @@
 """Models of the command line that are Python, and data of other files."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from refusals import refuses
 
+import equiprob as ep
 from equiprob.cli import main
-from equiprob.cli.files import read_data, read_models
+from equiprob.cli.expressions import parse_transform
+from equiprob.cli.files import NamedArrays, read_data, read_models
 from equiprob.cli.python_models import is_function
+from equiprob.transforms.fingerprint import difference
 
 MODEL = """
 import numpy as np
@@ -96,3 +101,54 @@ def test_an_audit_of_a_function(folder):
     found = CliRunner().invoke(main, ["audit", *arguments, *turns, "--max-error", "0.001"])
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["gate"]["passed"]
+
+
+def test_a_transform_names_arrays_of_the_file(folder):
+    """Matrices of outputs, which are then no rows."""
+    rng = np.random.default_rng(0)
+    swap = np.stack([np.eye(2), [[0.0, 1.0], [1.0, 0.0]]])
+    np.savez("swap.npz", a=rng.normal(size=(30, 3)), b=rng.normal(size=30), swap=swap)
+    named = NamedArrays(Path("swap.npz"))
+    text = "cyclic(2, acts_on='vectors', output_action=by_element(array('swap')))"
+    transform = parse_transform(text, named)
+    again = ep.transforms.cyclic(2, acts_on="vectors", output_action=ep.transforms.by_element(swap))
+    assert difference(transform.fingerprint, again.fingerprint) is None
+    wrong = ep.transforms.by_element(swap[::-1])
+    other = ep.transforms.cyclic(2, acts_on="vectors", output_action=wrong)
+    assert difference(transform.fingerprint, other.fingerprint) is not None
+    assert read_data(Path("swap.npz"), [], "b", None, named.used).x.shape == (30, 3)
+    with refuses("which has .*'a', 'b', 'swap'"):
+        parse_transform("cyclic(2, output_action=by_element(array('no')))", named)
+    for text in ("by_element(array(3))", "by_element(array('a', 'b'))", "cyclic(array('a', k=1))"):
+        with refuses("the name of one array"):
+            parse_transform(text, named)
+    with refuses("the name of one array"):
+        parse_transform("by_element(array('swap'))")
+
+
+# ASE itself, under NumPy 2.5.
+@pytest.mark.filterwarnings("ignore:Setting the shape on a NumPy array")
+def test_structures_are_rows_of_arrays(folder):
+    atoms = pytest.importorskip("ase").Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.io import write
+
+    rng = np.random.default_rng(0)
+    frames = [atoms("OH2", rng.normal(size=(3, 3)), cell=np.eye(3) * 9) for _ in range(5)]
+    for i, one in enumerate(frames):
+        one.calc = SinglePointCalculator(one, energy=float(i), forces=rng.normal(size=(3, 3)))
+    write("water.extxyz", frames)
+    rows = read_data(Path("water.extxyz"), [], "energy", None)
+    assert {name: values.shape for name, values in rows.x.items()} == {
+        "positions": (5, 3, 3), "numbers": (5, 3), "cell": (5, 3, 3),
+    }  # fmt: skip
+    np.testing.assert_array_equal(rows.y, np.arange(5))
+    np.testing.assert_allclose(rows.x["positions"][2], frames[2].positions, atol=1e-7)
+    forces = read_data(Path("water.extxyz"), ["positions"], "forces", None)
+    assert forces.x.shape == forces.y.shape == (5, 3, 3)
+    write("sizes.xyz", [*frames, atoms("H")])
+    with refuses(r"ep\.adapters\.from_ase"):
+        read_data(Path("sizes.xyz"), [], None, None)
+    Path("no.xyz").write_text("no")
+    with refuses("cannot be read as XYZ"):
+        read_data(Path("no.xyz"), [], None, None)

@@ -18,7 +18,7 @@ _data = [
         "--data",
         type=_FILE,
         required=True,
-        help="Arrays with rows first: .npz (numpy.savez), .npy, .h5, .zarr, .csv or .parquet.",
+        help="Arrays with rows first: .npz (numpy.savez), .npy, .h5, .zarr, .xyz, .csv, .parquet.",
     ),
     click.option(
         "--transform",
@@ -55,6 +55,8 @@ Transforms, among others:
   rotations3d(acts_on={"positions": "points", "charges": "invariant"})
   rotations2d(acts_on="image_channels_first")
                                     images (channel, height, width), of PyTorch
+  cyclic(2, output_action=by_element(array("swap")))
+                                    outputs move by matrices, or orders, in --data
 """
 
 
@@ -172,18 +174,19 @@ def audit(
     """
     import equiprob as ep
     from equiprob.cli.expressions import parse_transform
-    from equiprob.cli.files import read_data, read_models
+    from equiprob.cli.files import NamedArrays, read_data, read_models
 
     for path in (report, save):
         writable(path)
     gate = gate_of(max_error, credibility=credibility, relative=relative, bound=bound)
-    parsed = parse_transform(transform)
-    rows = read_data(data, inputs, target, groups)
+    named = NamedArrays(data)
+    parsed = parse_transform(transform, named)
+    rows = read_data(data, inputs, target, groups, named.used)
     trained = None
     if train is not None:
         if target is None:
             raise ValueError("--train needs --target: the gap is one of risks")
-        part = read_data(train, inputs, target, None)
+        part = read_data(train, inputs, target, None, named.used)
         trained = (part.x, part.y)
     found = ep.audit(
         read_models(models, output, softmax=softmax),
@@ -243,17 +246,18 @@ def check(
     draws: int,
     as_json: bool,
 ) -> None:
-    """Check how a transform acts on your arrays, and whether their law is invariant.
+    """Check how a transform acts on your arrays, and whether moved ones are as likely.
 
     The first says whether shapes and declarations fit, and how much interpolation blurs; the
     second, whether moved inputs can be told from those in the file. No model is needed.
     """
     import equiprob as ep
     from equiprob.cli.expressions import parse_transform
-    from equiprob.cli.files import read_data
+    from equiprob.cli.files import NamedArrays, read_data
 
-    parsed = parse_transform(transform)
-    rows = read_data(data, inputs, target, groups)
+    named = NamedArrays(data)
+    parsed = parse_transform(transform, named)
+    rows = read_data(data, inputs, target, groups, named.used)
     action = ep.check_action(parsed, rows.x, rows.y, seed=seed)
     law = ep.InvarianceCheck(seed=seed, n_draws=draws).fit(rows.x, parsed, groups=rows.groups)
     answer(

@@ -5,6 +5,7 @@
     value      = number | string | True | False | None | list | tuple | dict | transform | law
     number     = digits, "pi", sums and products of numbers, and a unit: 30deg, 0.5rad
     law        = Normal(0, 5deg) and a few other distributions of NumPyro
+               | array("name")                     an array of the file of data
 
 Nothing else is known: no attributes, no names, no code.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.transforms.transform import Transform
 
@@ -72,11 +74,12 @@ _OPERATIONS: dict[type, Callable[[float, float], float]] = {
 }
 
 
-def parse_transform(text: str) -> Transform:
+def parse_transform(text: str, array: Callable[[str], NDArray[Any]] | None = None) -> Transform:
     """Return the transform that an expression describes.
 
     Args:
         text: Such as ``"rotations2d(max_angle=30deg)"``.
+        array: Returns the array of a name, where ``array("name")`` is written.
 
     Raises:
         ValueError: If the expression is not in the language, or its arguments do not fit; the
@@ -91,7 +94,7 @@ def parse_transform(text: str) -> Transform:
             f"transform {text!r:.200} cannot be read: expected something like "
             f"rotations2d(max_angle=30deg)"
         ) from error
-    result = _value(tree.body, depth=0)
+    result = _Reader(array).value(tree.body, depth=0)
     if not isinstance(result, Transform):
         raise ValueError(
             f"{text!r:.200} is no transform: expected a call of one of {', '.join(_FACTORIES)}"
@@ -125,38 +128,91 @@ def _shown(node: ast.expr) -> str:
         return "what is nested so deep"
 
 
-def _value(node: ast.expr, depth: int) -> Any:
-    """Return the value of a node of the language."""
-    if depth > _DEEPEST:
-        raise ValueError(f"the transform is nested more than {_DEEPEST} deep")
-    deeper = depth + 1
-    match node:
-        case ast.Constant(value=bool() | str() | None as value):
-            return value
-        case ast.Constant(value=int() | float() as number):
-            return _within_reach(number)
-        case ast.Name(id=name) if name in _NUMBERS:
-            return _NUMBERS[name]
-        case ast.Name(id=name) if name in _FACTORIES:
-            raise ValueError(f"{name!r} is not called: write {name}(), with what it takes inside")
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
-            number = _number(operand, deeper)
-            return -number if isinstance(sign, ast.USub) else number
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
-            return _calculated(type(op), _number(left, deeper), _number(right, deeper))
-        case ast.List(elts=items):
-            return [_value(item, deeper) for item in items]
-        case ast.Tuple(elts=items):
-            return tuple(_value(item, deeper) for item in items)
-        case ast.Dict(keys=keys, values=values):
-            named = [_leaf_name(key) for key in keys]
-            return {k: _value(v, deeper) for k, v in zip(named, values, strict=True)}
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
-            return _called(name, args, keywords, deeper)
-    raise ValueError(
-        f"{_shown(node)} is not part of a transform: expected numbers (with deg or rad), "
-        f"strings, lists, dicts and calls of {', '.join(_FACTORIES)}"
-    )
+class _Reader:
+    """Reads an expression, and gets the arrays that it names."""
+
+    def __init__(self, array: Callable[[str], NDArray[Any]] | None) -> None:
+        """Take what returns the array of a name."""
+        self._array = array
+
+    def value(self, node: ast.expr, depth: int) -> Any:
+        """Return the value of a node of the language."""
+        if depth > _DEEPEST:
+            raise ValueError(f"the transform is nested more than {_DEEPEST} deep")
+        deeper = depth + 1
+        match node:
+            case ast.Constant(value=bool() | str() | None as value):
+                return value
+            case ast.Constant(value=int() | float() as number):
+                return _within_reach(number)
+            case ast.Name(id=name) if name in _NUMBERS:
+                return _NUMBERS[name]
+            case ast.Name(id=name) if name in _FACTORIES:
+                raise ValueError(
+                    f"{name!r} is not called: write {name}(), with what it takes inside"
+                )
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+                number = self.number(operand, deeper)
+                return -number if isinstance(sign, ast.USub) else number
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
+                return _calculated(type(op), self.number(left, deeper), self.number(right, deeper))
+            case ast.List(elts=items):
+                return [self.value(item, deeper) for item in items]
+            case ast.Tuple(elts=items):
+                return tuple(self.value(item, deeper) for item in items)
+            case ast.Dict(keys=keys, values=values):
+                named = [_leaf_name(key) for key in keys]
+                return {k: self.value(v, deeper) for k, v in zip(named, values, strict=True)}
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+                return self.called(name, args, keywords, deeper)
+        raise ValueError(
+            f"{_shown(node)} is not part of a transform: expected numbers (with deg or rad), "
+            f"strings, lists, dicts and calls of {', '.join(_FACTORIES)}"
+        )
+
+    def number(self, node: ast.expr, depth: int) -> float:
+        """Return the number that a node stands for."""
+        value = self.value(node, depth)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{_shown(node)} must be a number")
+        return value
+
+    def called(
+        self, name: str, args: list[ast.expr], keywords: list[ast.keyword], depth: int
+    ) -> Any:
+        """Return what a call of one of the known functions makes."""
+        if name == "array":
+            return self.array(args, keywords)
+        make = _function(name)
+        for argument in args:
+            if isinstance(argument, ast.Starred):
+                raise ValueError(f"{name} takes no starred arguments here")
+        values = [self.value(a, depth) for a in args]
+        named: dict[str, Any] = {}
+        for keyword in keywords:
+            if keyword.arg is None:
+                raise ValueError(f"{name} takes no starred arguments here")
+            if keyword.arg in named:
+                raise ValueError(f"{name} got {keyword.arg} twice")
+            named[keyword.arg] = self.value(keyword.value, depth)
+        if name in _LAWS:
+            named = {k: np.asarray(v) if isinstance(v, list) else v for k, v in named.items()}
+        try:
+            return make(*values, **named)
+        except ImportError:
+            raise
+        except Exception as error:
+            reason = str(error).replace(
+                "pass np.deg2rad(...)", "write 30deg"
+            )  # the same in this language
+            raise ValueError(f"{name}(...): {reason}") from error
+
+    def array(self, args: list[ast.expr], keywords: list[ast.keyword]) -> NDArray[Any]:
+        """Return the array of the file of data that ``array("name")`` names."""
+        match args:
+            case [ast.Constant(value=str() as name)] if not keywords and self._array is not None:
+                return self._array(name)
+        raise ValueError('array takes the name of one array of the file of data: array("name")')
 
 
 def _leaf_name(key: ast.expr | None) -> str:
@@ -165,45 +221,11 @@ def _leaf_name(key: ast.expr | None) -> str:
     raise ValueError("keys of a dict are names of leaves, as in {'positions': 'points'}")
 
 
-def _number(node: ast.expr, depth: int) -> float:
-    value = _value(node, depth)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{_shown(node)} must be a number")
-    return value
-
-
 def _calculated(operation: type, left: float, right: float) -> float:
     try:
         return _within_reach(_OPERATIONS[operation](left, right))
     except (ZeroDivisionError, OverflowError) as error:
         raise ValueError(f"a number in the transform is not finite: {error}") from error
-
-
-def _called(name: str, args: list[ast.expr], keywords: list[ast.keyword], depth: int) -> Any:
-    """Return what a call of one of the known functions makes."""
-    make = _function(name)
-    for argument in args:
-        if isinstance(argument, ast.Starred):
-            raise ValueError(f"{name} takes no starred arguments here")
-    values = [_value(a, depth) for a in args]
-    named: dict[str, Any] = {}
-    for keyword in keywords:
-        if keyword.arg is None:
-            raise ValueError(f"{name} takes no starred arguments here")
-        if keyword.arg in named:
-            raise ValueError(f"{name} got {keyword.arg} twice")
-        named[keyword.arg] = _value(keyword.value, depth)
-    if name in _LAWS:
-        named = {k: np.asarray(v) if isinstance(v, list) else v for k, v in named.items()}
-    try:
-        return make(*values, **named)
-    except ImportError:
-        raise
-    except Exception as error:
-        reason = str(error).replace(
-            "pass np.deg2rad(...)", "write 30deg"
-        )  # the same in this language
-        raise ValueError(f"{name}(...): {reason}") from error
 
 
 def _function(name: str) -> Callable[..., Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from equiprob.cli.structures import STRUCTURES, inputs_of, read_structures
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -21,34 +23,87 @@ class Data(NamedTuple):
     groups: NDArray[Any] | None
 
 
-def read_data(path: Path, inputs: Sequence[str], target: str | None, groups: str | None) -> Data:
-    """Return the rows of a file: arrays by name, one array, or a table.
+def read_data(
+    path: Path,
+    inputs: Sequence[str],
+    target: str | None,
+    groups: str | None,
+    apart: Collection[str] = (),
+) -> Data:
+    """Return the rows of a file: arrays by name, one array, a table, or structures.
 
     Args:
-        path: An ``.npz`` or ``.npy`` file, or a table (``.csv``, ``.parquet``), whose columns that
-            are not the targets or the groups are one array ``(row, column)``.
+        path: A file of arrays (`read_arrays`), or a table (``.csv``, ``.parquet``), whose columns
+            that are not the targets or the groups are one array ``(row, column)``.
         inputs: Names of the inputs; see `choose`.
         target: Name of the targets.
         groups: Name of the groups.
+        apart: Names of arrays that are no rows, as the transform reads them.
 
     Raises:
         ValueError: If the file is missing or of another kind, holds pickled objects, or has no
             array of a name.
     """
     kind = path.suffix.lower()
-    if kind == ".zarr" and path.is_dir():
-        return choose(_zarr_arrays(path), path, inputs, target, groups)
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
     if kind in (".csv", ".parquet"):
         return _of_table(read_table(path), path, inputs, target, groups)
+    arrays = {name: values for name, values in read_arrays(path).items() if name not in apart}
+    if kind in STRUCTURES:
+        inputs = list(inputs) or inputs_of(arrays)
+    return choose(arrays, path, inputs, target, groups)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Return the arrays of a file by name.
+
+    Args:
+        path: An ``.npz``, ``.npy``, ``.h5``, ``.xyz`` or ``.extxyz`` file, or a ``.zarr`` folder.
+
+    Raises:
+        ValueError: If the file is missing or of another kind, or cannot be read.
+    """
+    kind = path.suffix.lower()
+    if kind == ".zarr" and path.is_dir():
+        return _zarr_arrays(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
     read = {".npz": _numpy_arrays, ".npy": _numpy_arrays, ".h5": _hdf5_arrays}.get(kind)
+    if kind in STRUCTURES:
+        read = read_structures
     if read is None:
         raise ValueError(
-            f"--data takes .npz (numpy.savez), .npy (one array, the inputs), .h5, .zarr, .csv and "
-            f".parquet files, got {str(path)!r}"
+            f"--data takes .npz (numpy.savez), .npy (one array, the inputs), .h5, .zarr, .xyz, "
+            f".csv and .parquet files, got {str(path)!r}"
         )
-    return choose(read(path), path, inputs, target, groups)
+    return read(path)
+
+
+class NamedArrays:
+    """The arrays of a file that something asks for by name.
+
+    Args:
+        path: The file, which is read when the first is asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the file, and read nothing yet."""
+        self.path, self.used = path, set[str]()
+        self._arrays: Arrays | None = None
+
+    def __call__(self, name: str) -> NDArray[Any]:
+        """Return the array of a name.
+
+        Raises:
+            ValueError: If the file has none; the message names those there are.
+        """
+        if self._arrays is None:
+            self._arrays = read_arrays(self.path)
+        if name not in self._arrays:
+            raise ValueError(
+                f"array({name!r}) is not in {self.path}, which has {sorted(self._arrays)}"
+            )
+        self.used.add(name)
+        return self._arrays[name]
 
 
 def _numpy_arrays(path: Path) -> Arrays:
