@@ -193,6 +193,61 @@ def test_a_loader_of_inputs_and_targets_is_a_stream():
     np.testing.assert_array_equal(streamed.row_ids, whole.row_ids)
 
 
+@pytest.mark.parametrize("package", ["datasets", "grain"])
+def test_datasets_of_other_packages_are_streams(package):
+    module, y = pytest.importorskip(package), X[:, 0] ** 2
+    predict = lambda rows: (rows**2).sum(axis=1) + 0.1 * rows[:, 0]  # noqa: E731
+    whole = ep.evaluate_orbits(predict, X, TURNS, y=y, n_transforms=4)
+    if package == "grain":
+        stream = module.MapDataset.source(list(zip(X, y, strict=True))).batch(64)
+    else:
+        rows = module.Dataset.from_dict({"x": X, "y": y})
+        with pytest.raises(TypeError, match=r"with_format\('numpy'\).*'x', 'y'"):
+            ep.evaluate_orbits(predict, rows, TURNS)
+        rows = rows.with_format("numpy")
+        np.testing.assert_array_equal(rows[:]["x"], X)
+        stream = ((batch["x"], batch["y"]) for batch in rows.iter(batch_size=64))
+    streamed = ep.evaluate_orbits(predict, stream, TURNS, n_transforms=4)
+    np.testing.assert_allclose(streamed.only.pair_sq, whole.only.pair_sq, rtol=1e-4, atol=1e-12)
+    np.testing.assert_array_equal(streamed.only.y, whole.only.y)
+
+
+def turned_by(library, degrees):
+    """Return a function of images ``(1, 65, 65)`` that turns each by up to so many degrees."""
+    if library == "torchvision":
+        from torchvision.transforms import v2
+
+        bilinear = v2.InterpolationMode.BILINEAR
+        return lambda image: v2.RandomRotation(degrees, interpolation=bilinear)(image)
+    if library == "kornia":
+        import kornia
+
+        turn = kornia.augmentation.RandomRotation(degrees, p=1.0)
+        return lambda image: turn(image[None])[0]
+    import albumentations
+
+    turn = albumentations.Rotate(limit=degrees, p=1.0)
+    return lambda image: torch.tensor(turn(image=image[0].numpy())["image"])[None]
+
+
+@pytest.mark.parametrize("library", ["torchvision", "kornia", "albumentations"])
+def test_a_recommended_range_is_the_same_range_in_training(library):
+    """What `docs/from_torchvision.md` passes on: degrees, either way, in each library.
+
+    The largest of 200 uniform angles is below .9 of the range with probability .9^200 = 7e-10.
+    """
+    pytest.importorskip(library)
+    torch.manual_seed(0)
+    across = torch.arange(65.0) - 32
+    spot = torch.exp(-((across[:, None]) ** 2 + (across[None] - 20) ** 2) / 18)[None]
+    turn, angles = turned_by(library, 20.0), []
+    for _ in range(200):
+        moved = turn(spot)[0]
+        down, right = (moved * across[:, None]).sum(), (moved * across[None]).sum()
+        angles.append(abs(float(torch.rad2deg(torch.atan2(down, right)))))
+    assert 18 < max(angles) < 20.5
+
+
 @pytest.mark.parametrize("library", ["torchvision", "kornia", "albumentations"])
 def test_pipelines_of_augmentation_move_rows(library):
     """A random flip, of a mean that it leaves and of one that it does not."""

@@ -22,6 +22,12 @@ def require_arrays(x: Any) -> None:
 
 def _helper(x: Any) -> tuple[str, str] | None:
     """Return what rows are, and what to pass instead; None for arrays and for what is unknown."""
+    if hasattr(x, "with_format") and hasattr(x, "column_names"):  # it has a shape, too
+        return (
+            "a Hugging Face dataset",
+            f"x.with_format('numpy')[:] and the columns that the model takes, which are among "
+            f"{list(getattr(x, 'column_names', ()))}",
+        )
     if hasattr(x, "shape") and not hasattr(x, "iloc"):
         return None
     first = x[0] if isinstance(x, list | tuple) and x else x
@@ -42,12 +48,6 @@ def _helper(x: Any) -> tuple[str, str] | None:
             f"a list of {len(x)} dicts, one for each row",
             "x, masks = ep.padded(rows), or, for a model that takes such lists, "
             "model = ep.adapters.from_rows(predict, rows), then model.orbits(transform)",
-        )
-    if hasattr(x, "with_format") and hasattr(x, "column_names"):
-        return (
-            "a Hugging Face dataset",
-            f"x.with_format('numpy')[:] and the columns that the model takes, which are among "
-            f"{list(getattr(x, 'column_names', ()))}",
         )
     if hasattr(x, "iloc") and hasattr(x, "dtypes"):
         kinds = getattr(x, "dtypes", ())
