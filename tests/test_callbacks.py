@@ -52,7 +52,9 @@ def test_looks_are_put_off_where_they_take_too_much_of_the_time():
     assert watch(model(0.1), 1) is None  # every other epoch
     assert watch(model(0.1), 2) is None  # the first look took all of the time so far
     watch._started -= 40 * watch.spent
-    assert watch(model(0.1), 4)
+    assert watch(model(0.1), 4) is None  # it would not fit
+    watch._started -= 40 * watch.spent
+    assert watch(model(0.1), 6)
 
 
 @pytest.mark.parametrize("wrong", [{"every": 0}, {"n_rows": 0}, {"share": 0.0}, {"delta": 1.0}])

@@ -62,8 +62,8 @@ class Watch:
         every: Epochs between two looks.
         n_rows: The first so many rows are looked at.
         n_transforms: Transformations for each row, the same at every look.
-        share: Of the time since the first call that looks may take: later ones are put off until
-            they fit. The first compiles.
+        share: Of the time since the first call that looks may take: one is put off until it fits,
+            if it takes as long as the one before. The first, which compiles, is not.
         delta: Probability of a false warning, in all of the training together.
         options: Further arguments of `evaluate_orbits`, such as ``batch_size``.
 
@@ -83,6 +83,7 @@ class Watch:
     options: dict[str, Any] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list, init=False)
     spent: float = field(default=0.0, init=False)
+    _last: float = field(default=0.0, init=False)
     _started: float | None = field(default=None, init=False)
     _warned_at: int = field(default=-1, init=False)
 
@@ -103,8 +104,7 @@ class Watch:
         self._started = now if self._started is None else self._started
         if epoch % self.every:
             return False
-        training = now - self._started - self.spent
-        return not self.checks or self.spent <= self.share * training
+        return not self.checks or self.spent + self._last <= self.share * (now - self._started)
 
     def __call__(self, predict: Callable[[Any], Any], epoch: int) -> dict[str, float] | None:
         """Look at the model after an epoch, if it is time to.
@@ -126,7 +126,8 @@ class Watch:
         check = self._look(predict, epoch)
         self.checks.append(check)
         self._warn_if_lost()
-        self.spent += time.perf_counter() - start
+        self._last = time.perf_counter() - start
+        self.spent += self._last
         return check.result.scalars("equivariance/")
 
     def _look(self, predict: Callable[[Any], Any], epoch: int) -> Check:
