@@ -56,7 +56,7 @@ def test_what_is_expected_is_that_of_the_rows_and_not_of_their_tail():
     level = ep.SymmetryLevel(path=RANGE, loss="log", n_draws=400).fit(steep_table(21)[0])
     assert level.draws["risk_saved_cross_fitted"].mean() > 0.02  # power: what draws expect
     assert not level.recommended
-    assert "it saves -0.0018" in str(level)
+    assert "it adds 0.0018" in str(level)
     assert ep.decide(level, information=()).candidates[0] == "as trained"
 
 
@@ -71,7 +71,8 @@ def test_words_figure_verdict_and_predictor_agree(fitted):
         predictor = level.predictor(steep)
         expected = level.facts["risk_saved_cross_fitted"]
         assert level.recommended == (expected > 0)
-        assert f"it saves {expected:.3g} of" in str(level)
+        change = f"saves {expected:.3g} of" if expected >= 0 else f"adds {-expected:.3g} to"
+        assert f"it {change} a risk" in str(level)
         if level.recommended:
             assert str(level).startswith("Averaging is recommended")
             assert "is recommended (" in said

@@ -17,7 +17,7 @@ from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import credible_interval
-from equiprob.posterior.words import of_its_own_variation
+from equiprob.posterior.words import change_of_risk, of_its_own_variation
 from equiprob.report.page import FigureBlock, Page, Section
 
 Say = Callable[[str], object]
@@ -175,8 +175,8 @@ def _of_level(name: str, level: SymmetryLevelResult) -> str:
     else:
         advice = f"No averaging of '{name}' over rotations is recommended"
     return (
-        f"{advice}: {level.judged_elsewhere}. Averaging over all rotations would change that risk, "
-        f"the Brier score, by {_range(to_all)}."
+        f"{advice}: {level.judged_elsewhere} (risk: the Brier score). Averaging it over all "
+        f"rotations would {change_of_risk(-to_all / level.facts['risk'])}."
     )
 
 

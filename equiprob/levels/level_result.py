@@ -169,11 +169,12 @@ class SymmetryLevelResult(AbstractResult):
         draws, risk = self.draws["risk_saved_cross_fitted"], f"a risk of {self.facts['risk']:.3g}"
         if not self.recommended and not self.rows["saved"].any():
             return f"at positions chosen on other rows, no row's loss changes, with {risk}"
-        low, high = credible_interval(draws, 0.9)
+        (low, high), saved = credible_interval(draws, 0.9), self.facts["risk_saved_cross_fitted"]
+        does, of, sign = ("adds", "to", -1) if saved < 0 else ("saves", "of", 1)
+        ends = sorted([sign * low, sign * high])
         return (
-            f"chosen on other rows than it is judged on, it saves "
-            f"{self.facts['risk_saved_cross_fitted']:.3g} of {risk} (90% credible interval "
-            f"{low:.3g} to {high:.3g})"
+            f"chosen on other rows than it is judged on, it {does} {sign * saved:.3g} {of} {risk} "
+            f"(90% credible interval {ends[0]:.3g} to {ends[1]:.3g})"
         )
 
     @property
