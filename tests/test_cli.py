@@ -401,7 +401,7 @@ def test_numbers_that_jax_does_not_have_are_refused(tmp_path):
 
 def test_a_fault_of_ours_writes_what_to_send(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(expressions, "parse_transform", lambda text: [][0])
+    monkeypatch.setattr(expressions, "parse_transform", lambda *_: [][0])
     np.savez(tmp_path / "d.npz", x=np.zeros((24, 2)))
     done = run("check", "--data", tmp_path / "d.npz", "--transform", "rotations2d()")
     assert done.exit_code == 70
