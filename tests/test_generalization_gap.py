@@ -354,6 +354,33 @@ def test_no_function_of_the_class_exceeds_the_bound_between_samples():
     assert alone >= 4
 
 
+def test_forecasts_are_for_any_number_of_held_out_rows():
+    disc = ball(1200, 2, seed=1)
+    c3 = ep.transforms.cyclic(3, acts_on="vectors")
+    found = between(disc[:160], disc[160:800], c3)
+    for n, m in ((160, 160), (80, 640)):
+        actual = between(disc[:n], disc[n : n + m], c3).draws
+        ahead = found.forecast(n, n_held_out=m).draws
+        assert np.median(ahead["expected_bound"]) == pytest.approx(
+            np.median(actual["expected_bound"]), rel=0.25
+        )
+        penalty = ahead["bound"] - ahead["expected_bound"]
+        assert penalty[:, 0] == pytest.approx(np.full(50, np.sqrt(np.log(20) / (2 * m))), rel=1e-6)
+    # As many held-out rows for each training row as there were: the twin is off by more.
+    plain = np.median(found.forecast(320).draws["expected_bound"])
+    many = np.median(between(disc[:320], disc[320:640], c3).draws["expected_bound"])
+    forecast = np.median(found.forecast(320, n_held_out=320).draws["expected_bound"])
+    assert abs(forecast - many) < abs(plain - many)
+    assert found.forecast(160, n_held_out=640).draws["bound"] == pytest.approx(
+        found.forecast(160).draws["bound"]
+    )
+    with pytest.raises(ValueError, match="at least 1"):
+        found.forecast(160, n_held_out=0.5)
+    halves = B.Transport(predictors=promised(), loss=UNIT, n_splits=4)
+    with pytest.raises(ValueError, match="pass train="):
+        fit(table(disc[:160], c3), halves).forecast(160, n_held_out=100)
+
+
 def test_what_held_out_rows_ask_for():
     x, new = ball(20, 2, seed=1), ball(30, 2, seed=2)
     c3 = ep.transforms.cyclic(3, acts_on="vectors")

@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.calibration.data_page import write_data_page
+from benchmarks.calibration.data_page import write_data_page, write_laws_page
 from benchmarks.calibration.decision_page import write_decision_page
 from benchmarks.calibration.few_page import write_few_page
 from benchmarks.calibration.geometry_page import write_geometry_page
@@ -35,6 +35,7 @@ PAGES = {
     "model": write_page,
     "task": write_task_page,
     "data": write_data_page,
+    "laws": write_laws_page,
     "level": write_level_page,
     "decision": write_decision_page,
     "few": write_few_page,

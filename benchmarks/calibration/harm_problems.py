@@ -21,7 +21,7 @@ from equiprob.posterior.row_means import RowMeans
 NOISE = 0.4
 LENGTHS = 0.4, 2.0
 _ELEMENTS = 24
-_SETS, _NEW = 60, 1500
+_SETS, _NEW = 24, 600
 _FINITE = RIDGES[np.isfinite(RIDGES)]
 
 

@@ -28,6 +28,7 @@ from benchmarks.calibration.map_problems import MAP_PROBLEMS
 from benchmarks.calibration.neighbour_problems import NEIGHBOUR_PROBLEMS
 from benchmarks.calibration.page import NOMINAL, SIZES
 from benchmarks.calibration.problems import PROBLEMS, Outcome, Problem, Score
+from benchmarks.calibration.reweighted_problems import REWEIGHTED_PROBLEMS
 from benchmarks.calibration.structural_problems import STRUCTURAL_PROBLEMS
 from benchmarks.calibration.task_problems import TASK_PROBLEMS
 from benchmarks.calibration.winner_problems import WINNER_PROBLEMS
@@ -54,8 +55,8 @@ SUITES: Mapping[str, Mapping[str, tuple[Problem, tuple[int, ...]]]] = {
         **MAP_PROBLEMS,
         **{name: (each, SIZES) for name, each in CHANGED_DECISION_PROBLEMS.items()},
         **BUDGET_PROBLEMS,
-        **HARM_PROBLEMS,
     },
+    "laws": {**HARM_PROBLEMS, **REWEIGHTED_PROBLEMS},
     "level": LEVEL_PROBLEMS,
     "decision": {**DECISION_PROBLEMS, **WINNER_PROBLEMS},
     "few": {**FEW_ROWS_PROBLEMS, **LIMIT_PROBLEMS},

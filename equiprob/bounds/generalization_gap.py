@@ -130,11 +130,14 @@ class GeneralizationGapResult(AbstractResult):
         }
         return Named.of(found, "curves", type(self).__name__)
 
-    def forecast(self, n: ArrayLike) -> GapForecast:
+    def forecast(self, n: ArrayLike, n_held_out: float | None = None) -> GapForecast:
         """Return bound or gap at other numbers of independent rows: a forecast, not a bound.
 
         Args:
-            n: Numbers of rows, ``(n,)`` or one.
+            n: Numbers of (training) rows, ``(n,)`` or one.
+            n_held_out: How many held-out rows there would be, where training rows are moved onto
+                such; as many for each training row as there are when left out. The cost of moving n
+                rows onto m is taken to go with ``1 / n + 1 / m``.
 
         Returns:
             Draws ``(draw, n)`` of ``expected_bound`` and ``bound``, or of ``expected_gap`` and
@@ -142,8 +145,8 @@ class GeneralizationGapResult(AbstractResult):
             the symmetry).
 
         Raises:
-            ValueError: If the bound has no forecast, a number is not positive, or a gap was not
-                predicted so far away.
+            ValueError: If the bound has no forecast or no held-out rows, a number is not positive,
+                or a gap was not predicted so far away.
         """
         if not self.curves:
             raise ValueError(
@@ -160,6 +163,8 @@ class GeneralizationGapResult(AbstractResult):
                 f"runs nearer to these"
             )
         draws = at_sizes(self.curves, known, at)
+        if n_held_out is not None:
+            draws = self._with_held_out(at, n_held_out)
         return GapForecast(
             draws=draws,
             dims=dict.fromkeys(draws, ("n",)),
@@ -168,6 +173,23 @@ class GeneralizationGapResult(AbstractResult):
             diagnostics=self.diagnostics,
             facts={name: self.facts[name] for name in _OF_FORECAST if name in self.facts},
         )
+
+    def _with_held_out(self, n: Array, m: float) -> dict[str, Array]:
+        """Return the forecast for n training rows and m held-out ones."""
+        known, seen = self.coords["n"], self.facts.get("n_held_out")
+        if not seen:
+            raise ValueError(
+                "n_held_out is for bounds that move training rows onto held-out ones: pass "
+                "train= to fit, with Transport"
+            )
+        if not (np.isfinite(m) and m >= 1):
+            raise ValueError(f"n_held_out must be a number of rows, at least 1, got {m!r}")
+        each = seen / self.facts["n"]
+        alike = (1 + 1 / each) / (1 / n + 1 / m)  # of as many held-out rows for each as were seen
+        draws = at_sizes(self.curves, known, alike)
+        of_held_out = at_sizes(self.curves, known, np.array([m / each]))
+        added = of_held_out["bound"] - of_held_out["expected_bound"]
+        return {**draws, "bound": draws["expected_bound"] + added}
 
     def __str__(self) -> str:
         """Say what was found."""

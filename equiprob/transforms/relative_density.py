@@ -7,6 +7,7 @@ averages over the group: transformations weigh with one over it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -24,6 +25,9 @@ Density = Callable[[Parameters], NDArray[np.float64]]
 
 _TURNS = 2 * np.pi * np.arange(-4, 5)
 """An angle may be drawn as any of these more; laws that go further are not known here."""
+
+_KEPT = 8
+"""Laws whose compiled density is kept."""
 
 _WHOLE = 1e-4
 """What the density of a law of angles may miss of 1."""
@@ -54,6 +58,7 @@ def _of_elements(law: Finite) -> Density:
     return lambda parameters: relative[parameters[..., 0].astype(int)]
 
 
+@lru_cache(maxsize=_KEPT)
 def _of_angles(law: Rotations2D) -> Density | None:
     wrapped = _wrapped(law.law)
     if wrapped is None:
@@ -82,6 +87,7 @@ def _of_rotations(law: Rotations3D) -> Density | None:
     return density if turned(half_circle()).min() > 0 else None
 
 
+@lru_cache(maxsize=_KEPT)
 def angle_density(law: Rotations3D) -> Density | None:
     """Return the density ``(...) -> (...)`` of the angle of rotations of space, in [0, pi].
 
