@@ -123,6 +123,12 @@ def test_a_map_is_drawn_saved_and_read_back(of_rings, tmp_path):
     np.testing.assert_array_equal(again.telling_rows()["beside"], result.telling_rows()["beside"])
 
 
+def test_few_rows_for_the_edge_of_the_data_are_a_caution(of_rings):
+    x, y, _ = rings(150, 4)
+    assert Diagnostic.FEW_AROUND in fitted(x, y).diagnostics
+    assert Diagnostic.FEW_AROUND not in of_rings[-1].diagnostics
+
+
 def test_numbers_contradict_beyond_the_tolerance_alone():
     x, _, ring = rings(300, 1)
     y = np.where(ring == 1, 2 * x[:, 0], 0.0)

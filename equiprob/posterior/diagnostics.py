@@ -241,6 +241,11 @@ class Diagnostic(enum.Enum):
         "many rows are copies of others, moved or not, or lie on a grid: what neighbours tell may "
         "be far off, to either side; pass groups=, one for each row and its copies"
     )
+    FEW_AROUND = (
+        "fewer than 250 independent rows: images beyond the edge of the data are no farther from "
+        "the nearest rows than these are from each other, and too few of them are said to leave "
+        "the data; give more rows"
+    )
     TRUTH_UNRESOLVED = (
         "targets differ between neighbours nearly as much as anywhere: where symmetry contradicts "
         "them is hardly seen (see disagreement_at_rows); give more rows, or less noise"
