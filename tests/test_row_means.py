@@ -8,7 +8,7 @@ from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.tails import TYPICAL_SHAPES, fit_tail
-from equiprob.posterior.weights import weighted_sums
+from equiprob.posterior.weights import exponential_weights
 
 
 def ids(n, seed=0):
@@ -31,8 +31,8 @@ def tail_aware(values, seed):
 
 
 def bootstrap(units, values):
-    columns = np.column_stack([values, np.ones(len(values))])
-    sums = weighted_sums(units, columns, n_draws=500, seed=0)
+    weights = exponential_weights(units, 500, seed=0).T.astype(np.float64)
+    sums = weights @ np.column_stack([values, np.ones(len(values))])
     return sums[:, 0] / sums[:, 1]
 
 

@@ -213,7 +213,7 @@ def test_an_action_that_raises_names_its_leaf_and_its_error():
 
 def test_a_law_must_draw_parameters_like_the_identity():
     pair = T.from_functions(lambda generator: generator.random(2), keep, name="pairs")
-    with refuses("law of pairs", r"\(2,\)", r"\(1,\)", "identity"):
+    with refuses("distribution of pairs", r"\(2,\)", r"\(1,\)", "identity"):
         pair.sample(np.random.default_rng(0))
     with refuses("scalar draws", r"identity has shape \(2,\)"):
         T.from_functions(dist.Normal(0.0, 1.0), keep, identity=[0.0, 0.0])

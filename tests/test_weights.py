@@ -27,9 +27,9 @@ def test_weights_are_exponential_and_independent_between_rows():
 
 
 def means(ids, values, n_draws):
-    sums = w.weighted_sums(
-        ids, np.column_stack([values, np.ones(len(values))]), n_draws=n_draws, seed=0
-    )
+    weighed = w.WeighedUnits.of(ids)
+    columns = np.column_stack([weighed.totals(v) for v in (values, np.ones(len(values)))])
+    sums = weighed.sums(columns, n_draws=n_draws, seed=0)
     return sums[:, 0] / sums[:, 1]
 
 

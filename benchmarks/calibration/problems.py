@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import equiprob as ep
-from equiprob.posterior.weights import weighted_sums
+from equiprob.posterior.weights import exponential_weights
 from equiprob.testing import commuting_part
 
 Array = NDArray[np.float64]
@@ -152,7 +152,7 @@ def plain_bootstrap(table: ep.OrbitTable) -> Array:
     """Return draws of the mean squared error by the Bayesian bootstrap alone."""
     units, place = np.unique(table.unit_ids, return_inverse=True)
     columns = np.column_stack([np.bincount(place, table.only.pair_sq), np.bincount(place)])
-    sums = weighted_sums(units, columns, n_draws=N_DRAWS, seed=0)
+    sums = exponential_weights(units, N_DRAWS, seed=0).T.astype(np.float64) @ columns
     return np.sqrt(np.maximum(sums[:, 0] / sums[:, 1], 0.0))
 
 

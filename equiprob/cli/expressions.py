@@ -202,10 +202,7 @@ class _Reader:
         except ImportError:
             raise
         except Exception as error:
-            reason = str(error).replace(
-                "pass np.deg2rad(...)", "write 30deg"
-            )  # the same in this language
-            raise ValueError(f"{name}(...): {reason}") from error
+            raise ValueError(f"{name}(...): {error}") from error
 
     def array(self, args: list[ast.expr], keywords: list[ast.keyword]) -> NDArray[Any]:
         """Return the array of the file of data that ``array("name")`` names."""

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from equiprob.arguments.tensors import all_on_host
 from equiprob.equivariance.torch_derivative import Along, require_derivative, torch_along
 from equiprob.orbits.backend import AbstractBackend
-from equiprob.orbits.backend_choice import choose_backend
+from equiprob.orbits.backend_choice import Untraceable, choose_backend
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import (
     check_batch_size,
@@ -245,9 +245,7 @@ def _traced(predict: Predict, transform: Transform, first: Any) -> AbstractBacke
     """
     try:
         engine = choose_backend(predict, transform, first, "jax")
-    except ValueError as error:
-        if not str(error).startswith("backend='jax'"):
-            raise
+    except Untraceable as error:
         raise ValueError(
             f"JAX cannot trace predict or the action, which its derivative needs; {_INSTEAD}. "
             f"{error.__cause__}"

@@ -24,6 +24,10 @@ _moved = jax.jit(Moves.move)
 """Compiled, so that what has been traced once is known."""
 
 
+class Untraceable(ValueError):
+    """JAX was asked for, and cannot trace the model or the action: its cause says why."""
+
+
 def choose_backend(
     predict: Callable[..., Any],
     transform: Transform,
@@ -51,8 +55,9 @@ def choose_backend(
         batch_dependent: Whether outputs may depend on the batch that rows come in.
 
     Raises:
-        ValueError: If `backend` is unknown, or "jax" was asked for and tracing fails; if the model
-            is not repeatable, or depends on the batch.
+        ValueError: If `backend` is unknown; if the model is not repeatable, or depends on the
+            batch.
+        Untraceable: If "jax" was asked for and tracing fails.
     """
     if backend not in ("auto", "jax", "python", "torch"):
         raise ValueError(f"backend must be 'auto', 'jax', 'python' or 'torch', got {backend!r}")
@@ -86,7 +91,7 @@ def choose_backend(
         traced = trace(predict, x)
     except Exception as error:
         if backend == "jax":
-            raise ValueError(
+            raise Untraceable(
                 f"backend='jax' was asked for, but JAX cannot trace predict or the action: {error}"
             ) from error
         return python()

@@ -48,12 +48,11 @@ def merge(first: OrbitTable, second: OrbitTable) -> OrbitTable:
         *first.skipped,
         *(Skipped(s.start + n, s.stop + n, s.reason) for s in second.skipped),
     ]
-    exact = "float64 pass" if first.floor_method == second.floor_method else "perturbation"
-    method = first.floor_method if first.floor_method == second.floor_method else exact
+    alike = first.floor_method == second.floor_method
     common = {
         "grouped": first.grouped or second.grouped,
         "skipped": tuple(skipped),
-        "floor_method": method,
+        "floor_method": first.floor_method if alike else "perturbation",
         "stopped": second.stopped or first.stopped,
         "batch_dependent": first.batch_dependent or second.batch_dependent,
         "cross_fitted": first.cross_fitted and second.cross_fitted,

@@ -109,20 +109,6 @@ class WeighedUnits:
         return sums
 
 
-def weighted_sums(units: Ids, totals: Array, *, n_draws: int, seed: int) -> Array:
-    """Return draws ``(draw, column)`` of the weighted sums of the units' totals.
-
-    Args:
-        units: Ids, all different, ``(unit,)``.
-        totals: ``(unit, column)``.
-        n_draws: How many draws.
-        seed: The weight seed.
-    """
-    weighed = WeighedUnits.of(units)
-    columns = np.column_stack([weighed.totals(column) for column in totals.T])
-    return weighed.sums(columns, n_draws=n_draws, seed=seed)
-
-
 def folds(unit_ids: Ids, n_folds: int, partition: int = 0) -> NDArray[np.int64]:
     """Return a fold, 0 to n_folds - 1, for each row; rows of a unit share theirs.
 

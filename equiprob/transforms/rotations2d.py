@@ -44,8 +44,8 @@ class Rotations2D(AbstractLaw):
         """Check the range of angles."""
         if not 0 < self.max_angle <= np.pi + 1e-12:
             raise ValueError(
-                f"max_angle must lie in (0, pi] radians, got {self.max_angle}; for degrees pass "
-                f"np.deg2rad(...)"
+                f"max_angle must lie in (0, pi] radians, got {self.max_angle}: for degrees pass "
+                f"np.deg2rad(30), or write 30deg on a command line"
             )
         if self.law is not None:
             object.__setattr__(self, "_quantile", quantile_function(self.law))

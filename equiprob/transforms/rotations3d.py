@@ -47,8 +47,8 @@ class Rotations3D(AbstractLaw):
         """Check the range of angles and the parity."""
         if not 0 < self.max_angle <= np.pi + 1e-12:
             raise ValueError(
-                f"max_angle must lie in (0, pi] radians, got {self.max_angle}; for degrees pass "
-                f"np.deg2rad(...)"
+                f"max_angle must lie in (0, pi] radians, got {self.max_angle}: for degrees pass "
+                f"np.deg2rad(30), or write 30deg on a command line"
             )
         if self.parity not in get_args(Parity):
             raise ValueError(f"parity must be one of {get_args(Parity)}, got {self.parity!r}")
