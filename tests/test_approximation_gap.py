@@ -186,7 +186,7 @@ def test_the_largest_range_of_angles():
     assert result.largest_magnitude <= largest * 1.1
     assert result.largest_magnitude >= np.sort(angles[angles <= below])[-3]
     bins = ep.Stabilizer(tolerance=0.1, n_draws=500).fit(orbits_of(0.5))
-    assert bins.facts["what"] == "magnitude bins"
+    assert bins.facts.what == "magnitude bins"
     assert bins.largest_magnitude <= largest * 1.2
 
 

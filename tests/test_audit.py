@@ -191,7 +191,7 @@ def test_a_report_explains_its_words_and_says_which_pass_its_numbers_are_of(foun
     html = found.report(tmp_path / "audit.html").read_text()
     assert unexplained(html) == set()
     assert unexplained(re.sub(r"<dt>.*?</dt>", "", html)) > {"p_best", "risk_saved"}  # the twin
-    assert "facts[" not in re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL)
+    assert "facts." not in re.sub(r"<pre.*?</pre>", "", html, flags=re.DOTALL)
     captions = re.findall(r"<caption>(Estimates.*?)</caption>", html)
     assert len(captions) >= 5
     of_a_pass = [each for each in captions if "From the pass" in each or "no model was" in each]

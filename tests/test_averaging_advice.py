@@ -48,7 +48,7 @@ def test_a_steep_classifier_is_left_as_it_is(fitted):
     averaged = sum(choice != unchanged for choice, unchanged in choices)
     assert recommended <= 2
     assert averaged >= recommended + 2  # power: what the least risk alone would do
-    assert np.mean([level.facts["p_none"] for _, level in fitted]) > 0.6
+    assert np.mean([level.facts.p_none for _, level in fitted]) > 0.6
 
 
 def test_what_is_expected_is_that_of_the_rows_and_not_of_their_tail():
@@ -69,7 +69,7 @@ def test_words_figure_verdict_and_predictor_agree(fitted):
         axes = level.plot().axes[0]
         labels = {line.get_label() for line in axes.get_lines()}
         predictor = level.predictor(steep)
-        expected = level.facts["risk_saved_cross_fitted"]
+        expected = level.facts.risk_saved_cross_fitted
         assert level.recommended == (expected > 0)
         change = f"saves {expected:.3g} of" if expected >= 0 else f"adds {-expected:.3g} to"
         assert f"it {change} a risk" in str(level)
@@ -106,12 +106,12 @@ def test_averaging_that_helps_is_recommended_and_a_rope_above_it_is_not():
     table, predict = helpful()
     level = ep.SymmetryLevel(path=RANGE, n_draws=400).fit(table)
     assert level.recommended
-    assert level.facts["p_none"] < 0.01
+    assert level.facts.p_none < 0.01
     assert level.predictor(predict).n_evaluations > 1
     assert ep.decide(level).candidates[0] == "averaged"
     dear = ep.SymmetryLevel(path=RANGE, n_draws=400, rope=0.2).fit(table)
     assert not dear.recommended
-    assert dear.facts["p_none"] > 0.99
+    assert dear.facts.p_none > 0.99
     assert "more than 0.2 was asked for" in str(dear)
     audited = ep.audit(
         predict, table.finite.x, table.only.y[:, 0], TURNS, rope=0.2, n_draws=200, backend="python"
@@ -125,7 +125,7 @@ def test_what_choosing_a_position_adds_is_taken_off_its_saving():
     # Data are fixed, and sums of their rows differ by rounding alone.
     table, _ = helpful()
     clear = ep.SymmetryLevel(path=RANGE, n_draws=400).fit(table)
-    assert 0 <= clear.facts["optimism"] < 0.1 * clear.rows["saved"].mean()
+    assert 0 <= clear.facts.optimism < 0.1 * clear.rows["saved"].mean()
     generator = np.random.default_rng(5)
     parts = generator.normal(size=(100, 3))
     parts_of = lambda rows: 0.3 * rows.sum(axis=1)  # noqa: E731
@@ -136,14 +136,14 @@ def test_what_choosing_a_position_adds_is_taken_off_its_saving():
     )
     level = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=4000).fit(table)
     assert level.recommended
-    own, optimism = level.rows["saved"].mean(), level.facts["optimism"]
+    own, optimism = level.rows["saved"].mean(), level.facts.optimism
     assert optimism > 0.2 * own
     # Five standard errors of means of 4000 draws, which tails shift by less than one.
     error = 5 * level.draws["risk_saved"].std() / np.sqrt(4000)
     assert level.draws["risk_saved"].mean() == pytest.approx(own - optimism, abs=2 * error)
     assert abs(level.draws["risk_saved"].mean() - own) > 2 * error  # power: as chosen
     expected = ep.decide(level, information=()).table.loc["averaged"]
-    assert expected["risk"] == pytest.approx(level.facts["risk"] - own + optimism, rel=0.02)
+    assert expected["risk"] == pytest.approx(level.facts.risk - own + optimism, rel=0.02)
 
 
 def test_equal_positions_count_for_none():
@@ -160,7 +160,7 @@ def test_equal_positions_count_for_none():
     for path in (ep.paths.Blend(), RANGE):
         level = ep.SymmetryLevel(path=path, loss="zero_one", n_draws=200).fit(table)
         assert not level.recommended
-        assert level.facts["p_none"] == 1
+        assert level.facts.p_none == 1
         assert "no row's loss changes" in str(level)
         assert "0 (0 to 0)" not in str(level)
         assert (level.draws["position"] == level.shipped_position).all()

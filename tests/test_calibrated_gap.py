@@ -106,7 +106,7 @@ def test_draws_and_words(result, orbits):
     assert "one training run of '0.3'" in str(result)
     assert "1000 training rows" in str(result)
     assert list(result.summary().index) == ["gap", "expected_gap"]
-    assert result.facts["observed"]["n"] == [100] * 4 + [200] * 4 + [400] * 4
+    assert result.facts.of_bound["observed"]["n"] == [100] * 4 + [200] * 4 + [400] * 4
     again = fit(orbits, observed(odd=True), level=0.3)
     np.testing.assert_array_equal(again.draws["gap"], result.draws["gap"])
 
@@ -127,7 +127,7 @@ def test_forecast_agrees_with_the_gap_and_says_how_far_it_reaches(result):
 def test_a_level_that_was_not_observed_lies_between(orbits, result):
     between = fit(orbits, observed(), level=0.6)
     assert np.median(between.draws["expected_gap"]) > np.median(result.draws["expected_gap"])
-    assert between.facts["observed"] == {"n": [], "gap": []}
+    assert between.facts.of_bound["observed"] == {"n": [], "gap": []}
     assert np.median(between.curves["without"] / between.curves["expected_gap"]) > 1
 
 

@@ -174,7 +174,7 @@ def test_traces_are_those_of_the_symmetrized_gram_matrix():
     signs = FLIPS.enumeration().parameters
     gram = np.mean([gaussian(x, x * s) for s in signs], axis=0)
     mean = np.trace(gram) / 60
-    assert result.facts["trace_share_sym"] == pytest.approx(mean)
+    assert result.facts.of_bound["trace_share_sym"] == pytest.approx(mean)
     slope, delta = 2.0, 0.05
     # The median of 200 draws is .7 % above, with a deviation of .25 % (5 of `other_draws`).
     plain = 2 * slope * np.sqrt(mean / 60)  # 2 R_n times the slope
@@ -210,15 +210,17 @@ def test_radii_of_a_kernel_model_are_those_of_its_parts():
     symmetric = np.mean([gaussian(x, x * s) for s in signs], axis=0)
     bound = B.RKHS(kernel=gaussian, coefficients=a, loss=LOSS)
     facts = fit(table(x, predict=lambda b: gaussian(b, x) @ a), bound).facts
-    assert facts["radius_sym"] == pytest.approx(rounded(np.sqrt(a @ symmetric @ a)))
-    assert facts["radius_perp"] == pytest.approx(rounded(np.sqrt(a @ (gram - symmetric) @ a)))
+    assert facts.of_bound["radius_sym"] == pytest.approx(rounded(np.sqrt(a @ symmetric @ a)))
+    assert facts.of_bound["radius_perp"] == pytest.approx(
+        rounded(np.sqrt(a @ (gram - symmetric) @ a))
+    )
     # An invariant model has no other part.
     invariant = np.concatenate([x * s for s in signs])
     even = fit(
         table(invariant, predict=lambda b: gaussian(b, invariant).sum(axis=1)),
         B.RKHS(kernel=gaussian, coefficients=np.ones(160), loss=LOSS),
     )
-    assert even.facts["radius_perp"] == 0.0
+    assert even.facts.of_bound["radius_perp"] == 0.0
 
 
 def test_features_agree_with_their_kernel():
@@ -230,8 +232,8 @@ def test_features_agree_with_their_kernel():
         table(x, predict=model), B.RKHS(features=quadratic_features, coefficients=w, loss=LOSS)
     )
     radii = np.sqrt([0.1**2 + 1.0 + 0.2**2, 0.5**2 + 0.3**2 + 0.7**2])
-    assert by_features.facts["radius_sym"] == pytest.approx(rounded(radii[0]))
-    assert by_features.facts["radius_perp"] == pytest.approx(rounded(radii[1]))
+    assert by_features.facts.of_bound["radius_sym"] == pytest.approx(rounded(radii[0]))
+    assert by_features.facts.of_bound["radius_perp"] == pytest.approx(rounded(radii[1]))
     product = lambda a, b: quadratic_features(a) @ quadratic_features(b).T  # noqa: E731
     of_rows = np.linalg.pinv(quadratic_features(x).T) @ w  # the same predictor
     bound = B.RKHS(kernel=product, coefficients=of_rows, loss=LOSS)
@@ -248,13 +250,13 @@ def test_vector_outputs_trace_the_representation():
     )
     elements = [turns.element(np.array([float(g)]))["matrix"] for g in range(4)]
     sym = np.mean([np.trace(g) * np.diag(gaussian(x, x @ g.T)) for g in elements], axis=0)
-    assert result.facts["trace_share_sym"] == pytest.approx(sym.sum() / (2 * 50))
+    assert result.facts.of_bound["trace_share_sym"] == pytest.approx(sym.sum() / (2 * 50))
     linear = fit(
         table(x, turns, predict=lambda b: b),
         B.RKHS(features=lambda b: b, coefficients=np.array([[1.0, 2.0], [-2.0, 1.0]]), loss=LOSS),
     )
-    assert linear.facts["radius_perp"] == 0.0  # it commutes with turns
-    assert linear.facts["radius_sym"] == pytest.approx(rounded(np.sqrt(10)))
+    assert linear.facts.of_bound["radius_perp"] == 0.0  # it commutes with turns
+    assert linear.facts.of_bound["radius_sym"] == pytest.approx(rounded(np.sqrt(10)))
 
 
 def test_kernel_bound_holds_over_its_class():
@@ -315,7 +317,7 @@ def test_the_split_is_never_above_one_radius(features, w, radii):
     above = 2 * one * np.sqrt(upper / len(x)) + np.sqrt(np.log(2 / alone) / 400)
     assert (result.draws["bound"] <= above * (1 + 1e-6)).all()
     if radii is not None:
-        found = [result.facts[f"radius_{part}"] for part in ("sym", "perp")]
+        found = [result.facts.of_bound[f"radius_{part}"] for part in ("sym", "perp")]
         assert found == pytest.approx([rounded(r) for r in radii])
 
 
@@ -329,7 +331,7 @@ def test_averages_that_vanish_gain_nothing():
         table(rows(200), QUARTERS),
         B.RKHS(features=quadratic_features, coefficients=np.array([1.0, 0, 0, 1, 1, 0]), loss=UNIT),
     )
-    assert part.facts["radius_perp"] == 0.0
+    assert part.facts.of_bound["radius_perp"] == 0.0
     assert (part.draws["gain"] < 0.95).all()
 
 
@@ -343,11 +345,11 @@ def test_one_radius_of_what_two_norms_allow():
         with np.errstate(divide="ignore"):
             largest = np.min([r / s for r, s in zip(b, shares, strict=True)], axis=0).max()
         result = fit(table(rows(100), QUARTERS), B.RKHS(features=oblique, radii=b, loss=UNIT))
-        assert result.facts["radius"] == pytest.approx(largest, rel=1e-3)
+        assert result.facts.of_bound["radius"] == pytest.approx(largest, rel=1e-3)
     line = fit(
         table(rows(100), QUARTERS), B.RKHS(features=square_and_first, radii=(2.0, 1.0), loss=UNIT)
     )
-    assert line.facts["radius"] == pytest.approx(1.0)
+    assert line.facts.of_bound["radius"] == pytest.approx(1.0)
 
 
 def test_what_no_row_shows_may_be_in_either_part():
@@ -355,8 +357,8 @@ def test_what_no_row_shows_may_be_in_either_part():
     rare = lambda x: np.column_stack([x, x[:, 0] > 10.0])  # noqa: E731
     w = np.array([1.0, 0.0, 2.0])
     facts = fit(table(rows(100), QUARTERS), B.RKHS(features=rare, coefficients=w, loss=UNIT)).facts
-    assert facts["radius_sym"] == pytest.approx(rounded(2.0))
-    assert facts["radius_perp"] == pytest.approx(rounded(np.sqrt(5.0)))
+    assert facts.of_bound["radius_sym"] == pytest.approx(rounded(2.0))
+    assert facts.of_bound["radius_perp"] == pytest.approx(rounded(np.sqrt(5.0)))
 
 
 def test_too_few_rows_do_not_tell_the_spans():
@@ -364,12 +366,12 @@ def test_too_few_rows_do_not_tell_the_spans():
     few = table(rows(8), QUARTERS)
     read = fit(few, B.RKHS(features=quadratic_features, coefficients=w, loss=UNIT))
     assert (
-        read.facts["radius_sym"]
-        == read.facts["radius"]
+        read.facts.of_bound["radius_sym"]
+        == read.facts.of_bound["radius"]
         == pytest.approx(rounded(np.linalg.norm(w)))
     )
     stated = fit(few, B.RKHS(features=quadratic_features, radii=(1.0, 1.0), loss=UNIT))
-    assert stated.facts["radius"] is None
+    assert stated.facts.of_bound["radius"] is None
     assert np.isfinite(stated.draws["bound"]).all()
     assert (stated.draws["gain"] <= 1).all()
 
@@ -399,7 +401,7 @@ def test_no_predictor_of_the_class_is_worse_than_the_bound(features):
 
 def test_gain_of_the_symmetric_part():
     result = fit(table(rows(100)), B.RKHS(kernel=gaussian, radii=(1.0, 0.0), loss=LOSS))
-    gain = np.sqrt(result.facts["trace_share_sym"])
+    gain = np.sqrt(result.facts.of_bound["trace_share_sym"])
     # As above: .5 %, and .1 %.
     assert np.median(result.draws["gain"]) == pytest.approx(gain, rel=0.05)
     assert np.allclose(result.draws["equivalent_samples"], result.draws["gain"] ** -2)

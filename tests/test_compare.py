@@ -202,7 +202,7 @@ def test_different_rows_are_refused_or_intersected():
     with pytest.raises(ValueError, match=r"other rows.*80 of 80 shared.*intersection"):
         ep.compare({"a": whole, "b": part})
     shared = ep.compare({"a": whole, "b": part}, on="intersection")
-    assert shared.facts["n_rows"] == 80
+    assert shared.facts.n_rows == 80
     assert "left out" in shared.status
 
 
@@ -236,5 +236,5 @@ def test_rows_one_candidate_fails_on_are_left_out_for_all():
         backend="python",
     )
     comparison = ep.compare({"a": table(1.0, x, y), "b": broken})
-    assert comparison.facts["n_rows"] == 59
+    assert comparison.facts.n_rows == 59
     assert "not finite" in comparison.status

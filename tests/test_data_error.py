@@ -89,7 +89,7 @@ def test_repeats_give_the_noise(task, table):
     repeats = task.f_star(task.x)[:, None] + noise
     result = symmetrized(table, repeats=repeats)
     # Variance of 1500 x 2 squared normals: five standard errors.
-    assert abs(result.facts["noise_variance"] - 0.04) < 5 * 0.04 * np.sqrt(2 / 3000)
+    assert abs(result.facts.of_method["noise_variance"] - 0.04) < 5 * 0.04 * np.sqrt(2 / 3000)
     with pytest.raises(ValueError, match="at least 2"):
         symmetrized(table, repeats=repeats[:, :1])
     with pytest.raises(ValueError, match="not both"):
@@ -154,7 +154,7 @@ def test_what_the_free_predictor_lacks_travels_with_the_cost(symmetric_table, ta
         high = np.quantile(result.draws["symmetry_cost_upper"], 0.99)
         assert low <= small.symmetry_cost <= high
         assert "at most" in str(result)
-        assert result.facts["best_step"] < 1.2
+        assert result.facts.of_method["best_step"] < 1.2
         result = ep.DataEquivarianceError(method=pair, n_draws=1000).fit(
             free or fitted(NEAREST, small), law=HAAR
         )
@@ -178,7 +178,7 @@ def test_what_the_free_predictor_lacks_travels_with_the_cost(symmetric_table, ta
 def test_the_check_is_run_once_when_nothing_is_said(table):
     result = symmetrized(table, law=None)
     assert result.case is ep.methods.Case.HAAR
-    assert result.facts["auc"] is not None
+    assert result.facts.auc is not None
     assert Diagnostic.INDICATIVE in result.diagnostics
 
 

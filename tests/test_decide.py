@@ -159,7 +159,7 @@ def test_costs_put_risk_training_and_inference_into_one_unit():
         risk = comparison.table.loc[name, "risk"]
         total = 1000 * (0.5 * risk + costs.per_prediction[name]) + costs.training[name]
         assert decision.table.loc[name, "loss"] == pytest.approx(total)
-    assert decision.facts["rope"] == pytest.approx(0.01 * 500)  # the comparison's, in this unit
+    assert decision.facts.rope == pytest.approx(0.01 * 500)  # the comparison's, in this unit
     assert decision.units["regret"] == "cost"
     in_risk = ep.decide(comparison, costs={"a": 0.1, "b": 0.0}, information=())
     assert in_risk.candidates == ["b", "a"]
@@ -186,7 +186,7 @@ def test_averaging_is_worth_its_evaluations_or_not():
         information=[information.Transformations(6), information.Rows(10_000)],
     )
     values = even.information["value"]
-    assert 0 < level.facts["monte_carlo_share"] < 1
+    assert 0 < level.facts.monte_carlo_share < 1
     assert 0 < values["6 more transformations of each row"] < values["10000 more held-out rows"]
 
 
@@ -195,7 +195,7 @@ def test_averaging_is_worth_its_evaluations_or_not():
 
 def values_of(result, wanted):
     decision = ep.decide(result, information=wanted)
-    return [f["value"] for f in decision.facts["information"]], decision
+    return [f["value"] for f in decision.facts.information], decision
 
 
 @pytest.mark.parametrize("kind", ["rows", "seeds", "runs"])
@@ -301,7 +301,7 @@ def test_values_are_listed_with_their_price():
 def test_a_curve_is_decided_at_a_horizon_and_says_which():
     curves = Curves(mean=0.9)
     default = ep.decide(curves)
-    assert default.facts["horizon"] == 1000
+    assert default.facts.horizon == 1000
     assert Diagnostic.HORIZON_LARGEST in default.diagnostics
     assert "at n = 1000, the largest observed, as no horizon was stated" in default.verdict
     far = ep.decide(curves, horizon=10_000)
@@ -338,7 +338,7 @@ def test_figures_have_units_and_names():
     (ax,) = ep.plots.plot_regret(Curves(), n_sizes=4).axes
     assert ax.get_xlabel().startswith("training rows")
     assert {"known", "unknown"} <= {line.get_label() for line in ax.get_lines()}
-    with refuses("kind must be one of", "'pie'"):
+    with refuses("kind must be .candidates. or .information.", "'pie'"):
         decision.plot(kind="pie")
     with refuses("no information was considered"):
         ep.decide(comparison, information=()).plot(kind="information")

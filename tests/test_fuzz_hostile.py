@@ -15,15 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import equiprob as ep
+from equiprob.auditing.findings import AuditFacts
 from equiprob.orbits.archive import read_arrays, write_arrays
 from equiprob.posterior import files
+from equiprob.posterior.stored import Stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 COMPARISON = ep.compare({"a": evaluated(linear), "b": evaluated(other)}, n_draws=50)
 AUDIT = ep.Audit(
     parts={"model_error/0": ERROR, "comparison": COMPARISON},
-    facts={"models": ["a"], "missing": []},
+    facts=AuditFacts(models=["a"], missing=[]),
 )
 
 
@@ -119,7 +121,7 @@ def _sign(file):
     """Write the digest that belongs to what there is, as far as there is one."""
     try:
         plain = files.PlainFile(file, 10**7)
-        file.attrs["equiprob_digest"] = files._Stored.of(plain, file).digest
+        file.attrs["equiprob_digest"] = Stored.of(plain, file).digest
     except Exception:
         return
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import equiprob as ep
 from equiprob.arguments.plain_hdf5 import opened
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.files import _checked_result, _Stored
+from equiprob.posterior.files import _checked_result
+from equiprob.posterior.stored import Stored
 
 mpl.use("Agg")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -45,7 +46,7 @@ def stored(tmp_path_factory):
         path = tmp_path_factory.mktemp("results") / "whole.nc"
         made(name).save(path)
         with opened(path, path.stat().st_size) as plain:
-            return path, _Stored.of(plain, plain.file)
+            return path, Stored.of(plain, plain.file)
 
     return of
 
@@ -64,7 +65,7 @@ def test_what_is_read_says_and_shows_the_same(stored):
         there, again = made(name), ep.load(stored(name)[0])
         assert str(again) == str(there)
         assert again.status == there.status
-        assert dict(again.facts) == dict(there.facts)
+        assert again.facts == there.facts
         assert again.summary().equals(there.summary())
         assert again._repr_html_() == there._repr_html_()
         assert drawn(again) == drawn(there)

@@ -127,7 +127,7 @@ def test_groups_weigh_as_one_row():
     one, other = (fit(t, bound).draws["bound"][0] for t in (grouped, single))
     # All rows of a group coincide: only the random splits differ, by .005 (8 of `other_draws`).
     assert one == pytest.approx(other, rel=0.05)
-    assert fit(grouped, bound).facts["n"] == 6
+    assert fit(grouped, bound).facts.n == 6
 
 
 # ---- the bound ---------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_scalar_targets_jointly_or_by_contraction():
     expected = {k: np.median(r.draws["expected_bound"]) for k, r in forms.items()}
     assert expected["smaller"] == pytest.approx(min(expected.values()))
     assert expected["contraction"] < expected["joint"]  # the noise need not be matched
-    assert forms["smaller"].facts["targets"] == "contraction"
+    assert forms["smaller"].facts.of_bound["targets"] == "contraction"
     # Half of delta each: the smaller bound is a little above the one that was chosen beforehand.
     chosen = np.median(forms["contraction"].draws["bound"])
     assert chosen < np.median(forms["smaller"].draws["bound"]) < 1.1 * chosen
@@ -283,7 +283,7 @@ def test_class_labels_are_as_far_apart_as_losses():
     orbits = table(x, ep.transforms.cyclic(4, acts_on="vectors"), y=labels, predict=probabilities)
     bound = B.Transport(predictors=promised(lipschitz=1e-9), n_splits=4)
     result = fit(orbits, bound)
-    assert result.facts["loss_range"] == pytest.approx(2.0)
+    assert result.facts.loss_range == pytest.approx(2.0)
     # Inputs are free: what is left are the classes' unequal shares of the halves.
     assert 0 < np.median(result.draws["expected_bound"]) < 2 * 0.3
 
@@ -326,7 +326,7 @@ def test_the_cost_between_samples_is_their_optimal_transport():
     exact = emd2(np.full(9, 1 / 9), np.full(14, 1 / 14), np.ascontiguousarray(cost))
     penalty = np.sqrt(np.log(20) / 28)
     assert found.draws["bound"] == pytest.approx(np.full(50, exact + penalty), abs=1e-9)
-    assert found.facts["n_held_out"] == 14
+    assert found.facts.of_bound["n_held_out"] == 14
     assert "14 independent held-out rows, for these 9 training rows" in str(found)
     # Rows of a group of held-out rows count once, with the mass of one.
     doubled = between(x, np.repeat(new, 2, axis=0), c3, groups=np.repeat(np.arange(14), 2) + 100)
@@ -386,7 +386,7 @@ def test_what_held_out_rows_ask_for():
     c3 = ep.transforms.cyclic(3, acts_on="vectors")
     halves = B.Transport(predictors=promised(), loss=UNIT, between="halves", n_splits=4)
     train, held_out = table(x, c3), table(new, c3)
-    assert fit(held_out, halves, train=train).facts["n_held_out"] is None
+    assert fit(held_out, halves, train=train).facts.of_bound["n_held_out"] is None
     onto = replace(halves, between="held_out")
     with pytest.raises(ValueError, match="pass train="):
         fit(held_out, onto)
@@ -422,7 +422,7 @@ def test_average_defect_in_place_of_a_promise():
     added = measured.draws["bound"] - exact.draws["bound"]
     assert np.median(added) == pytest.approx(on_train + on_new, rel=0.03)
     assert added.std() > 0
-    assert measured.facts["n"] == 150
+    assert measured.facts.n == 150
     assert "measured" in " ".join(measured.assumptions)
     assert "gap of this model is at most" in str(measured)
     assert "no predictor of the class" in str(exact)

@@ -42,7 +42,7 @@ def test_rotations_and_shifts_of_a_cloud_are_found_by_name():
         *(f"rotation about {axis}" for axis in "xyz"),
         *(f"translation along {axis}" for axis in "xyz"),
     }
-    assert found.facts["closure"] > 0.999
+    assert found.facts.closure > 0.999
     error = np.median(found.draws["relative_error"], axis=0)
     assert error[5] < 1e-3 < 0.3 < error[6]  # float32 leaves 1e-6; the next changes as any other
     assert Diagnostic.NOT_CLOSED not in found.diagnostics
@@ -114,7 +114,7 @@ def test_rows_whose_outputs_are_not_finite_are_left_out_though_their_derivatives
     x = np.random.default_rng(6).normal(size=(N, 3)).astype(np.float32)
     found = find(lambda b: jnp.where(b[:, 0] > 1.5, jnp.nan, b[:, 0]), x)
     assert Diagnostic.NONFINITE_OUTPUTS in found.diagnostics
-    assert found.facts["nonfinite_rows"] == np.flatnonzero(x[:, 0] > 1.5).tolist()
+    assert found.facts.nonfinite_rows == np.flatnonzero(x[:, 0] > 1.5).tolist()
 
 
 def test_one_leaf_moves_and_the_others_stay():

@@ -101,8 +101,8 @@ def test_equal_rows_and_transformed_copies_count_once():
     x = disc_task(150, seed=2).x
     twice = np.concatenate([x, x[:50], turned(x, 3)])
     result = ep.Geometry(n_draws=500).fit(twice, TURNS)
-    assert result.facts["n_distinct"] == 300
-    assert result.facts["n_distinct_orbits"] == 150
+    assert result.facts.n_distinct == 300
+    assert result.facts.n_distinct_orbits == 150
     assert Diagnostic.EQUAL_ROWS in result.diagnostics
     alone = ep.Geometry(n_draws=500).fit(x, TURNS)
     assert Diagnostic.EQUAL_ROWS not in alone.diagnostics
@@ -118,12 +118,12 @@ def test_outliers_noise_and_grids_are_named():
     clean = ep.Geometry(n_draws=300).fit(circle, QUARTERS)
     assert [d for d in clean.diagnostics if d.is_caution] == []
     far = ep.Geometry(n_draws=300).fit(np.vstack([circle, [[1e4, 0.0]]]), QUARTERS)
-    assert far.facts["outlier_rows"] == [600]
+    assert far.facts.outlier_rows == [600]
     assert far.status == Diagnostic.OUTLYING_ROWS.value
     # The rows are given, and draws of their weights change nothing here (2 of `other_draws`).
     assert np.median(far.draws["dimension"]) == pytest.approx(1, abs=0.1)
     normal = ep.Geometry(n_draws=300).fit(generator.normal(size=(600, 1)), _mirror(1))
-    assert normal.facts["outlier_rows"] == []
+    assert normal.facts.outlier_rows == []
     noisy = ep.Geometry(n_draws=300).fit(circle + 0.003 * generator.normal(size=(600, 2)), QUARTERS)
     assert Diagnostic.SCALES_DISAGREE in noisy.diagnostics
     grid = np.stack(np.meshgrid(np.arange(25.0), np.arange(25.0)), axis=-1).reshape(-1, 2)
@@ -270,10 +270,10 @@ def test_slopes_of_a_linear_model_are_its_spectral_norm(as_numpy):
     result = ep.Geometry(n_draws=200).fit(x, QUARTERS, predict=predict)
     draws = result.draws["lipschitz"]
     if as_numpy:
-        assert result.facts["slopes"] == "pair slopes"
+        assert result.facts.slopes == "pair slopes"
         assert norm * 0.99 < draws.min() < norm * 1.0001
     else:
-        assert result.facts["slopes"] == "Jacobian norms"
+        assert result.facts.slopes == "Jacobian norms"
         assert np.allclose(draws, norm, rtol=1e-4)
 
 
@@ -343,7 +343,7 @@ def test_frames_of_trajectories_count_once():
     found = geometry.fit(x[shuffled], turns, groups=groups[shuffled])
     # 300 rows: a standard error of the dimension of 7 %, and 4 % of what a boundary does.
     assert 3 < np.median(found.draws["dimension"]) < 5
-    assert found.facts["n_rows"] == 300
+    assert found.facts.n_rows == 300
     every = geometry.fit(x, turns)
     assert np.median(every.draws["dimension"]) < 2  # power: as lines they look
     with refuses("groups must hold one label for each"):
@@ -355,5 +355,5 @@ def test_numbers_of_rows_are_those_of_all_rows():
     x = generator.normal(size=(200, 2))
     x[[120, 121]] = 1e6, 1e6
     found = ep.Geometry(n_draws=100).fit(x, TURNS, groups=np.arange(200) // 2)
-    assert set(found.facts["outlier_rows"]) <= {120, 121}
-    assert found.facts["outlier_rows"]
+    assert set(found.facts.outlier_rows) <= {120, 121}
+    assert found.facts.outlier_rows

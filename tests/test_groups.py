@@ -36,6 +36,7 @@ WHERE = {
     "bounds/promises.py": "compares rows within blocks of them, and judges nothing by them",
     "decisions/shrinkage.py": "shuffles draws",
     "decisions/winner.py": "halves the units of the table",
+    "equivariance/alike_rows.py": "takes some rows, and leaves the rest unused",
     "equivariance/joined.py": "shuffles draws",
     "bounds/geometry.py": "takes one row of each group",
     "bounds/clouds.py": "takes some rows, and leaves the rest unused",
@@ -204,8 +205,8 @@ def test_the_law_of_frames_is_judged_by_their_groups():
     )
     kept = ep.DataEquivarianceError(n_draws=200).fit(orbits)
     torn = ep.InvarianceCheck(n_draws=200).fit(x, flips)
-    assert abs(kept.facts["auc"] - 0.5) < 0.35
-    assert torn.facts["auc"] > 0.9  # what tearing groups apart makes of the same rows
+    assert abs(kept.facts.auc - 0.5) < 0.35
+    assert torn.facts.auc > 0.9  # what tearing groups apart makes of the same rows
 
 
 def test_few_groups_are_dealt_into_fewer_folds():

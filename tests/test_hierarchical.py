@@ -31,7 +31,7 @@ def test_it_agrees_with_the_closed_form(smooth):
     # 400 draws): above .05 with probability 1e-4. What smooth curves know of the law's mean is half
     # as uncertain as the closed form's: medians are .87 of its standard deviation apart, and four
     # of these are exceeded with probability 6e-5.
-    assert nuts.facts["r_hat"] < 1.05
+    assert nuts.facts.r_hat < 1.05
     for name in ("error", "worst_error"):
         a, b = nuts.draws[name], closed.draws[name]
         assert abs(np.median(a) - np.median(b)) < (3.5 if smooth else 1) * b.std()

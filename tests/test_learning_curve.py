@@ -266,7 +266,7 @@ def test_status_says_what_the_runs_cannot_tell():
     crashed = pd.concat([runs, one_more], ignore_index=True)
     result = ep.LearningCurve().fit(crashed)
     assert Diagnostic.RUNS_LEFT_OUT in result.diagnostics
-    assert result.facts["left_out"] == ["18"]
+    assert result.facts.left_out == ["18"]
     assert Diagnostic.FEW_SEEDS in read_runs(runs[1:]).diagnostics()
     few = read_runs(power_laws(sizes=(100, 1000))[:6])
     assert {Diagnostic.TWO_SIZES, Diagnostic.ONE_CANDIDATE} <= few.diagnostics()

@@ -53,7 +53,7 @@ def test_intervals_hold_the_cost_and_the_variance_modulo_the_group_alone_does_no
         truth = amplitude**2 / 2 * VARIANCE
         result = cost(x, y)
         held += holds(result, truth)
-        kept = result.facts["variance_free"]  # noise, which the wrong estimator leaves in
+        kept = result.facts.of_method["variance_free"]  # noise, which the wrong estimator leaves in
         alone += bool(np.quantile(result.draws["symmetry_cost"] + kept, 0.05) <= truth)
     # At a true coverage of 0.85, below the nominal 0.9, fewer than 14 of 24 has probability 2e-4;
     # of intervals that hold the truth in half of the runs 14 or more has 0.27.
@@ -103,9 +103,9 @@ def test_rows_of_a_group_are_no_neighbours():
     x, g = leaning(100, 4)
     y = g.normal(size=100)  # noise, which copies of a row share
     copies = np.repeat(x, 2, axis=0), np.repeat(y, 2)
-    grouped = cost(*copies, groups=np.repeat(np.arange(100), 2)).facts["variance_free"]
+    grouped = cost(*copies, groups=np.repeat(np.arange(100), 2)).facts.of_method["variance_free"]
     # Copies have no variance between them.
-    assert cost(*copies).facts["variance_free"] < 0.9 * grouped
+    assert cost(*copies).facts.of_method["variance_free"] < 0.9 * grouped
 
 
 def test_matched_rows_are_as_near_as_a_fine_search_finds():
@@ -127,7 +127,7 @@ def test_few_rows_are_used_of_many_and_too_few_refused():
     x, g = leaning(400, 6)
     y = x[:, 0] + 0.1 * g.normal(size=400)
     result = cost(x, y, most_rows=200)
-    assert 150 <= result.facts["n_used"] <= 200
+    assert 150 <= result.facts.of_method["n_used"] <= 200
     with pytest.raises(ValueError, match="at least 40 independent rows"):
         cost(x[:30], y[:30])
     with pytest.raises(ValueError, match="most_rows"):

@@ -58,7 +58,7 @@ def test_a_rule_sees_the_table_so_far_and_ends_the_pass():
     np.testing.assert_array_equal(table.row_ids, whole.row_ids[:16])
     np.testing.assert_array_equal(table.x, X[:16])
     np.testing.assert_array_equal(table.only.y, Y[:16])
-    assert ep.ModelEquivarianceError(n_draws=100).fit(table).facts["n_rows"] == 16
+    assert ep.ModelEquivarianceError(n_draws=100).fit(table).facts.n_rows == 16
 
 
 def test_a_rule_that_never_stops_changes_nothing():
@@ -98,7 +98,7 @@ def test_rows_that_raise_are_passed_over_and_named(failing):
     np.testing.assert_allclose(table.only.pair_sq[left], whole.only.pair_sq[left], rtol=1e-5)
     assert table.only.float_floor > 0
     result = ep.ModelEquivarianceError(n_draws=100).fit(table)
-    assert result.facts["n_rows"] == len(left)
+    assert result.facts.n_rows == len(left)
     assert ep.Diagnostic.NONFINITE_OUTPUTS in result.diagnostics
     said = f"{len(failing)} of 24 rows ({100 * len(failing) / 24:.2g} %): {failing}; predict raised"
     assert said in result.status

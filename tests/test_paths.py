@@ -116,7 +116,7 @@ def test_a_bell_over_angles_finds_its_width_and_ships_it():
     # The wiggle of 12 periods dies at a width of some 15 degrees, the signal at some 60.
     assert 10 <= np.median(level.draws["position"]) <= 30
     assert "width of the bell" in str(level)
-    assert level.facts["p_full"] is None  # a bell has no most symmetric width
+    assert level.facts.p_full is None  # a bell has no most symmetric width
     better = level.predictor(predict)
     saved = ((y - predict(x)) ** 2 - (y - better(x)) ** 2).mean()
     low, high = level.interval(0.9).loc["risk_saved_shipped"]
@@ -221,7 +221,7 @@ def test_the_predictor_has_the_log_loss_it_was_judged_by_on_fresh_rows(path):
     low, high = np.quantile(level.draws["risk_saved_shipped"], [1e-4, 1 - 1e-4])
     error = (before - after).std() / np.sqrt(len(y))
     assert low - 4 * error <= (before - after).mean() <= high + 4 * error
-    assert level.facts["loss"] == "expected log loss"
+    assert level.facts.loss == "expected log loss"
     assert "log loss" in level.plot().axes[0].get_ylabel()
 
 
@@ -231,7 +231,7 @@ def test_a_loss_in_steps_says_so_and_is_judged_on_other_rows():
     # The saving that is stated is the one that other rows' choice makes, or none is recommended.
     stated, judged = level.draws["risk_saved"], level.draws["risk_saved_cross_fitted"]
     assert np.array_equal(stated, judged if level.recommended else np.zeros_like(judged))
-    assert level.recommended == (level.facts["risk_saved_cross_fitted"] > 0)
+    assert level.recommended == (level.facts.risk_saved_cross_fitted > 0)
     smooth = ep.SymmetryLevel(loss="log", n_draws=500).fit(labelled(n_transforms=8))
     assert Diagnostic.STEP_LOSS not in smooth.diagnostics
 

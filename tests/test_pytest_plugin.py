@@ -13,7 +13,7 @@ TURNS = ep.transforms.rotations2d(acts_on="vectors")
 first, radius = lambda x: x[:, 0], lambda x: (x**2).sum(axis=1)
 
 def test_passes(equivariance):
-    assert equivariance(radius, X, TURNS).facts["n_transforms"] == 4
+    assert equivariance(radius, X, TURNS).facts.n_transforms == 4
 
 def test_fails(equivariance):
     equivariance(first, X, TURNS)

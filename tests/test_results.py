@@ -127,7 +127,7 @@ def test_what_is_asked_for_and_not_there_is_told_what_there_is(results):
     assert str(told.value)[0] == "t", "without the quotes of other KeyErrors"
     assert is_refusal(told.value)
     for again in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error), copy.copy(error)):
-        assert dict(again.facts) == dict(error.facts)
+        assert again.facts == error.facts
         with pytest.raises(KeyError, match="no 'eror' among the draws"):
             again.draws["eror"]
     assert error.draws.get("eror") is None
@@ -170,7 +170,7 @@ def of_chains(results):
     for i in range(1, LENGTH):
         chains[:, i] = RHO * chains[:, i - 1] + steps[:, i]
     draws, n_chains = one_after_another({"error": 10 + chains}, N_CHAINS * LENGTH)
-    facts = dict(results["error"].facts) | {"n_chains": n_chains}
+    facts = replace(results["error"].facts, n_chains=n_chains)
     return replace(results["error"], draws=draws, facts=facts)
 
 
@@ -179,7 +179,7 @@ def test_monte_carlo_errors_count_effective_draws(of_chains):
     truth = np.sqrt((1 + RHO) / (1 - RHO) / (N_CHAINS * LENGTH))
     # 210 effective draws: over seeds the estimate's standard deviation is a tenth of it.
     assert found == pytest.approx(truth, rel=0.4)
-    independent = replace(of_chains, facts=dict(of_chains.facts) | {"n_chains": 1})
+    independent = replace(of_chains, facts=replace(of_chains.facts, n_chains=1))
     assert independent.summary().loc["error", "mc_error"] < 0.4 * truth  # the power twin
 
 

@@ -28,7 +28,7 @@ def test_a_float64_pass_measures_the_rounding_of_an_exact_model():
     result = FAST.fit(table)
     assert result.is_exact
     assert "float64" in str(result)
-    assert result.facts["floor_method"] == "float64 pass"
+    assert result.facts.floor_method == "float64 pass"
 
 
 def test_an_error_of_a_few_roundings_is_not_hidden():

@@ -110,7 +110,7 @@ ON_OTHERS = {
 
 
 def estimators(kind=AbstractEstimator):
-    for name in ep.__all__:
+    for name in ep._WHERE:
         getattr(ep, name)
     for each in kind.__subclasses__():
         yield each.__name__

@@ -183,7 +183,7 @@ def test_rows_that_are_not_finite_are_said():
     x = rows(120, 2)
     result = ep.screen(lambda b: np.where(b[:, 0] > 2.2, np.nan, b[:, 1]), x, n_draws=100)
     assert ep.Diagnostic.NONFINITE_OUTPUTS in result.diagnostics
-    assert set(np.flatnonzero(x[:, 0] > 2.2)) <= set(result.facts["nonfinite_rows"])
+    assert set(np.flatnonzero(x[:, 0] > 2.2)) <= set(result.facts.nonfinite_rows)
 
 
 def test_what_cannot_be_screened_is_refused():

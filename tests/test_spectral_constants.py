@@ -120,7 +120,7 @@ def test_upper_bounds_of_ranges_are_smaller_and_hold():
     assert truth < upper
     # 400 rows know the excess to 8 %: five standard deviations of its root are 20 %.
     assert upper == pytest.approx(np.sqrt(2 * 1.2172 * excess), rel=0.2)
-    assert result.facts["largest_eigenvalue"] == pytest.approx(1.2172, abs=1e-2)
+    assert result.facts.largest_eigenvalue == pytest.approx(1.2172, abs=1e-2)
 
 
 # ---- laws that are not uniform ------------------------------------------------------------------

@@ -245,7 +245,7 @@ def test_posteriors_of_blocks_are_those_of_rows(n):
         ep.ModelEquivarianceError().fit(evaluate(x, y, keep=keep, batch_size=2000))
         for keep in ("rows", "blocks")
     )
-    assert rows.facts["tail_index"] == pytest.approx(blocks.facts["tail_index"])
+    assert rows.facts.tail_index == pytest.approx(blocks.facts.tail_index)
     assert rows.diagnostics == blocks.diagnostics
     for name in ("error", "risk"):
         one, other = rows.draws[name], blocks.draws[name]

@@ -98,7 +98,7 @@ def test_the_cross_fitted_saving_is_free_of_optimism():
     for seed in range(80):
         task = linear_task(60, optimum=1.0, noise=2.0, seed=seed)
         table = orbits_of(task, n_transforms=4, seed=seed)
-        ours.append(FAST.fit(table).facts["risk_saved_cross_fitted"])
+        ours.append(FAST.fit(table).facts.risk_saved_cross_fitted)
         risk = ep.paths.Blend().risk(table)
         in_sample.append(-(risk.columns.mean(axis=0) @ risk.limit).min())
     # Means of 80: 5 standard errors.
@@ -267,7 +267,7 @@ def test_the_subgroup_that_the_truth_has_is_found(half_turn):
     result = ep.SymmetryLevel(path=ep.paths.Subgroups(), n_draws=500).fit(table)
     assert list(result.coords["position_grid"]) == ["none", "order 2", "order 4"]
     assert result.draws["is_best"].mean(axis=0)[1] > 0.99
-    assert result.facts["p_between"] > 0.99
+    assert result.facts.p_between > 0.99
     assert "'order 2'" in str(result)
     better = result.predictor(predict)
     np.testing.assert_allclose(better(x), (predict(x) + predict(-x)) / 2, atol=1e-6)
@@ -327,7 +327,7 @@ def test_probabilities_of_full_none_and_between_add_up():
     for seed in range(12):
         table = orbits_of(linear_task(200, optimum=0.0, seed=seed), n_transforms=4)
         facts = FAST.fit(table).facts
-        ends.append([facts[name] for name in ("p_full", "p_none", "p_between")])
+        ends.append([facts.p_full, facts.p_none, facts.p_between])
     np.testing.assert_allclose(np.sum(ends, axis=1), 1.0)
     # The truth is the end: the share of draws beyond it is about uniform, the mean of 12 is .5 with
     # a standard deviation of .083, and below .2 with probability 2e-4.

@@ -154,7 +154,7 @@ def test_two_values_in_one_column_are_labels(of_rings):
     ids = np.arange(len(x))
     of_numbers = fitted(x, y.astype(float), by=by, row_ids=ids)
     of_labels = fitted(x, y, by=by, row_ids=ids)
-    assert of_numbers.facts["labelled"]
+    assert of_numbers.facts.labelled
     np.testing.assert_array_equal(of_numbers.rows["incorrect"], of_labels.rows["incorrect"])
 
 

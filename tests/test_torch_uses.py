@@ -8,7 +8,8 @@ import pytest
 from leaf_words import T
 
 import equiprob as ep
-from equiprob.levels.predictor import AveragedPredictor, averaged_predictor
+from equiprob.levels.averaged import averaged_predictor
+from equiprob.levels.predictor import AveragedPredictor
 
 torch = pytest.importorskip("torch")
 

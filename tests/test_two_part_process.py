@@ -64,7 +64,7 @@ def test_exact_symmetry_is_probable_where_it_holds_and_excluded_where_it_does_no
     assert probable[0.8] == 0  # power
     symmetric = fit(disc_task(100, amplitude=0.0, noise=0.3, seed=0))
     assert np.median(symmetric.draws["error"]) == 0
-    by_slab = symmetric.facts["p_symmetric_by_slab"]
+    by_slab = symmetric.facts.of_method["p_symmetric_by_slab"]
     values = list(by_slab.values())
     assert values == sorted(values)  # a wider slab fits chance less well
     assert "Probability of exact symmetry" in str(symmetric)

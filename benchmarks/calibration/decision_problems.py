@@ -79,7 +79,7 @@ def comparison(law: Law, spread: float, k: int, n_seeds: int, n: int, seed: int)
     later = names[loss.mean(axis=1).argmin()]
     yield Score(
         "value of as many rows again",
-        decision.facts["information"][0]["value"],
+        decision.facts.information[0]["value"],
         risks[decision.candidates[0]] - risks[later],
     )
 
@@ -153,7 +153,7 @@ def curves(k: int, n: int, seed: int) -> Iterator[Score]:
     later = ep.decide(posterior(*more, g), horizon=HORIZON, information=()).candidates[0]
     yield Score(
         "value of a run of each",
-        decision.facts["information"][0]["value"],
+        decision.facts.information[0]["value"],
         risks[decision.candidates[0]] - risks[later],
     )
 

@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 import equiprob as ep
 from benchmarks.calibration.problems import N_DRAWS, Array, Outcome, Problem
-from equiprob.testing import DiscTask, disc_task
+from equiprob.testing import disc_task
+from equiprob.testing.plane import DiscTask
 
 _ELEMENTS = 24
 _SETS = 40

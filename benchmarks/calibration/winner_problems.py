@@ -86,7 +86,7 @@ def winner(words: str, k: int, soft: bool, n: int, seed: int) -> Iterator[Score]
         low, high = np.quantile(draws, [0.05, 0.95])
         yield Score(quantity, 0.9, float(low <= chosen <= high))
     later = names[losses.mean(axis=0).argmin()]
-    value = decision.facts["information"][0]["value"]
+    value = decision.facts.information[0]["value"]
     yield Score("value of as many rows again", value, chosen - risks[later])
 
 

@@ -39,7 +39,7 @@ def ridge_rows(tasks: int, first: int) -> pd.DataFrame:
                     "risks": float(((least <= risk) & (risk <= most)).mean()),
                     "regret": risk[int(drawn.mean(axis=0).argmin())] - risk.min(),
                     "regret_of_least_mean": risk[int(means.to_numpy().argmin())] - risk.min(),
-                    "pareto_k": curve.facts["pareto_k"],
+                    "pareto_k": curve.facts.pareto_k,
                     "doubted": ep.Diagnostic.THEORY_DOUBTED in curve.diagnostics,
                 }
             )

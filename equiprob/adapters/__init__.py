@@ -24,3 +24,7 @@ __all__ = [
     "from_sklearn",
     "from_torch",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

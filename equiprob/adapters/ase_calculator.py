@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from equiprob.adapters import ase_transforms
 from equiprob.adapters.ase_properties import PROPERTIES
 from equiprob.adapters.atoms_rows import AtomsRows
+from equiprob.adapters.averaged_calculator import calculator_of
 from equiprob.arguments.checked import checked
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.output import Output
@@ -128,9 +129,14 @@ class AseModel:
         Args:
             predict: The function, such as ``level.predictor(model)``; the model when left out.
         """
-        from equiprob.adapters.averaged_calculator import calculator_of
-
-        return calculator_of(self, self if predict is None else predict)
+        given = getattr(self.calculator, "implemented_properties", ())
+        return calculator_of(
+            self if predict is None else predict,
+            self.rows,
+            self.properties,
+            places=self.x["atoms"].shape[1],
+            gives_free_energy="free_energy" in given,
+        )
 
     # ---- what should change nothing, or change results in a known way ---------------------------
 

@@ -46,7 +46,8 @@ def check_fields(made: Any) -> None:
     """
     for field in dataclasses.fields(made):
         if field.init:
-            _check(field.name, _fields(type(made)).get(field.name, Any), getattr(made, field.name))
+            hint = field_types(type(made)).get(field.name, Any)
+            _check(field.name, hint, getattr(made, field.name))
 
 
 def _check(name: str, hint: Any, value: Any) -> None:
@@ -91,7 +92,7 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
 
 
 @functools.cache
-def _fields(kind: type) -> Mapping[str, Any]:
+def field_types(kind: type) -> Mapping[str, Any]:
     """Return the types of a dataclass's fields, each read where it was declared."""
     found: dict[str, Any] = {}
     for base in reversed(kind.__mro__):

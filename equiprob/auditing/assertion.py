@@ -74,9 +74,7 @@ class Gate:
             return Judgement(self, result, certificate=certificate)
         table = orbits.finite
         # Tails are taken to be heavier where few rows carry the error: what passes has to hold.
-        means = RowMeans.of(
-            table, result.n_draws, int(result.facts["weight_seed"]), from_above=True
-        )
+        means = RowMeans.of(table, result.n_draws, result.facts.weight_seed, from_above=True)
         draws = error_draws(table, means).draws
         if self._quantity not in draws:
             raise ValueError(
@@ -132,11 +130,11 @@ class Judgement:
             )
         lines = [
             head,
-            f"  error over {result.facts['transform']}: {np.median(draws):.3g}{unit} "
+            f"  error over {result.facts.transform}: {np.median(draws):.3g}{unit} "
             f"(90% credible interval {low:.3g} to {high:.3g}; rounding alone makes "
             f"{result.float_floor:.2g} output units)",
-            f"  rows: {result.facts['n_rows']}, transformations each: "
-            f"{result.facts['n_transforms']}; largest errors at rows "
+            f"  rows: {result.facts.n_rows}, transformations each: "
+            f"{result.facts.n_transforms}; largest errors at rows "
             f"{', '.join(map(str, result.worst_rows().tolist()))}",
             f"  {_by_size(result)}",
         ]
@@ -159,10 +157,10 @@ def _by_size(result: ModelEquivarianceErrorResult) -> str:
     """Say at which size of the transformation the error is least and largest."""
     (dimension,) = result.dims["profile"]
     sizes, profile = result.coords[dimension], np.median(result.draws["profile"], axis=0)
-    unit = result.facts["magnitude_unit"] and f" {result.facts['magnitude_unit']}"
+    unit = result.facts.magnitude_unit and f" {result.facts.magnitude_unit}"
     least, most = int(profile.argmin()), int(profile.argmax())
     return (
-        f"by {result.facts['magnitude_label']}: {profile[least]:.3g} at "
+        f"by {result.facts.magnitude_label}: {profile[least]:.3g} at "
         f"{sizes[least]:.3g}{unit}, {profile[most]:.3g} at {sizes[most]:.3g}{unit}"
     )
 

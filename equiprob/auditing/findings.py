@@ -15,6 +15,7 @@ from equiprob.equivariance.invariance_check import InvarianceCheckResult
 from equiprob.equivariance.symmetry_map import SymmetryMapResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.bundle import AbstractBundle
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractResult
 from equiprob.posterior.words import MANY, listed
 
@@ -33,6 +34,41 @@ STEPS = (
 ``comparison`` are of all together."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditFacts(Facts):
+    """What travels with an audit.
+
+    Args:
+        models: Their names.
+        missing: What could not be computed: model, step, status and reason.
+        n_rows: Rows used.
+        rows: A hash of their ids.
+        design: How transformations were chosen.
+        n_transforms: Transformations of each row.
+        seed: Of the transformations.
+        n_draws: Posterior draws.
+        rope: Difference in risk that makes no practical difference.
+        output: The output that was audited.
+        with_targets: Whether there are targets.
+        given: Other arguments of the call, as they would be written.
+        versions: Of the packages.
+    """
+
+    models: Sequence[str]
+    missing: Sequence[Mapping[str, str]]
+    n_rows: int = 0
+    rows: str = ""
+    design: str = ""
+    n_transforms: int = 0
+    seed: int = 0
+    n_draws: int = 0
+    rope: float = 0.0
+    output: str = ""
+    with_targets: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Audit(AbstractBundle):
@@ -42,12 +78,14 @@ class Audit(AbstractBundle):
         tables: The orbit table of each model (not saved).
     """
 
+    facts: AuditFacts = field(repr=False)
+
     tables: Mapping[str, OrbitTable] = field(default_factory=dict, repr=False)
 
     @property
     def models(self) -> tuple[str, ...]:
         """The names of the models."""
-        return tuple(self.facts["models"])
+        return tuple(self.facts.models)
 
     def __getitem__(self, model: str) -> dict[str, AbstractResult]:
         """Return the results of one model, by step: ``audit["cnn"]["model_error"]``.
@@ -101,13 +139,13 @@ class Audit(AbstractBundle):
         import pandas as pd
 
         columns = ["model", "step", "status", "reason"]
-        return pd.DataFrame(self.facts["missing"], columns=columns)
+        return pd.DataFrame(self.facts.missing, columns=columns)
 
     @property
     def verdict(self) -> list[str]:
         """The answers in plain words, the most important first; intervals hold 90 %."""
         results = {name: self[name] for name in self.models}
-        return verdict_lines(results, self.comparison, self.facts["missing"], self.foremost)
+        return verdict_lines(results, self.comparison, self.facts.missing, self.foremost)
 
     @property
     def foremost(self) -> tuple[str, ...]:

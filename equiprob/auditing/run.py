@@ -21,7 +21,7 @@ from equiprob.arguments.checked import checked
 from equiprob.arguments.models import adapter_for
 from equiprob.arguments.names import check_names
 from equiprob.arguments.refusals import is_refusal
-from equiprob.auditing.findings import Audit
+from equiprob.auditing.findings import Audit, AuditFacts
 from equiprob.bounds.approximation_gap import ApproximationGap
 from equiprob.bounds.generalization_gap import GeneralizationGap
 from equiprob.bounds.holdout import Holdout
@@ -223,20 +223,20 @@ def audit(
         record.take("comparison", "", lambda: compare(tables, rope=rope, **shared))
     return Audit(
         parts=record.parts,
-        facts={
-            "models": list(named),
-            "missing": record.missing,
-            "transform": str(transform),
-            "n_rows": len(first),
-            "rows": hashlib.sha256(np.sort(first.row_ids).tobytes()).hexdigest()[:16],
-            "design": first.design.kind,
-            "n_transforms": first.design.n_transforms,
-            "seed": int(seed),
+        facts=AuditFacts(
+            models=list(named),
+            missing=record.missing,
+            transform=str(transform),
+            n_rows=len(first),
+            rows=hashlib.sha256(np.sort(first.row_ids).tobytes()).hexdigest()[:16],
+            design=first.design.kind,
+            n_transforms=first.design.n_transforms,
+            seed=int(seed),
             **shared,
-            "rope": float(rope),
-            "output": first.outputs[0],
-            "with_targets": y is not None,
-            "given": _given(
+            rope=float(rope),
+            output=first.outputs[0],
+            with_targets=y is not None,
+            given=_given(
                 train=train,
                 law=law,
                 method=method,
@@ -251,8 +251,8 @@ def audit(
                 design=None if design == "quasi" else design,
                 backend=None if backend == "auto" else backend,
             ),
-            "versions": installed_versions(),
-        },
+            versions=installed_versions(),
+        ),
         tables=tables,
     )
 

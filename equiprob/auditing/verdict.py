@@ -96,16 +96,17 @@ def _words(result: AbstractResult | None, *, in_detail: bool = True) -> list[str
 
 def _of_error(subject: str, error: ModelEquivarianceErrorResult) -> str:
     if error.is_exact:
-        text = f"{subject} is equivariant up to rounding over {error.facts['transform']}."
+        text = f"{subject} is equivariant up to rounding over {error.facts.transform}."
         return text[0].upper() + text[1:]
     if Diagnostic.NO_STEP_SEEN in error.diagnostics:
-        text = f"{subject} over {error.facts['transform']}: {no_step_seen(error.facts)}"
+        unseen = no_step_seen(error.facts, error.facts.n_transforms)
+        text = f"{subject} over {error.facts.transform}: {unseen}"
         return text[0].upper() + text[1:]
     unit = "" if error.units["error"] == OUTPUT_UNITS else f" {error.units['error']}"
     low, high = credible_interval(error.draws["error"], 0.9)
     text = (
         f"The output of {subject} changes by {np.median(error.draws['error']):.3g}{unit} "
-        f"({low:.3g} to {high:.3g}) under {error.facts['transform']}"
+        f"({low:.3g} to {high:.3g}) under {error.facts.transform}"
     )
     if "relative_error" in error.draws:
         text += f", {of_its_own_variation(error.draws['relative_error'])}"
@@ -120,6 +121,6 @@ def _of_level(subject: str, level: SymmetryLevelResult) -> str:
         )
     uncertain = credible_interval(level.draws["risk_saved_cross_fitted"], 0.9)[0] <= 0
     return (
-        f"Averaging {subject} is recommended ({level.facts['path_label']}: {level.shipped_name}): "
+        f"Averaging {subject} is recommended ({level.facts.path_label}: {level.shipped_name}): "
         f"{level.judged_elsewhere}{', so that it may save nothing' if uncertain else ''}."
     )

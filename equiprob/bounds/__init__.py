@@ -3,8 +3,7 @@
 The names below bound or estimate the generalization gap; they are imported when first used.
 """
 
-import importlib
-from typing import Any
+from equiprob.arguments.late import late
 
 _WHERE = {
     "AbstractBound": "equiprob.bounds.base",
@@ -24,15 +23,11 @@ _WHERE = {
     "Transport": "equiprob.bounds.transport",
 }
 
-__all__ = sorted(_WHERE)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(  # pyright: ignore[reportUnsupportedDunderAll]
+    {*_WHERE} - {"GapCurve", "ObservedCurve"}
+)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'equiprob.bounds' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_WHERE[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = late(__name__, _WHERE)
 
 
 def __dir__() -> list[str]:

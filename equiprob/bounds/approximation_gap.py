@@ -7,7 +7,7 @@ larger. The multiple depends on what is known of the law of the inputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -19,6 +19,7 @@ from equiprob.equivariance.joined import joined
 from equiprob.equivariance.methods.base import Case
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import (
     AbstractEstimator,
     AbstractResult,
@@ -44,10 +45,29 @@ _SURELY = 0.95
 """Probability from which a cost counts as shown."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ApproximationGapFacts(Facts):
+    """What travels with an approximation gap.
+
+    Args:
+        case: What is known of the law of the inputs.
+        exact: Whether the cost is known, not bounded.
+        shown: Whether there is a cost.
+        negligible_share: Share of the risk that would not matter.
+    """
+
+    case: str
+    exact: bool
+    shown: bool
+    negligible_share: float
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ApproximationGapResult(AbstractResult):
     """Posterior of what the mismatch costs at least; made by `ApproximationGap.fit`."""
+
+    facts: ApproximationGapFacts = field(repr=False)
 
     @property
     def verdict(self) -> str:
@@ -56,13 +76,13 @@ class ApproximationGapResult(AbstractResult):
             return "The model's risk at moved inputs was not observed: there is no share to judge"
         if "gap_share" not in self.draws:
             return "Without the model's risk there is no share to judge: pass y= to evaluate_orbits"
-        limit = self.facts["negligible_share"]
+        limit = self.facts.negligible_share
         low, high = credible_interval(self._share, 0.9)
         if low > limit:
             return f"Worth mending: the mismatch costs more than {100 * limit:.3g} % of the risk"
         if high >= limit:
             return f"Undecided: the interval of the share holds {100 * limit:.3g} %"
-        if self.facts["exact"]:
+        if self.facts.exact:
             return f"Not worth mending: less than {100 * limit:.3g} % of the risk is lost to it"
         return f"No cost above {100 * limit:.3g} % of the risk is certain"
 
@@ -78,7 +98,7 @@ class ApproximationGapResult(AbstractResult):
 
     @property
     def _case(self) -> Case:
-        return Case(self.facts["case"])
+        return Case(self.facts.case)
 
     @property
     def _waste(self) -> str:
@@ -111,7 +131,7 @@ class ApproximationGapResult(AbstractResult):
         name = "gap" if "gap" in self.draws else "gap_mixture"
         low, high = credible_interval(self.draws[name], 0.9)
         where = "" if name == "gap" else ", averaged over the inputs and the moved inputs"
-        if not self.facts["shown"]:
+        if not self.facts.shown:
             return (
                 f"No cost is shown of the two errors' being of different size{where} (case "
                 f"'{self._case}'): they may be equal, and the bound is below {high:.3g}."
@@ -131,12 +151,6 @@ class ApproximationGapResult(AbstractResult):
     @property
     def _alignment(self) -> str:
         return in_words(self.draws)
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the posterior of the cost."""
-        from equiprob.plots.approximation_gap import plot_approximation_gap
-
-        return plot_approximation_gap(self, **kwargs)
 
 
 @final
@@ -203,8 +217,8 @@ class ApproximationGap(AbstractEstimator):
                 draws, or nothing is identified (case N, and the model is not exactly equivariant).
         """
         check_same_transform(
-            model_error.facts["fingerprint"],
-            data_error.facts["fingerprint"],
+            model_error.facts.fingerprint,
+            data_error.facts.fingerprint,
             named=("the model error", "the data error"),
         )
         found: set[Diagnostic] = set(model_error.diagnostics) | set(data_error.diagnostics)
@@ -225,10 +239,12 @@ class ApproximationGap(AbstractEstimator):
                 if "waste_lower" in draws:  # what the sizes force is a part of the waste
                     draws["waste_lower"] = np.maximum(draws["waste_lower"], draws["gap"])
             elif case is Case.INVARIANT:
-                draws["gap"] = distance**2 / (2 * data_error.facts["largest_eigenvalue"])
+                largest = data_error.facts.largest_eigenvalue
+                assert largest is not None, "known of every law that leaves the data's alone"
+                draws["gap"] = distance**2 / (2 * largest)
             else:
                 draws["gap_mixture"] = distance**2 / 4
-                kappa = data_error.facts.get("kappa")
+                kappa = data_error.facts.kappa
                 if kappa is not None and np.isfinite(kappa):
                     draws["gap"] = distance**2 / (1 + np.sqrt(kappa)) ** 2
                     found.add(Diagnostic.KAPPA_ESTIMATED)
@@ -255,15 +271,15 @@ class ApproximationGap(AbstractEstimator):
             draws={name: draws[name] for name in names},
             units=_UNITS,
             diagnostics=worst_first(found),
-            facts={
-                "transform": model_error.facts["transform"],
-                "case": case.value,
-                "details": details_of(model_error, data_error),
-                "exact": "waste" in draws or (risk is not None and not risk.any()),
-                "shown": bool(shown),
-                "negligible_share": self.negligible_share,
-                "weight_seed": model_error.facts["weight_seed"],
-                "n_chains": model_error.n_chains,
-            },
+            facts=ApproximationGapFacts(
+                transform=model_error.facts.transform,
+                case=case.value,
+                details=details_of(model_error, data_error),
+                exact="waste" in draws or (risk is not None and not risk.any()),
+                shown=bool(shown),
+                negligible_share=self.negligible_share,
+                weight_seed=model_error.facts.weight_seed,
+                n_chains=model_error.n_chains,
+            ),
             rows={"row_id": model_error.rows["row_id"]},
         )

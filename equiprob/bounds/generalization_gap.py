@@ -9,17 +9,19 @@ bound's value, with *credible* intervals.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, Given, at_sizes
+from equiprob.bounds.geometry import GeometryResult
 from equiprob.bounds.transport import Transport
 from equiprob.equivariance.table_findings import require_deterministic
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.named import Named
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
@@ -40,21 +42,29 @@ _UNITS = {
     "equivalent_samples": "samples",
 }
 
-_OF_FORECAST = (
-    "kind",
-    "n",
-    "delta",
-    "loss_range",
-    "assumptions",
-    "transform",
-    "candidate",
-    "observed",
-    "n_chains",
-    "details",
-)
-
 _CURVE = "curve_"
 """Before the names of what is known at other numbers of rows, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapFacts(RowFacts):
+    """What travels with a generalization gap, and with its forecast.
+
+    Args:
+        kind: The name of the bound.
+        n: Training rows.
+        delta: The probability over samples with which the bound may fail.
+        loss_range: The largest loss; None if not known.
+        assumptions: What was promised and what was measured, in words.
+        of_bound: What the bound says of itself, by name: see there.
+    """
+
+    kind: str
+    n: int
+    delta: float
+    loss_range: float | None
+    assumptions: Sequence[str]
+    of_bound: Mapping[str, Any]
 
 
 @final
@@ -65,6 +75,8 @@ class GapForecast(AbstractResult):
     A forecast of a bound's value is not a bound: that the cost goes on as a power of the number of
     rows is an assumption.
     """
+
+    facts: GapFacts = field(repr=False)
 
     def __str__(self) -> str:
         """Say what is forecast at the largest number of rows."""
@@ -88,17 +100,13 @@ class GapForecast(AbstractResult):
         """The gaps ``(run,)`` that a prediction was fitted to, and their rows; None for bounds."""
         return _observed(self.facts) if "gap" in self.draws else None
 
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the forecast against the number of rows."""
-        from equiprob.plots.generalization_gap import plot_gap_forecast
-
-        return plot_gap_forecast(self, **kwargs)
-
 
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeneralizationGapResult(AbstractResult):
     """A bound on the generalization gap, or its posterior; made by `GeneralizationGap.fit`."""
+
+    facts: GapFacts = field(repr=False)
 
     @property
     def is_vacuous(self) -> bool:
@@ -108,7 +116,7 @@ class GeneralizationGapResult(AbstractResult):
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What has to be true for the bound to hold."""
-        return tuple(self.facts["assumptions"])
+        return tuple(self.facts.assumptions)
 
     def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
         """Return the table of `AbstractResult.summary`, without the curves of the forecast."""
@@ -150,7 +158,7 @@ class GeneralizationGapResult(AbstractResult):
         """
         if not self.curves:
             raise ValueError(
-                f"there is no forecast here: {self.facts['kind']} bounds one number of rows, or "
+                f"there is no forecast here: {self.facts.kind} bounds one number of rows, or "
                 f"there were too few rows to see how it falls"
             )
         at = np.unique(np.atleast_1d(np.asarray(n, dtype=np.float64)))
@@ -171,12 +179,12 @@ class GeneralizationGapResult(AbstractResult):
             coords={"n": at},
             units=dict.fromkeys(draws, "risk"),
             diagnostics=self.diagnostics,
-            facts={name: self.facts[name] for name in _OF_FORECAST if name in self.facts},
+            facts=replace(self.facts, nonfinite_rows=[]),
         )
 
     def _with_held_out(self, n: Array, m: float) -> dict[str, Array]:
         """Return the forecast for n training rows and m held-out ones."""
-        known, seen = self.coords["n"], self.facts.get("n_held_out")
+        known, seen = self.coords["n"], self.facts.of_bound.get("n_held_out")
         if not seen:
             raise ValueError(
                 "n_held_out is for bounds that move training rows onto held-out ones: pass "
@@ -184,7 +192,7 @@ class GeneralizationGapResult(AbstractResult):
             )
         if not (np.isfinite(m) and m >= 1):
             raise ValueError(f"n_held_out must be a number of rows, at least 1, got {m!r}")
-        each = seen / self.facts["n"]
+        each = seen / self.facts.n
         alike = (1 + 1 / each) / (1 / n + 1 / m)  # of as many held-out rows for each as were seen
         draws = at_sizes(self.curves, known, alike)
         of_held_out = at_sizes(self.curves, known, np.array([m / each]))
@@ -195,30 +203,30 @@ class GeneralizationGapResult(AbstractResult):
         """Say what was found."""
         facts = self.facts
         if "gap" in self.draws:
-            text = f"The generalization gap is {_number(self.draws['gap'])} for {facts['n']} "
-            text += f"training rows, by {facts['kind']}"
+            text = f"The generalization gap is {_number(self.draws['gap'])} for {facts.n} "
+            text += f"training rows, by {facts.kind}"
             if "expected_gap" in self.draws:
-                text += f", for one training run of {facts['candidate']!r}; the mean gap of such "
-                text += f"runs is {_number(self.draws['expected_gap'])}"
+                text += f", for one training run of {facts.of_bound['candidate']!r}; "
+                text += f"the mean gap of such runs is {_number(self.draws['expected_gap'])}"
             return text + "." + self.cautions
         which = (
             "the generalization gap of this model is at most"
-            if facts.get("of_this_model")
+            if facts.of_bound.get("of_this_model")
             else "no predictor of the class has a generalization gap above"
         )
-        text = f"With confidence {1 - facts['delta']:.3g} over samples of "
-        if facts.get("n_held_out"):
-            text += f"{facts['n_held_out']} independent held-out rows, for these {facts['n']} "
+        text = f"With confidence {1 - facts.delta:.3g} over samples of "
+        if held_out := facts.of_bound.get("n_held_out"):
+            text += f"{held_out} independent held-out rows, for these {facts.n} "
             text += "training rows"
         else:
-            text += f"{facts['n']} independent rows"
+            text += f"{facts.n} independent rows"
         text += f", {which} {_number(self.draws['bound'])}"
         if "expected_bound" in self.draws:
             mean = _number(self.draws["expected_bound"])
             text += f"; on average over samples the largest one is at most {mean}"
-        if facts["loss_range"] is not None:
-            text += f" (losses reach {facts['loss_range']:.3g})"
-        text += f". By {facts['kind']}, for {facts['transform']}, where "
+        if facts.loss_range is not None:
+            text += f" (losses reach {facts.loss_range:.3g})"
+        text += f". By {facts.kind}, for {facts.transform}, where "
         text += f"{'; '.join(self.assumptions)}."
         if "gain" in self.draws:
             text += (
@@ -230,12 +238,6 @@ class GeneralizationGapResult(AbstractResult):
                 text += f": a row with it is worth {worth} without"
             text += "."
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw bound and gap against the number of rows, with and without the symmetry."""
-        from equiprob.plots.generalization_gap import plot_generalization_gap
-
-        return plot_generalization_gap(self, **kwargs)
 
 
 @final
@@ -309,8 +311,8 @@ class GeneralizationGap(AbstractEstimator):
             require_deterministic(given.table, "a bound on the generalization gap")
         if train is not None:
             check_same_transform(orbits.fingerprint, train.fingerprint, named=("orbits", "train"))
-        if (known := getattr(geometry, "facts", {}).get("fingerprint")) is not None:
-            named = ("orbits", "geometry")
+        if isinstance(geometry, GeometryResult):
+            known, named = geometry.facts.fingerprint, ("orbits", "geometry")
             check_same_transform(orbits.fingerprint, known, named=named, besides=OF_OUTPUT)
         problem = GapProblem(
             orbits=tables[0].table,
@@ -349,18 +351,18 @@ class GeneralizationGap(AbstractEstimator):
             coords={} if curve is None else {"n": curve.n},
             units={name: _UNITS.get(name, "risk") for name in draws},
             diagnostics=worst_first(found | rows.found),
-            facts={
-                "kind": type(self.bound).__name__,
-                "transform": str(problem.sample.transform),
-                "n": problem.n,
-                "delta": self.delta,
-                "loss_range": largest,
+            facts=GapFacts(
+                kind=type(self.bound).__name__,
+                transform=str(problem.sample.transform),
+                n=problem.n,
+                delta=self.delta,
+                loss_range=largest,
                 **rows.facts,
-                "assumptions": [str(assumption) for assumption in evidence.assumptions],
-                "weight_seed": self.weight_seed,
-                "nonfinite_rows": [int(r) for t in left_out for r in t.nonfinite_rows],
-                **evidence.facts,
-            },
+                assumptions=[str(assumption) for assumption in evidence.assumptions],
+                weight_seed=self.weight_seed,
+                nonfinite_rows=[int(r) for t in left_out for r in t.nonfinite_rows],
+                of_bound=evidence.facts,
+            ),
             rows={"row_id": problem.sample.row_ids},
         )
 
@@ -388,8 +390,10 @@ def _gain(expected: Array, evidence: GapEvidence, found: set[Diagnostic]) -> dic
     return {"gain": gain, "equivalent_samples": gain ** (-1 / evidence.rate)}
 
 
-def _observed(facts: Mapping[str, Any]) -> dict[str, Array]:
-    n, gap = (np.asarray(facts["observed"][name], dtype=np.float64) for name in ("n", "gap"))
+def _observed(facts: GapFacts) -> dict[str, Array]:
+    n, gap = (
+        np.asarray(facts.of_bound["observed"][name], dtype=np.float64) for name in ("n", "gap")
+    )
     if n.shape != gap.shape or n.ndim != 1:
         raise ValueError(f"gaps of shape {gap.shape} were seen at {n.shape} numbers of rows")
     return {"n": n, "gap": gap}

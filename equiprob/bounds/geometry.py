@@ -6,7 +6,7 @@ them, and how much fewer their orbits need: that is what a symmetry saves (Petra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -25,6 +25,7 @@ from equiprob.equivariance.row_metrics import OrbitMetric, RawMetric, flattened
 from equiprob.orbits.inputs import check_inputs, ids_of_rows, take_rows, units_of_rows
 from equiprob.orbits.keys import Ids
 from equiprob.posterior.diagnostics import FEW_UNITS, Diagnostic, worst_first
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.transforms.transform import Transform, leaf_names
 
@@ -43,10 +44,43 @@ _UNITS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeometryFacts(Facts):
+    """What travels with a geometry.
+
+    Args:
+        fingerprint: Of the transform.
+        n_rows: Rows used.
+        n_distinct: Different ones.
+        n_distinct_orbits: Rows of different orbits.
+        outlier_rows: Rows left out of the dimension, being far from all others.
+        orbit_distance: How distances between orbits were measured.
+        n_queries: Rows whose neighbours were looked for.
+        n_orbit_queries: The same up to symmetry.
+        n_centres: Balls of the finest covering.
+        n_orbit_centres: The same up to symmetry.
+        slopes: How slopes of the model were measured; None without a model.
+    """
+
+    fingerprint: Any
+    n_rows: int
+    n_distinct: int
+    n_distinct_orbits: int
+    outlier_rows: Sequence[int]
+    orbit_distance: str
+    n_queries: int
+    n_orbit_queries: int
+    n_centres: int
+    n_orbit_centres: int
+    slopes: str | None
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeometryResult(AbstractResult):
     """Posterior of the shape of the inputs and of their orbits; made by `Geometry.fit`."""
+
+    facts: GeometryFacts = field(repr=False)
 
     def __str__(self) -> str:
         """Say what was found."""
@@ -57,7 +91,7 @@ class GeometryResult(AbstractResult):
 
         text = (
             f"The inputs fill {said('dimension')} dimensions, their orbits under "
-            f"{self.facts['transform']} {said('orbit_dimension')} (90% credible intervals). "
+            f"{self.facts.transform} {said('orbit_dimension')} (90% credible intervals). "
         )
         radius = self.coords["radius"]
         at = int(np.argmin(np.abs(np.median(self.draws["log_cover"], axis=0) - np.log(100))))
@@ -65,18 +99,12 @@ class GeometryResult(AbstractResult):
             np.exp(np.median(self.draws[name][:, at])) for name in ("log_cover", "orbit_log_cover")
         )
         text += (
-            f"Balls of radius {radius[at]:.3g} that cover {self.facts['n_rows']} rows: {raw:.3g}, "
+            f"Balls of radius {radius[at]:.3g} that cover {self.facts.n_rows} rows: {raw:.3g}, "
             f"of their orbits {orbit:.3g}. The diameter is {said('diameter')}"
         )
         if "lipschitz" in self.draws:
             text += f", the steepest slope of the model {said('lipschitz')}"
         return text + ", going by the largest seen." + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw covering numbers against the radius, and the dimension against the scale."""
-        from equiprob.plots.geometry import plot_geometry
-
-        return plot_geometry(self, **kwargs)
 
 
 @final
@@ -174,7 +202,7 @@ class Geometry(AbstractEstimator):
             "scale_dimension": dimension.by_scale,
             "orbit_scale_dimension": orbit_dimension.by_scale,
         }
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {"slopes": None}
         if predict is not None:
             near = raw.neighbours[:, :_SLOPE_NEIGHBOURS]
             slopes, how = row_slopes(
@@ -211,21 +239,21 @@ class Geometry(AbstractEstimator):
             },
             units=_UNITS,
             diagnostics=worst_first(found),
-            facts={
-                "transform": str(transform),
-                "fingerprint": transform.fingerprint,
-                "n_rows": n,
-                "n_distinct": len(raw.rows),
-                "n_distinct_orbits": len(orbit.rows),
-                "outlier_rows": numbers[raw.rows[raw.queries[raw.outlying]]].tolist(),
-                "orbit_distance": orbit_distance.kind,
-                "n_queries": len(raw.queries),
-                "n_orbit_queries": len(orbit.queries),
-                "n_centres": n_centres,
-                "n_orbit_centres": n_orbit_centres,
-                "weight_seed": self.weight_seed,
+            facts=GeometryFacts(
+                transform=str(transform),
+                fingerprint=transform.fingerprint,
+                n_rows=n,
+                n_distinct=len(raw.rows),
+                n_distinct_orbits=len(orbit.rows),
+                outlier_rows=numbers[raw.rows[raw.queries[raw.outlying]]].tolist(),
+                orbit_distance=orbit_distance.kind,
+                n_queries=len(raw.queries),
+                n_orbit_queries=len(orbit.queries),
+                n_centres=n_centres,
+                n_orbit_centres=n_orbit_centres,
+                weight_seed=self.weight_seed,
                 **facts,
-            },
+            ),
             rows={"row_id": ids},
         )
 

@@ -5,3 +5,7 @@ from equiprob.callbacks.in_lightning import for_lightning
 from equiprob.callbacks.watch import Check, Watch
 
 __all__ = ["Check", "Watch", "for_keras", "for_lightning"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

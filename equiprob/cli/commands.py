@@ -216,7 +216,7 @@ def audit(
             "verdict": found.verdict,
             "summary": of_table(found.summary()),
             "missing": of_table(found.missing),
-            "facts": found.facts,
+            "facts": found.facts.as_dict(),
             "gate": None if gate is None else {"passed": not failures, "failures": failures},
         },
         as_json=as_json,

@@ -17,7 +17,7 @@ from equiprob.arguments.seeds import check_seed
 from equiprob.curves.free import free_curves, nodes_of
 from equiprob.curves.importance import MOST_PARETO_K
 from equiprob.curves.priors import DEFAULT_PRIORS, CurvePriors
-from equiprob.curves.result import LearningCurveResult
+from equiprob.curves.result import CurveFacts, LearningCurveResult
 from equiprob.curves.runs import Runs, read_runs
 from equiprob.curves.tied import TiedCurves, TiedModel
 from equiprob.curves.tied_data import TiedData
@@ -243,15 +243,15 @@ class LearningCurve(AbstractEstimator):
             coords={"candidate": np.array(runs.candidates), "n": nodes},
             units=units,
             diagnostics=worst_first(found),
-            facts={
+            facts=CurveFacts(
                 **facts,
-                "n_observed": runs.sizes.tolist(),
-                "n_runs": len(runs.risk),
-                "left_out": list(runs.left_out),
-                "weight": _WEIGHTS[self.case],
-                "has_relative_error": runs.has_relative_error,
-                "seed": self.seed,
-            },
+                n_observed=runs.sizes.tolist(),
+                n_runs=len(runs.risk),
+                left_out=list(runs.left_out),
+                weight=_WEIGHTS[self.case],
+                has_relative_error=runs.has_relative_error,
+                seed=self.seed,
+            ),
             rows={
                 "candidate": np.array(runs.candidates)[runs.candidate],
                 "n": runs.sizes[runs.size],

@@ -6,12 +6,14 @@ beyond them; in between, log risks are straight lines in log n. All methods spea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractResult, credible_interval
 
 if TYPE_CHECKING:
@@ -25,10 +27,51 @@ FARTHEST = 1e4
 _CROSSING_GRID = 400
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurveFacts(Facts):
+    """What travels with learning curves.
+
+    Args:
+        is_prior: Whether they are of the priors alone.
+        risk_max: The largest risk there is; None for none.
+        n_observed: Numbers of training rows that have runs.
+        n_runs: How many.
+        left_out: Runs that were left out, in words.
+        weight: Of the squared mismatch of errors in the risk.
+        has_relative_error: Whether errors of models are relative to the task's.
+        seed: Of the draws.
+        unit_of_errors: The largest error of a candidate; None without errors.
+        pareto_k: Of the importance weights; None without errors.
+        effective_draws: How many equal ones the weighted draws are worth; None without errors.
+        fit: How well the theory's form fits the runs (1 as well as noise allows); None without.
+        slope_at_edge: Posterior mass at the ends of the grid of slopes.
+        p_noise_free: Probability that the task has no noise.
+        unconverged: The largest share of the grid where no mode was found.
+    """
+
+    is_prior: bool
+    risk_max: float | None
+    n_observed: Sequence[float]
+    n_runs: int
+    left_out: Sequence[str]
+    weight: float
+    has_relative_error: bool
+    seed: int
+    unit_of_errors: float | None = None
+    pareto_k: float | None = None
+    effective_draws: float | None = None
+    fit: float | None = None
+    slope_at_edge: float | None = None
+    p_noise_free: float | None = None
+    unconverged: float | None = None
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LearningCurveResult(AbstractResult):
     """Posterior of learning curves; made by `LearningCurve.fit`."""
+
+    facts: CurveFacts = field(repr=False)
 
     @property
     def candidates(self) -> list[str]:
@@ -38,7 +81,7 @@ class LearningCurveResult(AbstractResult):
     @property
     def n_observed(self) -> Array:
         """The sample sizes that runs were made at, ascending."""
-        return np.array(self.facts["n_observed"], dtype=np.float64)
+        return np.array(self.facts.n_observed, dtype=np.float64)
 
     def risk(
         self,
@@ -75,7 +118,7 @@ class LearningCurveResult(AbstractResult):
         logs = self._log_risk(np.array([n]), fresh=test_rows == "fresh")[:, :, 0]
         if predictive:
             logs = logs + self._seed_noise(logs, n, n_seeds)
-        values = np.minimum(np.exp(logs), self.facts["risk_max"] or np.inf)
+        values = np.minimum(np.exp(logs), self.facts.risk_max or np.inf)
         return pd.DataFrame(values, columns=pd.Index(self.candidates, name="candidate"))
 
     def _log_risk(self, n: Array, *, fresh: bool = True, candidates: Any = slice(None)) -> Array:
@@ -88,7 +131,7 @@ class LearningCurveResult(AbstractResult):
 
     def _seed_noise(self, logs: Array, n: float, n_seeds: int) -> Array:
         """Return what seeds add to log risks ``(draw, candidate)``, as the mean of some runs."""
-        generator = np.random.default_rng([int(self.facts["seed"]), 31, round(n)])
+        generator = np.random.default_rng([self.facts.seed, 31, round(n)])
         spread, together = self.draws["seed_sd"], np.zeros((len(logs), 1))
         if "shared_seed_sd" in self.draws:  # seeds make noise of what more data would remove
             share = np.clip(1 - self.draws["floor"] / np.exp(logs), 0.0, 1.0)
@@ -122,7 +165,8 @@ class LearningCurveResult(AbstractResult):
             ValueError: If the runs had no errors, or n is out of range.
         """
         decay = self._decay(n, "optimal_level")
-        weight, unit = self.facts["weight"], self.facts["unit_of_errors"]
+        weight, unit = self.facts.weight, self.facts.unit_of_errors
+        assert unit is not None, "known where the runs had errors"
         cost = self.draws["asymmetric_cost"] * decay
         return self.draws["data_error"] * weight / (weight + cost / unit**2)
 
@@ -140,7 +184,7 @@ class LearningCurveResult(AbstractResult):
     def _decay(self, n: float, asked: str) -> Array:
         self._check(n)
         if "data_error" not in self.draws:
-            relative = self.facts["has_relative_error"]
+            relative = self.facts.has_relative_error
             raise ValueError(
                 f"{asked} needs each candidate's equivariance error: a column 'error' in the runs, "
                 f"in the units of the outputs, and candidates whose errors differ"
@@ -208,10 +252,8 @@ class LearningCurveResult(AbstractResult):
     def __str__(self) -> str:
         """Say what was found at the largest sample size, and at ten times that."""
         last = float(self.n_observed[-1])
-        text = (
-            f"{len(self.candidates)} candidates, {self.facts['n_runs']} runs at n up to {last:g}."
-        )
-        if self.facts["is_prior"]:
+        text = f"{len(self.candidates)} candidates, {self.facts.n_runs} runs at n up to {last:g}."
+        if self.facts.is_prior:
             text = f"Prior, not posterior: {text[0].lower()}{text[1:]}"
         for n in (last, 10 * last):
             best = self.p_best(n)
@@ -229,12 +271,6 @@ class LearningCurveResult(AbstractResult):
                 f"{np.median(self.draws['data_error']):.3g}."
             )
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the candidates' curves with intervals, beyond the data too."""
-        from equiprob.plots.learning_curve import plot_learning_curve
-
-        return plot_learning_curve(self, **kwargs)
 
 
 def _between(nodes: Array, values: Array, at: Array) -> Array:

@@ -8,7 +8,7 @@ labels).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, final
 
@@ -30,6 +30,7 @@ from equiprob.decisions.winner import Winner, cross_fitted_columns
 from equiprob.orbits.table import OrbitTable, Rows
 from equiprob.posterior.contrast import Limits
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.paired_means import (
     ANY,
     paired_expectations,
@@ -47,10 +48,36 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComparisonFacts(RowFacts):
+    """What travels with a `Comparison`.
+
+    Args:
+        rope: Difference in loss that makes no practical difference.
+        loss: The loss, in words.
+        largest_loss: Which a row can have; None if not known.
+        twins: Candidates that have a candidate's loss on every row, by its name.
+        seed_spread: Standard deviation between training seeds over the mean, for each candidate;
+            None where there is one seed.
+        candidate_notes: What is to be said of each candidate's table.
+        n_seeds: Training seeds of each candidate.
+    """
+
+    rope: float
+    loss: str
+    largest_loss: float | None
+    twins: Mapping[str, Sequence[str]]
+    seed_spread: Sequence[float] | None
+    candidate_notes: Mapping[str, str]
+    n_seeds: Mapping[str, int]
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison(AbstractResult):
     """Joint posterior of the candidates' risks; made by `compare`."""
+
+    facts: ComparisonFacts = field(repr=False)
 
     @property
     def candidates(self) -> list[str]:
@@ -61,13 +88,13 @@ class Comparison(AbstractResult):
     def choice(self) -> Choice:
         """The choice among the candidates by their risk alone; `equiprob.decide` takes costs."""
         risk, expected = self.likely_risk
-        twins = self.facts.get("twins", {})
-        return Choice(self.candidates, risk, self.facts["rope"], expected, twins)
+        twins = self.facts.twins
+        return Choice(self.candidates, risk, self.facts.rope, expected, twins)
 
     @cached_property
     def shrinkage(self) -> Shrinkage:
         """How much the candidates differ, as far as the noise of their risks lets that be seen."""
-        return Shrinkage.of(self.expected_risk, int(self.facts["weight_seed"]))
+        return Shrinkage.of(self.expected_risk, self.facts.weight_seed)
 
     @cached_property
     def likely_risk(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -82,13 +109,13 @@ class Comparison(AbstractResult):
     @cached_property
     def winner(self) -> Winner:
         """The first candidate, judged by rows that did not choose it."""
-        seed, ids = int(self.facts["weight_seed"]), self.rows["unit_id"]
+        seed, ids = self.facts.weight_seed, self.rows["unit_id"]
         return Winner(self.losses, ids, 0, self.draws["risk"][:, 0], seed, self.limits)
 
     @property
     def limits(self) -> Limits:
         """Between which losses, and so risks, lie."""
-        largest = self.facts.get("largest_loss")
+        largest = self.facts.largest_loss
         return 0.0, np.inf if largest is None else float(largest)
 
     @property
@@ -102,7 +129,7 @@ class Comparison(AbstractResult):
 
         The draws of ``risk`` have the tails that intervals and probabilities need.
         """
-        seed, losses = int(self.facts["weight_seed"]), self.losses
+        seed, losses = self.facts.weight_seed, self.losses
         means = RowMeans(self.rows["unit_id"], self.n_draws, seed)
         draws = paired_expectations(means, losses, self.limits)
         if self.seed_factors is not None:
@@ -115,12 +142,13 @@ class Comparison(AbstractResult):
 
         None where candidates are single trained models.
         """
-        spread = SeedSpread.of_facts(self.facts)
-        if spread is None:
+        relative, counts = self.facts.seed_spread, self.facts.n_seeds
+        if relative is None:
             return None
-        names = list(self.facts["n_seeds"])
+        names = list(counts)
         order = [names.index(name) for name in self.candidates]
-        return spread.factors(self.n_draws, self.facts["weight_seed"])[:, order]
+        spread = SeedSpread(tuple(relative), tuple(counts.values()))
+        return spread.factors(self.n_draws, self.facts.weight_seed)[:, order]
 
     @property
     def regret(self) -> NDArray[np.float64]:
@@ -155,7 +183,7 @@ class Comparison(AbstractResult):
                 columns[name] = values.mean(axis=0)
                 columns[f"{name}_low"], columns[f"{name}_high"] = limits[:, 0], limits[:, 1]
         columns["diagnostics"] = [
-            self.facts["candidate_notes"].get(name, "no problem found") for name in self.candidates
+            self.facts.candidate_notes.get(name, "no problem found") for name in self.candidates
         ]
         return pd.DataFrame(columns, index=pd.Index(self.candidates, name="candidate"))
 
@@ -163,20 +191,14 @@ class Comparison(AbstractResult):
     def verdict(self) -> str:
         """Which candidate to ship, and how sure that is, in two sentences."""
         where, stated = (
-            f"{self.facts['n_rows']} held-out rows",
+            f"{self.facts.n_rows} held-out rows",
             self.winner.words(self.candidates[0]),
         )
-        return self.choice.verdict(self.facts["loss"], where, stated=stated)
+        return self.choice.verdict(self.facts.loss, where, stated=stated)
 
     def __str__(self) -> str:
         """Say which model to ship."""
         return self.verdict + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the candidates' risks with their intervals."""
-        from equiprob.plots.comparison import plot_comparison
-
-        return plot_comparison(self, **kwargs)
 
 
 @checked
@@ -281,19 +303,19 @@ def compare(
         coords={"candidate": np.array(names)[order]},
         units={"risk": "risk"},
         diagnostics=worst_first(found | rows.found),
-        facts={
-            "rope": float(rope),
-            "loss": "expected squared error",
-            "largest_loss": limits[1] if np.isfinite(limits[1]) else None,
-            "twins": _twins(names, losses),
-            "n_rows": len(first),
+        facts=ComparisonFacts(
+            rope=float(rope),
+            loss="expected squared error",
+            largest_loss=limits[1] if np.isfinite(limits[1]) else None,
+            twins=_twins(names, losses),
+            n_rows=len(first),
             **rows.facts,
-            "weight_seed": weight_seed,
-            "seed_spread": None if spread is None else list(spread.relative),
-            "candidate_notes": {name: "; ".join(each) for name, each in words.items()},
-            "n_seeds": {name: len(s) for name, s in seeds.items()},
-            "nonfinite_rows": [],
-        },
+            weight_seed=weight_seed,
+            seed_spread=None if spread is None else list(spread.relative),
+            candidate_notes={name: "; ".join(each) for name, each in words.items()},
+            n_seeds={name: len(s) for name, s in seeds.items()},
+            nonfinite_rows=[],
+        ),
         rows={"row_id": first.row_ids, "unit_id": first.unit_ids}
         | {f"loss_{k}": losses[:, i] for k, i in enumerate(order)},
     )

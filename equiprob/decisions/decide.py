@@ -7,7 +7,7 @@ it is, "undecided" where it is not, and what more data would be worth before dec
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -23,6 +23,7 @@ from equiprob.decisions.prospects import Curve, Prospect
 from equiprob.decisions.winner import Winner, cross_fitted_columns
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.posterior.diagnostics import worst_first
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractResult, credible_interval
 
 if TYPE_CHECKING:
@@ -34,10 +35,49 @@ _MOST_RUN = 10
 hardly anything."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DecisionFacts(Facts):
+    """What travels with a `Decision`.
+
+    Args:
+        loss_words: The loss, in words.
+        where: On what it was measured, in words.
+        rope: Difference in loss that makes no practical difference.
+        twins: As in `ComparisonFacts`.
+        reference: The candidate that the others are compared with.
+        horizon: The number of training rows to decide for; None where there is none.
+        has_costs: Whether candidates have costs besides their risks.
+        largest_loss: Which a row can have; None for infinity.
+        rows_seed: Of the rows' weights; None where it does not rest on rows.
+        places: Of the candidates among the columns of `rows`.
+        risk: Mean risk of each candidate.
+        of_risk: What a unit of risk is in units of the loss.
+        costs: Of each candidate, besides its risk.
+        information: Name, value and cost of what could be learned.
+    """
+
+    loss_words: str
+    where: str
+    rope: float
+    twins: Mapping[str, Sequence[str]]
+    reference: str
+    horizon: float | None
+    has_costs: bool
+    largest_loss: float | None
+    rows_seed: int | None
+    places: Sequence[int]
+    risk: Sequence[float]
+    of_risk: float
+    costs: Sequence[float]
+    information: Sequence[Mapping[str, Any]]
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decision(AbstractResult):
     """Joint posterior of the candidates' losses, and what follows; made by `decide`."""
+
+    facts: DecisionFacts = field(repr=False)
 
     @property
     def candidates(self) -> list[str]:
@@ -50,9 +90,9 @@ class Decision(AbstractResult):
         return Choice(
             self.candidates,
             self.draws["likely_loss"],
-            self.facts["rope"],
+            self.facts.rope,
             self.draws["expected_loss"],
-            self.facts.get("twins", {}),
+            self.facts.twins,
         )
 
     @cached_property
@@ -61,12 +101,12 @@ class Decision(AbstractResult):
 
         That is where the decision rests on a comparison.
         """
-        seed, places = self.facts["weight_seed"], self.facts["places"]
+        seed, places = self.facts.rows_seed, self.facts.places
         if seed is None:
             return None
-        losses = self.facts["of_risk"] * np.column_stack([self.rows[f"loss_{k}"] for k in places])
-        loss, costs = self.draws["loss"][:, 0], np.array(self.facts["costs"])
-        limits = 0.0, np.inf if (largest := self.facts["largest_loss"]) is None else largest
+        losses = self.facts.of_risk * np.column_stack([self.rows[f"loss_{k}"] for k in places])
+        loss, costs = self.draws["loss"][:, 0], np.array(self.facts.costs)
+        limits = 0.0, np.inf if (largest := self.facts.largest_loss) is None else largest
         return Winner(losses, self.rows["unit_id"], 0, loss, int(seed), limits, costs)
 
     @cached_property
@@ -86,18 +126,18 @@ class Decision(AbstractResult):
         columns: dict[str, Any] = {}
         if self.winner is not None:
             columns |= cross_fitted_columns(self.winner, len(self.candidates))
-        risk = np.array(self.facts["risk"])
+        risk = np.array(self.facts.risk)
         columns["risk"] = risk
-        if self.facts["has_costs"]:
-            costs = np.array(self.facts["costs"])
-            columns |= {"cost": costs, "loss": self.facts["of_risk"] * risk + costs}
+        if self.facts.has_costs:
+            costs = np.array(self.facts.costs)
+            columns |= {"cost": costs, "loss": self.facts.of_risk * risk + costs}
         columns |= {
             "ci_low": limits[:, 0],
             "ci_high": limits[:, 1],
             "p_best": self.choice.p_best,
             "expected_regret": self.choice.expected_regret,
         }
-        against = self.choice.against(self.candidates.index(self.facts["reference"]))
+        against = self.choice.against(self.candidates.index(self.facts.reference))
         columns |= dict(zip(("p_worse", "p_equal", "p_better"), against.T, strict=True))
         return pd.DataFrame(columns, index=pd.Index(self.candidates, name="candidate"))
 
@@ -116,7 +156,7 @@ class Decision(AbstractResult):
         """
         import pandas as pd
 
-        found = self.facts["information"]
+        found = self.facts.information
         table = pd.DataFrame(
             {
                 "value": [f["value"] for f in found],
@@ -132,7 +172,7 @@ class Decision(AbstractResult):
     @property
     def verdict(self) -> str:
         """Which candidate to ship and how sure that is, in two sentences."""
-        found = self.facts["information"]
+        found = self.facts.information
         advice = ""
         if found:
             best = max(found, key=lambda f: f["value"])
@@ -140,26 +180,11 @@ class Decision(AbstractResult):
                 f"; of what could be learned first, {best['name']} would win {best['value']:.2g}"
             )
         stated = "" if self.winner is None else self.winner.words(self.candidates[0])
-        return self.choice.verdict(self.facts["loss_words"], self.facts["where"], advice, stated)
+        return self.choice.verdict(self.facts.loss_words, self.facts.where, advice, stated)
 
     def __str__(self) -> str:
         """Say which candidate to ship."""
         return self.verdict + self.cautions
-
-    def plot(self, *, kind: str = "candidates", **kwargs: Any) -> Any:
-        """Draw the decision.
-
-        Args:
-            kind: ``"candidates"`` (probability of being best and regret) or ``"information"``
-                (what it is worth, and per unit of its cost).
-            kwargs: Passed on.
-        """
-        from equiprob.plots.decision import plot_decision, plot_information
-
-        plots = {"candidates": plot_decision, "information": plot_information}
-        if kind not in plots:
-            raise ValueError(f"kind must be one of {list(plots)}, got {kind!r}")
-        return plots[kind](self, **kwargs)
 
 
 @checked
@@ -224,9 +249,8 @@ def decide(
     stakes = _Stakes.of(prospect, costs)
     choice = stakes.choice(prospect, rope)
     names, order = list(prospect.candidates), choice.order
-    if reference is None:
-        reference = names[order[0]]
-    elif reference not in names:
+    against = names[order[0]] if reference is None else reference
+    if against not in names:
         raise ValueError(f"reference must be one of the candidates {names}, got {reference!r}")
     wanted = _standard(prospect, choice) if information is None else list(information)
     if not all(isinstance(each, AbstractInformation) for each in wanted):
@@ -244,23 +268,23 @@ def decide(
         coords={"candidate": np.array(names)[order]},
         units=dict.fromkeys(draws, stakes.unit),
         diagnostics=worst_first(prospect.found),
-        facts={
-            "details": dict(prospect.details),
-            "loss_words": stakes.words,
-            "where": prospect.where,
-            "rope": choice.rope,
-            "twins": dict(choice.twins),
-            "reference": reference,
-            "horizon": prospect.horizon,
-            "has_costs": costs is not None,
-            "weight_seed": prospect.weight_seed,
-            "n_chains": prospect.n_chains,
-            "largest_loss": _finite(stakes.scale * prospect.largest_loss),
-            "places": order.tolist(),
-            "risk": prospect.mean[order].tolist(),
-            "of_risk": stakes.scale,
-            "costs": stakes.besides[order].tolist(),
-            "information": [
+        facts=DecisionFacts(
+            details=dict(prospect.details),
+            loss_words=stakes.words,
+            where=prospect.where,
+            rope=choice.rope,
+            twins=dict(choice.twins),
+            reference=against,
+            horizon=prospect.horizon,
+            has_costs=costs is not None,
+            rows_seed=prospect.weight_seed,
+            n_chains=prospect.n_chains,
+            largest_loss=_finite(stakes.scale * prospect.largest_loss),
+            places=order.tolist(),
+            risk=prospect.mean[order].tolist(),
+            of_risk=stakes.scale,
+            costs=stakes.besides[order].tolist(),
+            information=[
                 {
                     "name": str(each),
                     "value": choice.value_of(stakes.loss(each.expected(prospect))),
@@ -268,7 +292,7 @@ def decide(
                 }
                 for each in wanted
             ],
-        },
+        ),
         rows=prospect.rows,
     )
 

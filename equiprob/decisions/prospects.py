@@ -178,14 +178,15 @@ class Prospect:
         )
         risk, expected = comparison.likely_risk
         reasons = {"transformations": "the risks of these candidates do not depend on them"}
-        sizes, known = {"rows": facts["n_units"]}, {"rows": estimates}
+        sizes: dict[str, Any] = {"rows": facts.n_units}
+        known = {"rows": estimates}
         if factors is None:
             reasons["seeds"] = (
                 "this compares trained models; pass a list of tables, one a training seed, to "
                 "compare, to speak of architectures"
             )
         else:
-            sizes["seeds"] = np.array([facts["n_seeds"][name] for name in comparison.candidates])
+            sizes["seeds"] = np.array([facts.n_seeds[name] for name in comparison.candidates])
             known = {"rows": estimates / factors, "seeds": estimates.mean(axis=0) * factors}
         return cls(
             candidates=comparison.candidates,
@@ -193,9 +194,9 @@ class Prospect:
             expected=expected,
             test_risk=comparison.draws["risk"],
             estimates=comparison.losses.mean(axis=0),
-            words=facts["loss"],
-            where=f"{facts['n_rows']} held-out rows",
-            rope=facts["rope"],
+            words=facts.loss,
+            where=f"{facts.n_rows} held-out rows",
+            rope=facts.rope,
             found=set(comparison.diagnostics),
             details=details_of(comparison),
             parts={
@@ -203,10 +204,10 @@ class Prospect:
                 for kind, draws in known.items()
             },
             reasons=reasons,
-            weight_seed=int(facts["weight_seed"]),
+            weight_seed=facts.weight_seed,
             largest_loss=comparison.limits[1],
             rows=comparison.rows,
-            twins=facts.get("twins", {}),
+            twins=facts.twins,
         )
 
     @classmethod
@@ -228,27 +229,27 @@ class Prospect:
         chosen_elsewhere = {Diagnostic.STEP_LOSS, Diagnostic.FEW_IN_RANGE}
         if not (level.recommended and chosen_elsewhere.isdisjoint(level.diagnostics)):
             drawn = level.draws["risk_saved_cross_fitted"]
-            saved = drawn + facts["risk_saved_cross_fitted"] - drawn.mean()
+            saved = drawn + facts.risk_saved_cross_fitted - drawn.mean()
         else:
-            means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
+            means = RowMeans(rows["unit_id"], level.n_draws, facts.weight_seed)
             saved = means.differences(rows["saved"][:, None], tails=False)[:, 0]
-            saved += rows["saved"].mean() - facts["optimism"] - saved.mean()
+            saved += rows["saved"].mean() - facts.optimism - saved.mean()
             drawn = level.draws["risk_saved_shipped"]
         expected = np.stack([before, before - saved], axis=1)
-        parts = {"rows": Part(expected, facts["n_units"])}
-        share, reasons = facts["monte_carlo_share"], {}
+        parts = {"rows": Part(expected, facts.n_units)}
+        share, reasons = facts.monte_carlo_share, {}
         if share is None:
             reasons["transformations"] = "their share of the uncertainty is not known for this path"
         else:
             noise = np.sqrt(share) * (saved - saved.mean())
             known = expected.mean(axis=0) - np.stack([np.zeros_like(noise), noise], axis=1)
-            parts["transformations"] = Part(known, facts["n_transforms"])
+            parts["transformations"] = Part(known, facts.n_transforms)
         return cls(
             candidates=[AS_TRAINED, AVERAGED],
             risk=np.stack([before, np.maximum(before - drawn, low)], axis=1),
             expected=expected,
-            words=facts["loss"],
-            where=f"{facts['n_rows']} held-out rows",
+            words=facts.loss,
+            where=f"{facts.n_rows} held-out rows",
             found=set(level.diagnostics),
             details=details_of(level),
             parts=parts,

@@ -17,9 +17,8 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +69,6 @@ class SeedSpread:
         if sum(counts) == len(counts):
             return None
         return cls(tuple(_relative(np.asarray(r)) for r in risks), counts)
-
-    @classmethod
-    def of_facts(cls, facts: Mapping[str, Any]) -> SeedSpread | None:
-        """Return the spreads that `facts` recorded."""
-        kept = facts["seed_spread"]
-        return None if kept is None else cls(tuple(kept), tuple(facts["n_seeds"].values()))
 
     @property
     def _freedom(self) -> Array:

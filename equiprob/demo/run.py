@@ -154,7 +154,7 @@ def _verdict(findings: Findings) -> list[str]:
         f"{all_misread} held-out digits, and takes a 6 for a 9 or a 9 for a 6 in {all_swapped} of "
         f"them. The plain network misreads {misread}, and confuses 6 and 9 in {swapped} of them."
     )
-    trained = findings.levels[SHOWN].facts["risk"]
+    trained = findings.levels[SHOWN].facts.risk
     lines.append(
         f"In a pass of its own, the first of the trainings of '{SHOWN}' has a Brier score of "
         f"{trained:.3g} as trained and of {findings.averaged:.3g} averaged over its best range. "
@@ -176,7 +176,7 @@ def _of_level(name: str, level: SymmetryLevelResult) -> str:
         advice = f"No averaging of '{name}' over rotations is recommended"
     return (
         f"{advice}: {level.judged_elsewhere} (risk: the Brier score). Averaging it over all "
-        f"rotations would {change_of_risk(-to_all / level.facts['risk'])}."
+        f"rotations would {change_of_risk(-to_all / level.facts.risk)}."
     )
 
 
@@ -270,7 +270,7 @@ def _write(findings: Findings, split: DigitsSplit, output: Path, seed: int) -> P
             ("command", f"equiprob demo --seed {seed}"),
             ("equiprob", ep.__version__),
             ("data", "scikit-learn's load_digits, half held out"),
-            ("transformations", f"{error.facts['transform']}, {N_TRANSFORMS} for each digit"),
+            ("transformations", f"{error.facts.transform}, {N_TRANSFORMS} for each digit"),
         ],
     ).write(output / "index.html")
     for figure in figures.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -16,6 +16,7 @@ from equiprob.equivariance.joined import joined
 from equiprob.equivariance.methods.base import Case
 from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractResult, credible_interval, details_of
 from equiprob.transforms.fingerprint import check_same_transform
 
@@ -26,6 +27,23 @@ _ALIKE = 0.9
 
 _NOTHING_SAID = 1.8
 """Width of an interval in [-1, 1] that says next to nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentFacts(Facts):
+    """What travels with an `Alignment`.
+
+    Args:
+        p_too_symmetric: Probability that the model is more symmetric than its task.
+        p_too_free: Probability that it is less.
+        magnitude_label: What the size of a transformation is.
+        magnitude_unit: Its unit.
+    """
+
+    p_too_symmetric: float
+    p_too_free: float
+    magnitude_label: str
+    magnitude_unit: str
 
 
 @final
@@ -39,15 +57,17 @@ class Alignment(AbstractResult):
     and with targets, and the profiles of both where there are any.
     """
 
+    facts: AlignmentFacts = field(repr=False)
+
     @property
     def p_too_symmetric(self) -> float:
         """Probability that the model error is below the data error (below its lower bound)."""
-        return float(self.facts["p_too_symmetric"])
+        return self.facts.p_too_symmetric
 
     @property
     def p_too_free(self) -> float:
         """Probability that the model error is above the data error (above its upper bound)."""
-        return float(self.facts["p_too_free"])
+        return self.facts.p_too_free
 
     @property
     def direction(self) -> str:
@@ -68,12 +88,6 @@ class Alignment(AbstractResult):
             text += f" Model error over data error: {low:.3g} to {high:.3g} (90%)."
         text += in_words(self.draws)
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw both errors, and both profiles on one axis."""
-        from equiprob.plots.alignment import plot_alignment
-
-        return plot_alignment(self, **kwargs)
 
 
 def in_words(draws: Mapping[str, NDArray[np.float64]]) -> str:
@@ -115,8 +129,8 @@ def align(
             withheld.
     """
     check_same_transform(
-        model_error.facts["fingerprint"],
-        data_error.facts["fingerprint"],
+        model_error.facts.fingerprint,
+        data_error.facts.fingerprint,
         named=("the model error", "the data error"),
     )
     bounds = data_error.bounds
@@ -157,14 +171,15 @@ def align(
         units=dict.fromkeys(draws, model_error.units["error"])
         | dict.fromkeys(("ratio", "alignment", "alignment_lower", "alignment_upper"), ""),
         diagnostics=worst_first(found),
-        facts={
-            "transform": model_error.facts["transform"],
-            "details": details_of(model_error, data_error),
-            "p_too_symmetric": float((e_f < lower).mean()),
-            "p_too_free": float((e_f > upper).mean()),
-            "magnitude_label": model_error.facts["magnitude_label"],
-            "magnitude_unit": model_error.facts["magnitude_unit"],
-            "n_chains": model_error.n_chains,
-        },
+        facts=AlignmentFacts(
+            weight_seed=model_error.facts.weight_seed,
+            transform=model_error.facts.transform,
+            details=details_of(model_error, data_error),
+            p_too_symmetric=float((e_f < lower).mean()),
+            p_too_free=float((e_f > upper).mean()),
+            magnitude_label=model_error.facts.magnitude_label,
+            magnitude_unit=model_error.facts.magnitude_unit,
+            n_chains=model_error.n_chains,
+        ),
         rows={"row_id": model_error.rows["row_id"]},
     )

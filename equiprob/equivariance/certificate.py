@@ -138,12 +138,6 @@ class Certificate(AbstractCertificate):
             f"{self.transform}: {'; '.join(statements)}. {self._units}{self._cautions}"
         )
 
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the bounds against the number of units they had seen."""
-        from equiprob.plots.certificate import plot_certificate
-
-        return plot_certificate(self, **kwargs)
-
 
 @checked
 def certify(

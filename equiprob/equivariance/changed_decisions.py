@@ -12,8 +12,8 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, field
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from equiprob.equivariance.magnitude_bins import MagnitudeBins
 from equiprob.equivariance.table_findings import design_diagnostics, require_deterministic
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import OrbitFacts
 from equiprob.posterior.paired_means import labels_of
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
@@ -32,10 +33,25 @@ Draws = NDArray[np.float64]
 _WHOLE = (0.0, 1.0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChangedDecisionsFacts(OrbitFacts):
+    """What travels with shares of changed decisions.
+
+    Args:
+        threshold: How far an output has to move; None for classes.
+        unit: Of outputs.
+    """
+
+    threshold: float | None
+    unit: str
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChangedDecisionsResult(AbstractResult):
     """Posterior of the share of changed decisions; made by `ChangedDecisions.fit`."""
+
+    facts: ChangedDecisionsFacts = field(repr=False)
 
     @property
     def consistency(self) -> Draws:
@@ -52,12 +68,12 @@ class ChangedDecisionsResult(AbstractResult):
         facts = self.facts
         what = (
             "the predicted class changes"
-            if facts["threshold"] is None
-            else f"the output moves by more than {facts['threshold']:.3g} {facts['unit']}"
+            if facts.threshold is None
+            else f"the output moves by more than {facts.threshold:.3g} {facts.unit}"
         )
         text = (
-            f"Under {facts['transform']}, {what} with probability {_share(self.draws['share'])}, "
-            f"on {facts['n_rows']} rows."
+            f"Under {facts.transform}, {what} with probability {_share(self.draws['share'])}, "
+            f"on {facts.n_rows} rows."
         )
         if "turned_wrong" in self.draws:
             text += (
@@ -73,12 +89,6 @@ class ChangedDecisionsResult(AbstractResult):
                 f"({_share(self.draws['share_by_class'][:, most])})."
             )
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the share against the size of the transformation, and by predicted class."""
-        from equiprob.plots.changed_decisions import plot_changed_decisions
-
-        return plot_changed_decisions(self, **kwargs)
 
 
 @final
@@ -183,19 +193,19 @@ class ChangedDecisions(AbstractEstimator):
             coords=coords,
             units=dict.fromkeys(draws, "probability"),
             diagnostics=worst_first(found | rows.found),
-            facts={
-                "transform": str(table.transform),
-                "fingerprint": table.fingerprint,
-                "output": table.outputs[0],
-                "threshold": self.threshold,
-                "unit": stats.unit,
-                "n_rows": len(table),
+            facts=ChangedDecisionsFacts(
+                transform=str(table.transform),
+                fingerprint=table.fingerprint,
+                output=table.outputs[0],
+                threshold=self.threshold,
+                unit=stats.unit,
+                n_rows=len(table),
                 **rows.facts,
-                "weight_seed": self.weight_seed,
-                "magnitude_label": table.transform.magnitude_label,
-                "magnitude_unit": table.transform.magnitude_unit,
-                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
-            },
+                weight_seed=self.weight_seed,
+                magnitude_label=table.transform.magnitude_label,
+                magnitude_unit=table.transform.magnitude_unit,
+                nonfinite_rows=[int(r) for r in orbits.nonfinite_rows],
+            ),
             rows={"position": orbits.positions, "row_id": table.row_ids, "share": of_rows},
         )
 

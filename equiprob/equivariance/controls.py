@@ -19,6 +19,7 @@ from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.inputs import check_inputs
 from equiprob.orbits.outputs import checked_targets
+from equiprob.posterior.kinds import Drawn
 from equiprob.posterior.results import AbstractResult
 from equiprob.transforms.conjugated import conjugated
 from equiprob.transforms.transform import Transform
@@ -33,7 +34,7 @@ AS_GIVEN, WRONG_GROUP, PERMUTED = "as given", "wrong group", "permuted targets"
 
 @final
 @dataclass(frozen=True)
-class Controls:
+class Controls(Drawn):
     """One analysis and its two controls; made by `controls`.
 
     Args:
@@ -62,12 +63,6 @@ class Controls:
 
         tables = {name: result.summary(ci_prob) for name, result in self.results.items()}
         return pd.concat(tables, names=["analysis"])
-
-    def plot(self) -> Any:
-        """Draw each quantity that any of the analyses has, as given and in both controls."""
-        from equiprob.plots.controls import plot_controls
-
-        return plot_controls(self)
 
 
 @checked

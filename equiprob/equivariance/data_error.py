@@ -7,6 +7,7 @@ inputs (cases H, I and N), and so does what this result holds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -24,6 +25,7 @@ from equiprob.equivariance.spectral_constants import eigenvalues
 from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import OrbitFacts
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -50,6 +52,29 @@ _WHY = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataErrorFacts(OrbitFacts):
+    """What travels with the task's own equivariance error.
+
+    Args:
+        method: The name of the method.
+        case: What is known of the law of the inputs.
+        auc: Of the check of the law; None if it was promised, or is unknown.
+        kappa: The largest ratio of densities that the check of the law found; None if not known.
+        least_eigenvalue: Of what the law does to changes; None if not known.
+        largest_eigenvalue: The largest one; None if not known.
+        of_method: What the method says of itself, by name: see there.
+    """
+
+    method: str
+    case: str
+    auc: float | None
+    kappa: float | None
+    least_eigenvalue: float | None
+    largest_eigenvalue: float | None
+    of_method: Mapping[str, Any]
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DataEquivarianceErrorResult(AbstractResult):
@@ -60,17 +85,19 @@ class DataEquivarianceErrorResult(AbstractResult):
             with the result).
     """
 
+    facts: DataErrorFacts = field(repr=False)
+
     process: Any = field(default=None, repr=False)
 
     @property
     def case(self) -> Case:
         """What was known of the law of the inputs."""
-        return Case(self.facts["case"])
+        return Case(self.facts.case)
 
     @property
     def p_symmetric(self) -> float | None:
         """Posterior probability of exact symmetry, where the method has one."""
-        value = self.facts.get("p_symmetric")
+        value = self.facts.of_method.get("p_symmetric")
         return None if value is None else float(value)
 
     @property
@@ -88,7 +115,7 @@ class DataEquivarianceErrorResult(AbstractResult):
 
     def __str__(self) -> str:
         """Say what was found."""
-        text = f"Over {self.facts['transform']}, {_WHY[self.case]} (case '{self.case}'). "
+        text = f"Over {self.facts.transform}, {_WHY[self.case]} (case '{self.case}'). "
         if "error" in self.draws:
             low, high = credible_interval(self.draws["error"], 0.9)
             text += (
@@ -144,12 +171,6 @@ class DataEquivarianceErrorResult(AbstractResult):
             return ""
         high = np.quantile(self.draws["symmetry_cost_upper"], 0.95)
         return f"; at most {high:.3g} with probability 95%"
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the posterior of the error, or of its two bounds, and of the symmetry cost."""
-        from equiprob.plots.data_error import plot_data_error
-
-        return plot_data_error(self, **kwargs)
 
 
 @final
@@ -214,7 +235,7 @@ class DataEquivarianceError(AbstractEstimator):
         _check_orthogonal(orbits)
         if isinstance(law, InvarianceCheckResult):
             named = ("orbits", "law")
-            checked = law.facts["fingerprint"]
+            checked = law.facts.fingerprint
             check_same_transform(orbits.fingerprint, checked, named=named, besides=OF_OUTPUT)
         found = design_diagnostics(orbits)
         if law is None and self.method.depends_on_law:
@@ -246,24 +267,24 @@ class DataEquivarianceError(AbstractEstimator):
             | dict.fromkeys(_COSTS, "risk")
             | dict.fromkeys(_BRACKETS, "probability"),
             diagnostics=worst_first(found | rows.found | evidence.found),
-            facts={
-                "transform": str(table.transform),
-                "fingerprint": table.fingerprint,
-                "output": table.outputs[0],
-                "method": type(self.method).__name__,
-                "case": case.value,
-                "n_rows": len(table),
+            facts=DataErrorFacts(
+                transform=str(table.transform),
+                fingerprint=table.fingerprint,
+                output=table.outputs[0],
+                method=type(self.method).__name__,
+                case=case.value,
+                n_rows=len(table),
                 **rows.facts,
-                "weight_seed": self.weight_seed,
-                "auc": None if not isinstance(law, InvarianceCheckResult) else law.facts["auc"],
-                "kappa": kappa,
-                "least_eigenvalue": changes.least,
-                "largest_eigenvalue": changes.largest,
-                "magnitude_label": table.transform.magnitude_label,
-                "magnitude_unit": table.transform.magnitude_unit,
-                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
-                **evidence.facts,
-            },
+                weight_seed=self.weight_seed,
+                auc=None if not isinstance(law, InvarianceCheckResult) else law.facts.auc,
+                kappa=kappa,
+                least_eigenvalue=changes.least,
+                largest_eigenvalue=changes.largest,
+                magnitude_label=table.transform.magnitude_label,
+                magnitude_unit=table.transform.magnitude_unit,
+                nonfinite_rows=[int(r) for r in orbits.nonfinite_rows],
+                of_method=evidence.facts,
+            ),
             rows={"row_id": table.row_ids},
             process=evidence.process,
         )

@@ -53,7 +53,7 @@ class ErrorDraws:
     dims: dict[str, tuple[str, ...]]
     coords: dict[str, NDArray[Any]]
     found: set[Diagnostic] = field(default_factory=set)
-    facts: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
     step: float | None = None
 
@@ -162,7 +162,7 @@ def _crossed(table: OrbitTable, means: RowMeans, posterior: Hierarchical | None)
         listed = RowMeans(np.arange(len(columns), dtype=np.uint64), means.n_draws, means.seed)
         relative = listed.mean(columns / (columns.mean() or 1.0))
         worst_sq = worst_squared(means_by_unit(each, table), mean_sq, profile_sq, means.seed)
-        facts: dict[str, float] = {}
+        facts: dict[str, Any] = {}
     else:
         effects = posterior.effects(
             means_by_unit(each, table),

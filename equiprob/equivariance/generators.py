@@ -19,8 +19,8 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, final, get_args
 
 import jax
@@ -33,6 +33,7 @@ from equiprob.equivariance.responses import Responses
 from equiprob.orbits.inputs import check_inputs, ids_of_rows, units_of_rows
 from equiprob.orbits.row_wise import require_function_of_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -50,10 +51,39 @@ _ROWS_FOR_EACH = 10
 """Numbers of output for each coefficient of a generator, so that none is free."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeneratorsFacts(RowFacts):
+    """What travels with generators that were found.
+
+    Args:
+        tolerance: Share of what a random generator changes that is small.
+        translations: Whether generators move the origin.
+        output: How outputs are transformed.
+        leaf: The input that is moved; None for the only one.
+        other_leaves: Those that are not.
+        matrices: ``(generator, d + 1, d + 1)``, the least change first.
+        output_matrices: What each does to outputs.
+        names: Well-known generators that are among the symmetries, and the share of each that is.
+        closure: How far the symmetries are from an algebra, as a share.
+    """
+
+    tolerance: float
+    translations: bool
+    output: str
+    leaf: str | None
+    other_leaves: Sequence[str]
+    matrices: Sequence[Any]
+    output_matrices: Sequence[Any]
+    names: Mapping[str, float]
+    closure: float
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GeneratorsResult(AbstractResult):
     """The generators along which a model changes least; made by `Generators.fit`."""
+
+    facts: GeneratorsFacts = field(repr=False)
 
     @property
     def n_symmetries(self) -> int:
@@ -67,12 +97,12 @@ class GeneratorsResult(AbstractResult):
         Those with translations have the shift in the last column. Of generators that are equally
         good only the space that they span is determined.
         """
-        return np.array(self.facts["matrices"])
+        return np.array(self.facts.matrices)
 
     @property
     def names(self) -> dict[str, float]:
         """Which well-known generators lie in the space of the symmetries, and by what share."""
-        return dict(self.facts["names"])
+        return dict(self.facts.names)
 
     def __str__(self) -> str:
         """Say what was found."""
@@ -81,7 +111,7 @@ class GeneratorsResult(AbstractResult):
         total = self.draws["relative_error"].shape[1]
         text = (
             f"Of {total} independent generators, {self.n_symmetries} change the output by less "
-            f"than {facts['tolerance']:.3g} of what a random one changes (90% credible interval "
+            f"than {facts.tolerance:.3g} of what a random one changes (90% credible interval "
             f"{low} to {high})"
         )
         if self.names:
@@ -112,22 +142,16 @@ class GeneratorsResult(AbstractResult):
 
         if not self.n_symmetries:
             raise ValueError(
-                f"no generator changes the output by less than {self.facts['tolerance']:.3g} of "
+                f"no generator changes the output by less than {self.facts.tolerance:.3g} of "
                 f"what a random one does; raise the tolerance"
             )
         return transform_of(
             self.matrices[: self.n_symmetries],
-            np.array(self.facts["output_matrices"])[: self.n_symmetries],
+            np.array(self.facts.output_matrices)[: self.n_symmetries],
             max_magnitude,
-            leaf=self.facts["leaf"],
-            other_leaves=self.facts["other_leaves"],
+            leaf=self.facts.leaf,
+            other_leaves=self.facts.other_leaves,
         )
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the relative errors of all generators, the best first, with their intervals."""
-        from equiprob.plots.generators import plot_generators
-
-        return plot_generators(self, **kwargs)
 
 
 @final
@@ -250,21 +274,21 @@ class Generators(AbstractEstimator):
             coords={"generator": np.arange(1, errors.shape[1] + 1)},
             units={"relative_error": "share", "n_symmetries": "generators"},
             diagnostics=worst_first(diagnostics | rows.found),
-            facts={
-                "tolerance": self.tolerance,
-                "translations": self.translations,
-                "output": self.output,
-                "leaf": leaf,
-                "other_leaves": [name for name in x if name != leaf] if leaf is not None else [],
-                "n_rows": len(finite),
+            facts=GeneratorsFacts(
+                tolerance=self.tolerance,
+                translations=self.translations,
+                output=self.output,
+                leaf=leaf,
+                other_leaves=[name for name in x if name != leaf] if leaf is not None else [],
+                n_rows=len(finite),
                 **rows.facts,
-                "weight_seed": self.weight_seed,
-                "matrices": best.matrices.tolist(),
-                "output_matrices": best.output_matrices.tolist(),
-                "names": {name: share for name, share in names.items() if share >= _SURELY_IN},
-                "closure": closed,
-                "nonfinite_rows": [int(r) for r in np.setdiff1d(np.arange(n), finite)],
-            },
+                weight_seed=self.weight_seed,
+                matrices=best.matrices.tolist(),
+                output_matrices=best.output_matrices.tolist(),
+                names={name: share for name, share in names.items() if share >= _SURELY_IN},
+                closure=closed,
+                nonfinite_rows=[int(r) for r in np.setdiff1d(np.arange(n), finite)],
+            ),
             rows={"position": finite, "row_id": ids[finite]},
         )
 

@@ -21,6 +21,7 @@ from equiprob.arguments.tensors import all_on_host
 from equiprob.equivariance.resampling import TurnedAway
 from equiprob.orbits.inputs import check_inputs, ids_of_rows, units_of_rows
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans, widened_for_cross_fitting
@@ -48,20 +49,45 @@ class InvariantLaw:
     """
 
 
+@dataclass(frozen=True, kw_only=True)
+class InvarianceFacts(RowFacts):
+    """What travels with a check of the law of the inputs.
+
+    Args:
+        fingerprint: Of the transform.
+        auc: Of the classifier; one half is chance.
+        is_invariant: Whether it found nothing.
+        margin: The largest distance of the AUC from one half that is taken for nothing.
+        kappa: The largest ratio of densities, going by its scores.
+        magnitude_label: What the size of a transformation is.
+        magnitude_unit: Its unit.
+    """
+
+    fingerprint: Any
+    auc: float
+    is_invariant: bool
+    margin: float
+    kappa: float
+    magnitude_label: str
+    magnitude_unit: str
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InvarianceCheckResult(AbstractResult):
     """What a classifier could tell; made by `InvarianceCheck.fit`."""
 
+    facts: InvarianceFacts = field(repr=False)
+
     @property
     def is_invariant(self) -> bool:
         """Whether the credible interval of the AUC keeps within the margin around one half."""
-        return bool(self.facts["is_invariant"])
+        return self.facts.is_invariant
 
     @property
     def margin(self) -> float:
         """Largest distance of the AUC from one half that still counts as invariant."""
-        margin = float(self.facts["margin"])
+        margin = self.facts.margin
         if not 0 < margin < 0.5:
             raise RuntimeError(f"no check has a margin of {margin}")
         return margin
@@ -74,7 +100,7 @@ class InvarianceCheckResult(AbstractResult):
         transformed, from 1 % of the transformed inputs (or ten) upwards; no sample bounds the
         largest ratio of densities. Infinite where such a set holds no input as it was.
         """
-        return float(self.facts["kappa"])
+        return self.facts.kappa
 
     def __str__(self) -> str:
         """Say what was found."""
@@ -97,16 +123,10 @@ class InvarianceCheckResult(AbstractResult):
                 f"{margin:g} excluded"
             )
         return (
-            f"A classifier tells inputs from inputs moved by {self.facts['transform']} with an AUC "
+            f"A classifier tells inputs from inputs moved by {self.facts.transform} with an AUC "
             f"of {np.median(self.draws['auc']):.3f} (90% credible interval {low:.3f} to "
             f"{high:.3f}; one half is chance): {verdict}." + self.cautions
         )
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the AUC against the size of the transformation."""
-        from equiprob.plots.invariance_check import plot_invariance_check
-
-        return plot_invariance_check(self, **kwargs)
 
 
 @final
@@ -210,18 +230,19 @@ class InvarianceCheck(AbstractEstimator):
             dims={"auc_profile": ("magnitude",)},
             coords={"magnitude": np.array([magnitude[bins == b].mean() for b in present])},
             diagnostics=worst_first(found | rows.found),
-            facts={
-                "transform": str(transform),
-                "fingerprint": transform.fingerprint,
-                "auc": float(auc.mean()),
-                "is_invariant": bool(invariant),
-                "margin": self.margin,
-                "kappa": _largest_ratio(*scores),
-                "n_rows": n,
+            facts=InvarianceFacts(
+                weight_seed=self.weight_seed,
+                transform=str(transform),
+                fingerprint=transform.fingerprint,
+                auc=float(auc.mean()),
+                is_invariant=bool(invariant),
+                margin=self.margin,
+                kappa=_largest_ratio(*scores),
+                n_rows=n,
                 **rows.facts,
-                "magnitude_label": transform.magnitude_label,
-                "magnitude_unit": transform.magnitude_unit,
-            },
+                magnitude_label=transform.magnitude_label,
+                magnitude_unit=transform.magnitude_unit,
+            ),
             rows={"row_id": ids},
         )
 

@@ -24,7 +24,7 @@ def joined(one: AbstractResult, other: AbstractResult, found: set[Diagnostic]) -
             f"n_draws"
         )
     same_rows = np.array_equal(np.sort(one.rows["row_id"]), np.sort(other.rows["row_id"]))
-    if same_rows and one.facts.get("weight_seed") == other.facts.get("weight_seed"):
+    if same_rows and one.facts.weight_seed == other.facts.weight_seed:
         return np.arange(one.n_draws)
     found.add(Diagnostic.JOINED_AS_INDEPENDENT)
     return np.random.default_rng([one.n_draws, 7]).permutation(one.n_draws)

@@ -8,7 +8,7 @@ group that the generators span. One forward-mode derivative of the model for eac
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import jax
@@ -33,6 +33,7 @@ from equiprob.orbits.programs import Predict
 from equiprob.orbits.row_wise import require_function_of_rows
 from equiprob.orbits.torch_memory import TorchModel
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -59,10 +60,17 @@ _SAME = 1e-3
 _INSTEAD = "evaluate_orbits with a small range, such as rotations2d(0.03), needs no derivatives"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LocalErrorFacts(RowFacts):
+    """What travels with local equivariance errors; no more than with all of rows."""
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LocalEquivarianceErrorResult(AbstractResult):
     """Posterior of the local equivariance error; made by `LocalEquivarianceError.fit`."""
+
+    facts: LocalErrorFacts = field(repr=False)
 
     @property
     def outputs(self) -> list[str]:
@@ -86,16 +94,10 @@ class LocalEquivarianceErrorResult(AbstractResult):
                 )
         return (
             f"Rate at which the outputs leave equivariance at the identity of "
-            f"{self.facts['transform']}, in output units per unit of the generator (root mean "
-            f"square over {self.facts['n_rows']} rows; 90% credible intervals): "
+            f"{self.facts.transform}, in output units per unit of the generator (root mean "
+            f"square over {self.facts.n_rows} rows; 90% credible intervals): "
             f"{'; '.join(parts)}." + self.cautions
         )
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the errors of every output with their intervals, a panel for each generator."""
-        from equiprob.plots.local_error import plot_local_error
-
-        return plot_local_error(self, **kwargs)
 
 
 @final
@@ -199,12 +201,13 @@ class LocalEquivarianceError(AbstractEstimator):
             },
             units={"local_error": "output units per unit of the generator"},
             diagnostics=worst_first(found | rows.found),
-            facts={
-                "transform": str(transform),
-                "n_rows": n,
+            facts=LocalErrorFacts(
+                weight_seed=self.weight_seed,
+                transform=str(transform),
+                n_rows=n,
                 **rows.facts,
-                "nonfinite_rows": [int(r) for r in np.flatnonzero(~finite)],
-            },
+                nonfinite_rows=[int(r) for r in np.flatnonzero(~finite)],
+            ),
             rows={
                 "position": np.flatnonzero(finite),
                 "row_id": ids[finite],

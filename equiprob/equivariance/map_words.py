@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.equivariance.map_shares import KINDS
+from equiprob.posterior.facts import OrbitFacts
 from equiprob.posterior.results import credible_interval
 
 Draws = Mapping[str, NDArray[np.float64]]
@@ -21,26 +23,45 @@ _SURE = 0.9
 """Probability that a kind is the most frequent one of a group."""
 
 
-def map_sentences(draws: Draws, coords: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class MapFacts(OrbitFacts):
+    """What travels with a map of where a symmetry holds.
+
+    Args:
+        unit: Of targets.
+        labelled: Whether targets are labels.
+        tolerance: Difference of targets that is no disagreement; None for labels.
+        disagreement_at_rows: Share of rows that disagree with their neighbours as they are.
+        n_neighbours: That were looked at.
+        n_used: Rows that were moved.
+        grouped_by: What made the groups: ``"by"``, ``"label"``, or None.
+    """
+
+    unit: str
+    labelled: bool
+    tolerance: float | None
+    disagreement_at_rows: float
+    n_neighbours: int
+    n_used: int
+    grouped_by: str | None
+
+
+def map_sentences(draws: Draws, coords: Mapping[str, Any], facts: MapFacts) -> str:
     """Return what a map says, in a few sentences."""
-    what = "labels" if facts["labelled"] else "targets"
-    beyond = (
-        ""
-        if facts["labelled"]
-        else f" (by more than {facts['tolerance']:.3g}{_unit(str(facts['unit']))})"
-    )
+    what = "labels" if facts.labelled else "targets"
+    beyond = "" if facts.labelled else f" (by more than {facts.tolerance:.3g}{_unit(facts.unit)})"
     text = (
-        f"Rows moved by {facts['transform']} leave the data with probability "
+        f"Rows moved by {facts.transform} leave the data with probability "
         f"{_share(draws['extrinsic'])}, land among data with other {what}{beyond} with probability "
         f"{_share(draws['incorrect'])}, and agree with the data there with probability "
-        f"{_share(draws['correct'])}; {facts['n_used']} rows."
+        f"{_share(draws['correct'])}; {facts.n_used} rows."
     )
     start = _from_where(draws)
     magnitude = coords["magnitude"]
     if start is None:
         text += f" At no size is it beyond doubt that {what} contradict the symmetry."
     elif start > 0:
-        at = f"{magnitude[start]:.3g} {facts['magnitude_unit']}".rstrip()
+        at = f"{magnitude[start]:.3g} {facts.magnitude_unit}".rstrip()
         text += f" {what.capitalize()} contradict it from about {at} on."
     if "group" in coords:
         text += _groups(draws, coords, start or 0, what)

@@ -7,7 +7,7 @@ design with the law's marginals; the variance within a row is not, and is never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
@@ -18,6 +18,7 @@ from equiprob.equivariance.table_findings import design_diagnostics, orbit_avera
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import OrbitFacts
 from equiprob.posterior.paired_means import squared_error_limits
 from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
@@ -30,10 +31,44 @@ Draws = NDArray[np.float64]
 _UNITS = {"relative_error": "share", "risk": "risk", "asymmetry_share": "share of risk"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class ModelErrorFacts(OrbitFacts):
+    """What travels with a model's equivariance error.
+
+    Args:
+        n_transforms: Transformations of each row.
+        design: How they were chosen.
+        monte_carlo_share: Share of the variance that more transformations would take away; None if
+            not known.
+        n_components: Of an output.
+        float_floor: What rounding makes of the error, in output units.
+        floor_method: How that is known.
+        calls_apart: How far two calls on the same rows are apart; None if they are equal.
+        noise: Root mean square difference of calls on the same input.
+        r_hat: The largest, where transformations' effects were sampled.
+        ess: The smallest effective sample size, then.
+        n_divergences: Of the sampler, then.
+    """
+
+    n_transforms: int
+    design: str
+    monte_carlo_share: float | None
+    n_components: float
+    float_floor: float
+    floor_method: str
+    calls_apart: float | None
+    noise: float
+    r_hat: float | None = None
+    ess: float | None = None
+    n_divergences: int | None = None
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelEquivarianceErrorResult(AbstractResult):
     """Posterior of the model equivariance error; made by `ModelEquivarianceError.fit`."""
+
+    facts: ModelErrorFacts = field(repr=False)
 
     @property
     def is_exact(self) -> bool:
@@ -42,13 +77,13 @@ class ModelEquivarianceErrorResult(AbstractResult):
 
     @property
     def float_floor(self) -> float:
-        """What rounding makes of the error, in output units; `facts["floor_method"]` says how."""
-        return float(self.facts["float_floor"])
+        """What rounding makes of the error, in output units; `facts.floor_method` says how."""
+        return self.facts.float_floor
 
     def summary(self, ci_prob: Any = None, ci_kind: Any = None) -> Any:
         """Return the table of `AbstractResult.summary`, with the error per component added."""
         table = super().summary(ci_prob, ci_kind)
-        k = float(self.facts["n_components"])
+        k = self.facts.n_components
         if k > 1:
             per_component = table.loc[["error"]].rename(index={"error": "error_per_component"})
             numbers = ["estimate", "ci_low", "ci_high", "mc_error"]
@@ -75,43 +110,37 @@ class ModelEquivarianceErrorResult(AbstractResult):
         error = self.draws["error"]
         low, high = credible_interval(error, 0.9)
         text = (
-            f"Over {self.facts['transform']}, the model's output changes by "
+            f"Over {self.facts.transform}, the model's output changes by "
             f"{np.median(error):.3g}{self._unit} (root mean square; 90% credible interval "
             f"{low:.3g} to {high:.3g})"
         )
         if "relative_error" in self.draws:
             text += f", {of_its_own_variation(self.draws['relative_error'])}"
-        text += f", on {self.facts['n_rows']} rows."
-        if self.facts["noise"] > 0:
+        text += f", on {self.facts.n_rows} rows."
+        if self.facts.noise > 0:
             text += (
-                f" Calls on the same input differ by {self.facts['noise']:.3g} (root mean square), "
+                f" Calls on the same input differ by {self.facts.noise:.3g} (root mean square), "
                 f"which is not in the error"
             )
             hidden = np.quantile(error, 0.05) == 0
             text += "; no asymmetry stands out from it." if hidden else "."
         if self.is_exact:
-            apart = self.facts["calls_apart"]
+            apart = self.facts.calls_apart
             apart = f" (equal calls differ by {apart:.2g})" if apart else ""
             seen = {
                 "float64 pass": "Against a pass in float64, rounding alone makes",
                 "perturbation": "One rounding of the input, or of the output itself, makes",
             }
             text += (
-                f" {seen[self.facts['floor_method']]} {self.float_floor:.2g}{apart}: the model is "
+                f" {seen[self.facts.floor_method]} {self.float_floor:.2g}{apart}: the model is "
                 f"exactly equivariant up to rounding."
             )
         if Diagnostic.NO_STEP_SEEN in self.diagnostics:
-            text += f" {no_step_seen(self.facts)}"
+            text += f" {no_step_seen(self.facts, self.facts.n_transforms)}"
         if "asymmetry_share" in self.draws:
             change = change_of_risk(self.draws["asymmetry_share"])
             text += f" Averaging over the transformations would {change}."
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the posterior of the error and the error against the size of the transformation."""
-        from equiprob.plots.model_error import plot_model_error
-
-        return plot_model_error(self, **kwargs)
 
 
 @final
@@ -207,26 +236,26 @@ class ModelEquivarianceError(AbstractEstimator):
             coords=errors.coords,
             units=dict.fromkeys(draws, stats.unit) | _UNITS,
             diagnostics=worst_first(found | rows.found),
-            facts={
-                "transform": str(table.transform),
-                "fingerprint": table.fingerprint,
-                "output": table.outputs[0],
-                "n_rows": table.n_finite,
+            facts=ModelErrorFacts(
+                transform=str(table.transform),
+                fingerprint=table.fingerprint,
+                output=table.outputs[0],
+                n_rows=table.n_finite,
                 **rows.facts,
-                "monte_carlo_share": None if variance is None else variance.monte_carlo_share,
-                "weight_seed": self.weight_seed,
-                "n_transforms": table.design.n_transforms,
-                "design": table.design.kind,
+                monte_carlo_share=None if variance is None else variance.monte_carlo_share,
+                weight_seed=self.weight_seed,
+                n_transforms=table.design.n_transforms,
+                design=table.design.kind,
                 **errors.facts,
-                "n_components": stats.n_components,
-                "float_floor": stats.float_floor,
-                "calls_apart": stats.apart,
-                "floor_method": table.floor_method,
-                "noise": float(np.sqrt(np.average(stats.noise_sq, weights=table.mass))),
-                "magnitude_label": table.transform.magnitude_label,
-                "magnitude_unit": table.transform.magnitude_unit,
-                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
-            },
+                n_components=stats.n_components,
+                float_floor=stats.float_floor,
+                calls_apart=stats.apart,
+                floor_method=table.floor_method,
+                noise=float(np.sqrt(np.average(stats.noise_sq, weights=table.mass))),
+                magnitude_label=table.transform.magnitude_label,
+                magnitude_unit=table.transform.magnitude_unit,
+                nonfinite_rows=[int(r) for r in orbits.nonfinite_rows],
+            ),
             rows={
                 "position": orbits.positions,
                 "row_id": table.row_ids[:single],

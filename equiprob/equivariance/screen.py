@@ -7,7 +7,7 @@ these hold together, so that all that are named symmetries are so with the state
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
@@ -24,6 +24,7 @@ from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.inputs import check_inputs
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.results import AbstractResult, check_draws
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -45,6 +46,23 @@ _NAMED = 8
 """Symmetries named in a sentence."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScreenFacts(RowFacts):
+    """What travels with a screen.
+
+    Args:
+        tolerance: Share of the output's spread that is small.
+        probability: With which all bounds hold together.
+        n_transforms: Transformations of each row.
+        up_to_rounding: Whether each transform changes the output by no more than rounding.
+    """
+
+    tolerance: float
+    probability: float
+    n_transforms: int
+    up_to_rounding: Sequence[bool]
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScreenResult(AbstractResult):
@@ -53,6 +71,8 @@ class ScreenResult(AbstractResult):
     Args:
         transforms: The transforms by the names of the ways (not saved with the result).
     """
+
+    facts: ScreenFacts = field(repr=False)
 
     transforms: Mapping[str, Transform] = field(default_factory=dict, repr=False)
 
@@ -64,12 +84,12 @@ class ScreenResult(AbstractResult):
     @property
     def upper(self) -> Array:
         """Upper bounds on the relative errors, ``(way,)``, which hold together."""
-        return simultaneous_upper(self.draws["relative_error"], self.facts["probability"])
+        return simultaneous_upper(self.draws["relative_error"], self.facts.probability)
 
     @property
     def symmetries(self) -> list[str]:
         """The ways in which the error is below the tolerance, all of them together."""
-        below = self.upper <= self.facts["tolerance"]
+        below = self.upper <= self.facts.tolerance
         return [name for name, small in zip(self.names, below, strict=True) if small]
 
     @property
@@ -78,7 +98,7 @@ class ScreenResult(AbstractResult):
         if "risk_saved" not in self.draws:
             return []
         saved = self.draws["risk_saved"]
-        lower = -simultaneous_upper(-saved, self.facts["probability"])
+        lower = -simultaneous_upper(-saved, self.facts.probability)
         order = np.argsort(-saved.mean(axis=0), kind="stable")
         return [self.names[k] for k in order if lower[k] > 0]
 
@@ -97,9 +117,9 @@ class ScreenResult(AbstractResult):
             {
                 "relative_error": np.median(errors, axis=0),
                 "upper": self.upper,
-                "p_symmetric": (errors <= self.facts["tolerance"]).mean(axis=0),
-                "is_symmetry": self.upper <= self.facts["tolerance"],
-                "up_to_rounding": np.array(self.facts["up_to_rounding"]),
+                "p_symmetric": (errors <= self.facts.tolerance).mean(axis=0),
+                "is_symmetry": self.upper <= self.facts.tolerance,
+                "up_to_rounding": np.array(self.facts.up_to_rounding),
             },
             index=pd.Index(self.names, name="way"),
         )
@@ -112,12 +132,12 @@ class ScreenResult(AbstractResult):
         facts, found = self.facts, self.symmetries
         text = (
             f"Of {len(self.names)} ways in which transformations of the catalogue could act, "
-            f"{len(found)} change the output by at most {facts['tolerance']:.3g} of its spread"
+            f"{len(found)} change the output by at most {facts.tolerance:.3g} of its spread"
         )
         if found:
             more = f", and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
             text += (
-                f" (all of them with probability {facts['probability']:.3g}): "
+                f" (all of them with probability {facts.probability:.3g}): "
                 f"{'; '.join(found[:_NAMED])}{more}"
             )
         text += "."
@@ -133,12 +153,6 @@ class ScreenResult(AbstractResult):
                 else " Averaging over none of them is sure to lower the risk."
             )
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the relative errors, the least at the top, with the bounds that hold together."""
-        from equiprob.plots.screen import plot_screen
-
-        return plot_screen(self, **kwargs)
 
 
 @checked
@@ -231,16 +245,16 @@ def screen(
     saved = [way.saved for way in found if way.saved is not None]
     if len(saved) == len(found):
         draws["risk_saved"] = np.stack(saved, axis=1)
-    facts: dict[str, Any] = {}
+    of_rows: dict[str, Any] = {}
     for way in reversed(found):
-        facts |= way.rows.facts
+        of_rows |= way.rows.facts
     said = set[Diagnostic]().union(*(way.found | way.rows.found for way in found))
-    facts["invisible_rate"] = hidden_rate(facts["n_units"], len(found), probability)
+    of_rows["invisible_rate"] = hidden_rate(of_rows["n_units"], len(found), probability)
     named = simultaneous_upper(draws["relative_error"], probability) <= tolerance
-    if named.any() and facts["invisible_rate"] > MOST_HIDDEN:
+    if named.any() and of_rows["invisible_rate"] > MOST_HIDDEN:
         said.add(Diagnostic.RARE_AMONG_MANY)
-        facts["details"][Diagnostic.RARE_AMONG_MANY.name] = (
-            f"up to {100 * facts['invisible_rate']:.2g} % of rows, among {len(found)} ways"
+        of_rows["details"][Diagnostic.RARE_AMONG_MANY.name] = (
+            f"up to {100 * of_rows['invisible_rate']:.2g} % of rows, among {len(found)} ways"
         )
     return ScreenResult(
         draws=draws,
@@ -248,16 +262,16 @@ def screen(
         coords={"way": np.array([way.name for way in found])},
         units={"relative_error": "share", "risk_saved": "risk"},
         diagnostics=worst_first(said),
-        facts=facts
-        | {
-            "tolerance": float(tolerance),
-            "probability": float(probability),
-            "n_rows": n,
-            "n_transforms": n_transforms,
-            "up_to_rounding": [way.is_exact for way in found],
-            "nonfinite_rows": sorted({int(r) for way in found for r in way.nonfinite}),
-            "weight_seed": weight_seed,
-        },
+        facts=ScreenFacts(
+            **of_rows,
+            tolerance=float(tolerance),
+            probability=float(probability),
+            n_rows=n,
+            n_transforms=n_transforms,
+            up_to_rounding=[way.is_exact for way in found],
+            nonfinite_rows=sorted({int(r) for way in found for r in way.nonfinite}),
+            weight_seed=weight_seed,
+        ),
         transforms={way.name: way.transform for way in found},
     )
 

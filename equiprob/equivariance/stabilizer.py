@@ -7,8 +7,8 @@ The approximate stabilizer ``{g : e_f(g) <= tolerance}``. It need not be a group
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, field
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from equiprob.equivariance.steps import largest_step
 from equiprob.equivariance.table_findings import design_diagnostics, rounding_limit
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import worst_first
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.results import AbstractEstimator, AbstractResult
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
@@ -31,10 +32,39 @@ _MOST_ELEMENTS = 64
 """Elements of a finite group up to which its subgroups are looked for."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StabilizerFacts(RowFacts):
+    """What travels with a stabilizer.
+
+    Args:
+        what: What was looked at: transformations or elements.
+        tolerance: In output units.
+        unit: Of outputs.
+        credibility: The probability asked of each.
+        largest_magnitude: Up to which all those seen are within the tolerance.
+        subgroup: The largest subgroup that is; None where it was not looked for.
+        n_elements: Of the group, then.
+        magnitude_label: What the size of a transformation is.
+        magnitude_unit: Its unit.
+    """
+
+    what: str
+    tolerance: float
+    unit: str
+    credibility: float
+    largest_magnitude: float
+    subgroup: Sequence[int] | None
+    n_elements: int | None
+    magnitude_label: str
+    magnitude_unit: str
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StabilizerResult(AbstractResult):
     """Posterior of the approximate stabilizer; made by `Stabilizer.fit`."""
+
+    facts: StabilizerFacts = field(repr=False)
 
     @property
     def probability(self) -> NDArray[np.float64]:
@@ -44,27 +74,27 @@ class StabilizerResult(AbstractResult):
     @property
     def largest_magnitude(self) -> float:
         """The magnitude up to which all transformations are in it, with the stated probability."""
-        return float(self.facts["largest_magnitude"])
+        return self.facts.largest_magnitude
 
     @property
     def subgroup(self) -> tuple[int, ...] | None:
         """Elements of the largest subgroup in it with the stated probability (finite groups)."""
-        found = self.facts.get("subgroup")
+        found = self.facts.subgroup
         return None if found is None else tuple(found)
 
     def __str__(self) -> str:
         """Say what was found."""
         facts = self.facts
-        sure = int((self.probability >= facts["credibility"]).sum())
+        sure = int((self.probability >= facts.credibility).sum())
         text = (
-            f"Of {len(self.probability)} {facts['what']} of {facts['transform']}, {sure} change "
-            f"the output by no more than {facts['tolerance']:.3g} {facts['unit']} with probability "
-            f"{100 * facts['credibility']:.3g} % each. "
+            f"Of {len(self.probability)} {facts.what} of {facts.transform}, {sure} change "
+            f"the output by no more than {facts.tolerance:.3g} {facts.unit} with probability "
+            f"{100 * facts.credibility:.3g} % each. "
         )
-        unit = facts["magnitude_unit"] and f" {facts['magnitude_unit']}"
-        if facts["largest_magnitude"] > 0:
+        unit = facts.magnitude_unit and f" {facts.magnitude_unit}"
+        if facts.largest_magnitude > 0:
             text += (
-                f"All those seen up to {facts['largest_magnitude']:.3g}{unit} do, together with "
+                f"All those seen up to {facts.largest_magnitude:.3g}{unit} do, together with "
                 f"that probability."
             )
         else:
@@ -72,15 +102,9 @@ class StabilizerResult(AbstractResult):
         if self.subgroup is not None:
             text += (
                 f" The largest subgroup that does has {len(self.subgroup)} of the group's "
-                f"{facts['n_elements']} elements."
+                f"{facts.n_elements} elements."
             )
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the probability of membership against the size of the transformation."""
-        from equiprob.plots.stabilizer import plot_stabilizer
-
-        return plot_stabilizer(self, **kwargs)
 
 
 @final
@@ -167,21 +191,22 @@ class Stabilizer(AbstractEstimator):
             coords={"transform": sorted_magnitude, "tolerance": grid},
             units={"membership": "probability", "measure": "probability"},
             diagnostics=worst_first(design_diagnostics(orbits) | rows.found),
-            facts={
-                "transform": str(table.transform),
-                "what": what,
-                "tolerance": self.tolerance,
-                "unit": table.only.unit,
-                "credibility": self.credibility,
-                "largest_magnitude": float(sorted_magnitude[reached[-1]]) if len(reached) else 0.0,
-                "subgroup": subgroup,
-                "n_elements": None if subgroup is None else errors.shape[1],
-                "n_rows": len(table),
+            facts=StabilizerFacts(
+                transform=str(table.transform),
+                weight_seed=self.weight_seed,
+                what=what,
+                tolerance=self.tolerance,
+                unit=table.only.unit,
+                credibility=self.credibility,
+                largest_magnitude=float(sorted_magnitude[reached[-1]]) if len(reached) else 0.0,
+                subgroup=subgroup,
+                n_elements=None if subgroup is None else errors.shape[1],
+                n_rows=len(table),
                 **rows.facts,
-                "magnitude_label": table.transform.magnitude_label,
-                "magnitude_unit": table.transform.magnitude_unit,
-                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
-            },
+                magnitude_label=table.transform.magnitude_label,
+                magnitude_unit=table.transform.magnitude_unit,
+                nonfinite_rows=[int(r) for r in orbits.nonfinite_rows],
+            ),
             rows={"row_id": table.row_ids},
         )
 

@@ -30,6 +30,13 @@ from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import ENOUGH_FOR_FAILURES
 from equiprob.posterior.results import AbstractResult, credible_interval
 
+__all__ = ["certificate_reached", "interval_narrower"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 Array = NDArray[np.float64]
 
 StopRule = Callable[[OrbitTable], str | None]

@@ -14,7 +14,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -24,7 +24,7 @@ from equiprob.equivariance.alike_rows import are_alike
 from equiprob.equivariance.landing import N_AROUND, Landing
 from equiprob.equivariance.magnitude_bins import MagnitudeBins
 from equiprob.equivariance.map_shares import MapShares
-from equiprob.equivariance.map_words import map_sentences
+from equiprob.equivariance.map_words import MapFacts, map_sentences
 from equiprob.equivariance.table_findings import design_diagnostics
 from equiprob.orbits.inputs import check_labels
 from equiprob.orbits.table import OrbitTable
@@ -61,6 +61,8 @@ _DISAGREE = 0.3
 class SymmetryMapResult(AbstractResult):
     """Posterior of where the symmetry holds; made by `SymmetryMap.fit`."""
 
+    facts: MapFacts = field(repr=False)
+
     def telling_rows(self, n: int = 5) -> pd.DataFrame:
         """Return the rows that speak most against the symmetry.
 
@@ -91,12 +93,6 @@ class SymmetryMapResult(AbstractResult):
     def __str__(self) -> str:
         """Say what was found."""
         return map_sentences(self.draws, self.coords, self.facts) + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the three shares against the size of the transformation, and by group."""
-        from equiprob.plots.symmetry_map import plot_symmetry_map
-
-        return plot_symmetry_map(self, **kwargs)
 
 
 @final
@@ -239,24 +235,24 @@ class SymmetryMap(AbstractEstimator):
             coords=coords,
             units=dict.fromkeys(draws, "probability"),
             diagnostics=worst_first(found | rows.found),
-            facts={
-                "transform": str(table.transform),
-                "fingerprint": table.fingerprint,
-                "output": table.outputs[0],
-                "unit": table.only.unit,
-                "labelled": labelled,
-                "tolerance": None if labelled else tolerance,
-                "disagreement_at_rows": doubt,
-                "n_neighbours": N_AROUND,
-                "n_rows": len(whole),
-                "n_used": len(used),
-                "grouped_by": None if groups is None else "by" if by is not None else "label",
+            facts=MapFacts(
+                transform=str(table.transform),
+                fingerprint=table.fingerprint,
+                output=table.outputs[0],
+                unit=table.only.unit,
+                labelled=labelled,
+                tolerance=None if labelled else tolerance,
+                disagreement_at_rows=doubt,
+                n_neighbours=N_AROUND,
+                n_rows=len(whole),
+                n_used=len(used),
+                grouped_by=None if groups is None else "by" if by is not None else "label",
                 **rows.facts,
-                "weight_seed": self.weight_seed,
-                "magnitude_label": transform.magnitude_label,
-                "magnitude_unit": transform.magnitude_unit,
-                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
-            },
+                weight_seed=self.weight_seed,
+                magnitude_label=transform.magnitude_label,
+                magnitude_unit=transform.magnitude_unit,
+                nonfinite_rows=[int(r) for r in orbits.nonfinite_rows],
+            ),
             rows={
                 "position": positions,
                 "row_id": table.row_ids,

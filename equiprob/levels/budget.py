@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal, final
+from dataclasses import dataclass, field
+from typing import Literal, final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from equiprob.levels.few_transforms import EXCESS
+from equiprob.levels.level_facts import LevelFacts
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractResult, credible_interval
 from equiprob.posterior.row_means import RowMeans
 
@@ -27,17 +29,46 @@ _EACH = 32
 """Numbers up to which every one is looked at; beyond, a few in every doubling."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class BudgetFacts(Facts):
+    """What travels with a budget of transformations.
+
+    Args:
+        output: The name of the output.
+        risk: Of the model as it is.
+        n_units: Independent units: groups, else rows.
+        tolerance: Risk that may be lost.
+        error_tolerance: Equivariance error that may be left; None for no limit.
+        spacing: How transformations are chosen.
+        position: Along the path.
+        at_most: Whether losses are upper bounds.
+        reference: What is lost is against this many, in words.
+    """
+
+    output: str
+    risk: float
+    n_units: int
+    tolerance: float
+    error_tolerance: float | None
+    spacing: str
+    position: float
+    at_most: bool
+    reference: str
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TransformBudget(AbstractResult):
     """Posterior of what averages over few transformations lose; made by `level.budget`."""
 
+    facts: BudgetFacts = field(repr=False)
+
     @property
     def p_enough(self) -> pd.Series:
         """The probability that so many transformations keep the tolerances, by their number."""
-        keeps = self.draws["excess_risk"] <= self.facts["tolerance"]
-        if self.facts["error_tolerance"] is not None:
-            keeps &= self.draws["error"] <= self.facts["error_tolerance"]
+        keeps = self.draws["excess_risk"] <= self.facts.tolerance
+        if self.facts.error_tolerance is not None:
+            keeps &= self.draws["error"] <= self.facts.error_tolerance
         index = pd.Index(self.coords["n_transforms"].astype(int), name="n_transforms")
         return pd.Series(keeps.mean(axis=0), index=index, name="p_enough")
 
@@ -55,11 +86,11 @@ class TransformBudget(AbstractResult):
 
     def __str__(self) -> str:
         """Say how many will do, and what more would buy."""
-        sizes, risk = self.coords["n_transforms"].astype(int), self.facts["risk"]
-        kind = "in a lattice" if self.facts["spacing"] == "lattice" else "drawn at random"
-        allowed = f"a risk of {self.facts['tolerance']:.3g}"
-        if self.facts["error_tolerance"] is not None:
-            allowed += f" and an equivariance error of {self.facts['error_tolerance']:.3g}"
+        sizes, risk = self.coords["n_transforms"].astype(int), self.facts.risk
+        kind = "in a lattice" if self.facts.spacing == "lattice" else "drawn at random"
+        allowed = f"a risk of {self.facts.tolerance:.3g}"
+        if self.facts.error_tolerance is not None:
+            allowed += f" and an equivariance error of {self.facts.error_tolerance:.3g}"
         enough = self.enough
         if enough is None:
             last = _interval(self.draws["excess_risk"][:, -1])
@@ -68,10 +99,10 @@ class TransformBudget(AbstractResult):
                 f"{sizes[-1]} lose {last}." + self.cautions
             )
         place = int(np.flatnonzero(sizes == enough)[0])
-        least = "at most " if self.facts["at_most"] and enough != sizes[-1] else ""
+        least = "at most " if self.facts.at_most and enough != sizes[-1] else ""
         text = (
             f"{enough} transformation{'s' * (enough != 1)} {kind} will do: against "
-            f"{self.facts['reference']} they lose {least}"
+            f"{self.facts.reference} they lose {least}"
             f"{_interval(self.draws['excess_risk'][:, place])} of a risk of {risk:.3g}, and keep "
             f"{allowed} with probability {self.p_enough.iloc[place]:.2f}."
         )
@@ -82,12 +113,6 @@ class TransformBudget(AbstractResult):
             share = 100 * max(float(np.median(bought)), 0.0) / risk if risk > 0 else 0.0
             text += f" {sizes[place + 1] - enough} more buy {_percent(share)} of the risk."
         return text + self.cautions
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw what averages lose against the number of transformations."""
-        from equiprob.plots.transform_budget import plot_transform_budget
-
-        return plot_transform_budget(self, **kwargs)
 
 
 @dataclass(frozen=True)
@@ -124,19 +149,19 @@ class Asked:
             raise ValueError(f"spacing must be 'lattice' or 'random', got {self.spacing!r}")
 
 
-def transform_budget(level: AbstractResult, asked: Asked) -> TransformBudget:
+def transform_budget(level: AbstractResult, facts: LevelFacts, asked: Asked) -> TransformBudget:
     """Return the budget of a level from the rows that it keeps for it.
 
     Raises:
         ValueError: If the level does not know what is asked.
     """
-    rows, facts = level.rows, level.facts
+    rows = level.rows
     sizes = sorted(int(name.removeprefix(EXCESS)) for name in rows if name.startswith(EXCESS))
     spacing: Spacing = asked.spacing or ("lattice" if sizes else "random")
-    squared, blend = facts["excess_of"] == "squared", facts["path"] == "Blend"
+    squared, blend = facts.excess_of == "squared", facts.path == "Blend"
     kept = asked.position if blend else 0.0
     moved = (1 - kept) ** 2 if blend and squared else 1.0
-    means = RowMeans(rows["unit_id"], level.n_draws, int(facts["weight_seed"]))
+    means = RowMeans(rows["unit_id"], level.n_draws, facts.weight_seed)
     if spacing == "lattice":
         if not sizes:
             raise ValueError(
@@ -153,7 +178,7 @@ def transform_budget(level: AbstractResult, asked: Asked) -> TransformBudget:
                 "models, along Blend, Range (not of finite sets) and Subgroups"
             )
         variance = moved * np.maximum(means.mean(rows["orbit_variance"]), 0.0)
-        n = facts["n_elements"]
+        n = facts.n_elements
         numbers = _numbers(variance, asked.least, n)
         excess = variance[:, None] / numbers
         if n is not None:  # none is drawn twice
@@ -163,7 +188,7 @@ def transform_budget(level: AbstractResult, asked: Asked) -> TransformBudget:
     if "pair_sq" in rows:
         square = kept**2 * np.maximum(means.mean(rows["pair_sq"]), 0.0)
         found["error"] = np.sqrt(square[:, None] + 2 * found["excess_risk"])
-    elif facts["path"] == "Subgroups" and squared:
+    elif facts.path == "Subgroups" and squared:
         found["error"] = np.sqrt(2 * found["excess_risk"])
     elif asked.error_tolerance is not None:
         raise ValueError(
@@ -171,22 +196,26 @@ def transform_budget(level: AbstractResult, asked: Asked) -> TransformBudget:
             "error, along Blend or Subgroups, for transformations drawn uniformly from a group: "
             "evaluate the orbits of level.predictor(predict, n_transforms=...) to measure it"
         )
-    names = ("transform", "output", "risk", "n_units", "weight_seed", "details")
     return TransformBudget(
         draws=found,
         dims=dict.fromkeys(found, ("n_transforms",)),
         coords={"n_transforms": numbers},
         units={"excess_risk": "risk", "error": "output units"},
         diagnostics=level.diagnostics,
-        facts={
-            **{name: facts[name] for name in names if name in facts},
-            "tolerance": asked.tolerance,
-            "error_tolerance": asked.error_tolerance,
-            "spacing": spacing,
-            "position": asked.position,
-            "at_most": spacing == "lattice" and squared and bool(facts["lattices_at_most"]),
-            "reference": "all" if squared else f"the {facts['n_transforms']} of the table",
-        },
+        facts=BudgetFacts(
+            transform=facts.transform,
+            output=facts.output,
+            risk=facts.risk,
+            n_units=facts.n_units,
+            weight_seed=facts.weight_seed,
+            details=facts.details,
+            tolerance=asked.tolerance,
+            error_tolerance=asked.error_tolerance,
+            spacing=spacing,
+            position=asked.position,
+            at_most=spacing == "lattice" and squared and facts.lattices_at_most,
+            reference="all" if squared else f"the {facts.n_transforms} of the table",
+        ),
     )
 
 

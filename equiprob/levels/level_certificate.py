@@ -20,13 +20,13 @@ from equiprob.arguments.checked import checked
 from equiprob.bounds.losses import holds_labels
 from equiprob.equivariance.alike_rows import are_alike
 from equiprob.equivariance.claims import check_delta, check_independent_rows
+from equiprob.levels.averaged import averaged_predictor
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.levels.losses import Loss, named_loss
 from equiprob.levels.pac_bayes import DrawnBound, bound_of, least_bound
 from equiprob.levels.path_risk import EvaluatedPathRisk
 from equiprob.levels.paths import AbstractPath, Blend
 from equiprob.levels.paths.base import targets
-from equiprob.levels.predictor import averaged_predictor
 from equiprob.orbits.designs import Design
 from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.certificates import AbstractCertificate
@@ -152,12 +152,6 @@ class LevelCertificate(AbstractCertificate):
         return averaged_predictor(
             predict, self.transform, shipment.parameters, shipment.weights, shipment.keep
         )
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the risk along the path, and where positions are drawn."""
-        from equiprob.plots.level_certificate import plot_level_certificate
-
-        return plot_level_certificate(self, **kwargs)
 
 
 @checked
@@ -332,9 +326,9 @@ def _probabilities(
                 f"rows: a prior is fixed before they are seen; fit the level to other rows, and "
                 f"pass a level of these rows as posterior="
             )
-        if given.facts["transform"] != str(orbits.transform):
+        if given.facts.transform != str(orbits.transform):
             raise ValueError(
-                f"{name}= is a level over {given.facts['transform']}, and this table is over "
+                f"{name}= is a level over {given.facts.transform}, and this table is over "
                 f"{orbits.transform}: fit it over the same transformations"
             )
         found = _of_level(name, given, positions, path)
@@ -355,9 +349,9 @@ def _of_level(name: str, level: SymmetryLevelResult, positions: Array, path: Abs
     grid = level.coords["position_grid"]
     of_names = "is_best" in level.draws
     same = len(grid) == len(positions) and (of_names or np.allclose(grid, positions))
-    if level.facts["path"] != type(path).__name__ or not same:
+    if level.facts.path != type(path).__name__ or not same:
         raise ValueError(
-            f"{name}= is a level along the path {level.facts['path']} of {len(grid)} positions, "
+            f"{name}= is a level along the path {level.facts.path} of {len(grid)} positions, "
             f"and this is {type(path).__name__} of {len(positions)}: fit it along the same path"
         )
     if of_names:

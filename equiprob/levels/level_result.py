@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -11,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import checked
+from equiprob.levels.averaged import averaged_predictor
 from equiprob.levels.budget import Asked, Spacing, TransformBudget, transform_budget
-from equiprob.levels.paths import Shipment
-from equiprob.levels.predictor import averaged_predictor
+from equiprob.levels.level_facts import LevelFacts
+from equiprob.levels.paths.base import Shipment
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult, credible_interval
 from equiprob.posterior.words import no_step_seen
@@ -31,6 +31,8 @@ class SymmetryLevelResult(AbstractResult):
         shipment: The recommended predictor's transformations (not saved with the result).
         transform: The transform (not saved with the result).
     """
+
+    facts: LevelFacts = field(repr=False)
 
     shipment: Shipment | None = field(default=None, repr=False)
     transform: Any = field(default=None, repr=False)
@@ -97,12 +99,13 @@ class SymmetryLevelResult(AbstractResult):
                     "Blend pass position=0 for the average over all"
                 )
             position = self.shipped_position
-        elif self.facts["path"] != "Blend" or self.facts["excess_of"] != "squared":
+        elif self.facts.path != "Blend" or self.facts.excess_of != "squared":
             raise ValueError(
                 "position is for Blend and the squared error: other budgets are those of the "
                 "recommended position"
             )
-        return transform_budget(self, Asked(tolerance, error_tolerance, spacing, position))
+        asked = Asked(tolerance, error_tolerance, spacing, position)
+        return transform_budget(self, self.facts, asked)
 
     def calculator(self, model: Any) -> Any:
         """Return the recommended model as a calculator of ASE.
@@ -128,17 +131,17 @@ class SymmetryLevelResult(AbstractResult):
     @property
     def shipped_position(self) -> float:
         """The position of the recommended predictor."""
-        return float(self.facts["shipped_position"])
+        return self.facts.shipped_position
 
     @property
     def unchanged_risk(self) -> NDArray[np.float64]:
         """Draws ``(draw,)`` of the risk of the model as it is."""
-        return self.draws["risk"][:, operator.index(self.facts["unchanged_index"])]
+        return self.draws["risk"][:, self.facts.unchanged_index]
 
     @property
     def recommended(self) -> bool:
         """Whether averaging is recommended; else the recommended predictor is the model itself."""
-        return bool(self.facts["recommended"])
+        return self.facts.recommended
 
     @property
     def shipped_name(self) -> str:
@@ -151,8 +154,8 @@ class SymmetryLevelResult(AbstractResult):
     def __str__(self) -> str:
         """Say what was found."""
         if Diagnostic.NO_STEP_SEEN in self.diagnostics:
-            text = f"{no_step_seen(self.facts)} On these rows averaging changes nothing."
-            return text + self.cautions
+            text = no_step_seen(self.facts, self.facts.n_transforms)
+            return f"{text} On these rows averaging changes nothing.{self.cautions}"
         if "risk_saved" not in self.draws:
             return (
                 "The model is equivariant up to rounding: averaging it over the transformations "
@@ -166,10 +169,10 @@ class SymmetryLevelResult(AbstractResult):
         """What averaging saves at positions chosen on other rows than it is judged on, in words."""
         if "risk_saved_cross_fitted" not in self.draws:
             return "on these rows averaging changes nothing"
-        draws, risk = self.draws["risk_saved_cross_fitted"], f"a risk of {self.facts['risk']:.3g}"
+        draws, risk = self.draws["risk_saved_cross_fitted"], f"a risk of {self.facts.risk:.3g}"
         if not self.recommended and not self.rows["saved"].any():
             return f"at positions chosen on other rows, no row's loss changes, with {risk}"
-        (low, high), saved = credible_interval(draws, 0.9), self.facts["risk_saved_cross_fitted"]
+        (low, high), saved = credible_interval(draws, 0.9), self.facts.risk_saved_cross_fitted
         does, of, sign = ("adds", "to", -1) if saved < 0 else ("saves", "of", 1)
         ends = sorted([sign * low, sign * high])
         return (
@@ -182,18 +185,18 @@ class SymmetryLevelResult(AbstractResult):
         """Say what is recommended, and what it saves."""
         elsewhere = self.judged_elsewhere
         if not self.recommended:
-            rope = self.facts["rope"]
+            rope = self.facts.rope
             asked = f", and more than {rope:.3g} was asked for" if rope else ""
-            return f"No averaging is recommended ({self.facts['path_label']}): {elsewhere}{asked}."
+            return f"No averaging is recommended ({self.facts.path_label}): {elsewhere}{asked}."
         text = (
-            f"Averaging is recommended ({self.facts['path_label']} {self.shipped_name}): "
+            f"Averaging is recommended ({self.facts.path_label} {self.shipped_name}): "
             f"{elsewhere}. On all rows, which also chose it, it saves "
             f"{_with_interval(self.draws['risk_saved'])}, after what choosing adds is taken off"
         )
-        if self.facts["n_transforms"] and self.facts["path"] != "Subgroups":
+        if self.facts.n_transforms and self.facts.path != "Subgroups":
             shipped = np.median(self.draws["risk_saved_shipped"])
             text += (
-                f"; {shipped:.3g} with {self.facts['n_transforms']} transformations for each "
+                f"; {shipped:.3g} with {self.facts.n_transforms} transformations for each "
                 f"prediction"
             )
         return text + "."
@@ -203,10 +206,10 @@ class SymmetryLevelResult(AbstractResult):
         """Say where along the path the risk is least."""
         unit = self.units["position"] and f" {self.units['position']}"
         text = f"The risk is least at {_with_interval(self.draws['position'], unit)}."
-        if self.facts["p_full"] is not None:
+        if self.facts.p_full is not None:
             text += (
-                f" Probability that full symmetry is best {self.facts['p_full']:.2f}, none "
-                f"{self.facts['p_none']:.2f}, something between {self.facts['p_between']:.2f}."
+                f" Probability that full symmetry is best {self.facts.p_full:.2f}, none "
+                f"{self.facts.p_none:.2f}, something between {self.facts.p_between:.2f}."
             )
         return text + self._beyond
 
@@ -236,12 +239,6 @@ class SymmetryLevelResult(AbstractResult):
         likely = np.argsort(-p_best, kind="stable")[:3]
         best = ", ".join(f"'{names[k]}' {p_best[k]:.2f}" for k in likely if p_best[k] >= 0.01)
         return f"The risk is least with probability: {best}."
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the risk along the path with the posterior of its optimum."""
-        from equiprob.plots.symmetry_level import plot_symmetry_level
-
-        return plot_symmetry_level(self, **kwargs)
 
 
 def _with_interval(draws: NDArray[np.float64], unit: str = "") -> str:

@@ -12,7 +12,6 @@ from jax.core import Tracer
 from numpy.typing import NDArray
 
 from equiprob.arguments.lending import read_only
-from equiprob.orbits.torch_memory import TorchModel
 from equiprob.transforms.acting import Moves
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
@@ -76,22 +75,3 @@ class AveragedPredictor:
             return jax.tree.map(lambda t, r: t + r * share.astype(r.dtype), total, returned), None
 
         return jax.lax.scan(step, start, (moves, jax.numpy.asarray(shares)))[0]
-
-
-def averaged_predictor(
-    predict: Callable[[Any], Any],
-    transform: Transform,
-    parameters: Parameters,
-    weights: NDArray[np.float64],
-    keep: float,
-) -> Callable[[Any], Any]:
-    """Return a model averaged over transformations, a module of PyTorch where it is one.
-
-    The arguments are those of `AveragedPredictor`.
-    """
-    averaged = AveragedPredictor(predict, transform, parameters, weights, keep)
-    if not isinstance(predict, TorchModel):
-        return averaged
-    from equiprob.levels.torch_predictor import averaged_module
-
-    return averaged_module(averaged, predict)

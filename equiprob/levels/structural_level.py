@@ -25,6 +25,7 @@ from equiprob.equivariance.methods.base import Case
 from equiprob.levels.joint_ridge_curve import TAUS, RowsAtHand, best_joint_ridge
 from equiprob.levels.ridge_curve import RIDGES, Spectrum, best_ridge
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import (
     AbstractEstimator,
     AbstractResult,
@@ -67,6 +68,19 @@ _ENTANGLED = _DIMS | {"risk": ("amplitude", "n")}
 """The same where the law of the inputs is not invariant."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StructuralLevelFacts(Facts):
+    """What travels with a structural level.
+
+    Args:
+        n_rows: Rows used.
+        noise_sd: Standard deviation of the noise of targets.
+    """
+
+    n_rows: int
+    noise_sd: float
+
+
 @final
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StructuralLevelResult(AbstractResult):
@@ -75,6 +89,8 @@ class StructuralLevelResult(AbstractResult):
     Args:
         certificate: What `sufficient_n` computes with (not saved with the result).
     """
+
+    facts: StructuralLevelFacts = field(repr=False)
 
     certificate: Any = field(default=None, repr=False)
 
@@ -149,7 +165,7 @@ class StructuralLevelResult(AbstractResult):
             return self._entangled + self.cautions
         low, high = credible_interval(self.draws["data_error"], 0.9)
         text = (
-            f"The task's own equivariance error under {self.facts['transform']} is "
+            f"The task's own equivariance error under {self.facts.transform} is "
             f"{np.median(self.draws['data_error']):.3g} (90% credible interval {low:.3g} to "
             f"{high:.3g}). Kernel ridge regression does best"
         )
@@ -168,14 +184,14 @@ class StructuralLevelResult(AbstractResult):
     def _shown(self) -> list[int]:
         """Places of the numbers of rows that are spoken of: the least, the data's, the most."""
         n = self.coords["n"]
-        nearest = int(np.argmin(np.abs(n - self.facts["n_rows"])))
+        nearest = int(np.argmin(np.abs(n - self.facts.n_rows)))
         return sorted({0, nearest, len(n) - 1})
 
     @property
     def _entangled(self) -> str:
         """Say what was found where the law of the inputs is not invariant."""
         text = (
-            f"Inputs moved by {self.facts['transform']} are not known to be as likely as the "
+            f"Inputs moved by {self.facts.transform} are not known to be as likely as the "
             "inputs, so that symmetric and asymmetric parts are correlated. Kernel ridge "
             "regression does best"
         )
@@ -189,12 +205,6 @@ class StructuralLevelResult(AbstractResult):
                 f"{low:.3g} to {high:.3g})"
             )
         return text + ",".join(parts) + "."
-
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the excess risk over level and n, and the optimal level with its band."""
-        from equiprob.plots.structural_level import plot_structural_level
-
-        return plot_structural_level(self, **kwargs)
 
 
 @final
@@ -264,7 +274,7 @@ class StructuralLevel(AbstractEstimator):
         if process is None:
             raise ValueError(
                 f"the level is found from the posterior of the task itself, which "
-                f"{data_error.facts['method']} does not have (nor has a result loaded from a "
+                f"{data_error.facts.method} does not have (nor has a result loaded from a "
                 f"file): fit DataEquivarianceError(method=ep.methods.GaussianProcess())"
             )
         truth = process.draws(self.n_draws, np.random.default_rng([self.weight_seed, 29]))
@@ -273,13 +283,13 @@ class StructuralLevel(AbstractEstimator):
         n = np.unique(np.atleast_1d(n)[np.atleast_1d(n) >= _FEWEST_ROWS])
         kernels = process.likely_kernels
         weights = process.row_weights(self.n_draws, self.weight_seed)
-        facts = {
-            "transform": data_error.facts["transform"],
-            "details": details_of(data_error),
-            "n_rows": n_rows,
-            "noise_sd": float(np.sqrt(np.median(truth.noise_variance))),
-            "weight_seed": self.weight_seed,
-        }
+        facts = StructuralLevelFacts(
+            transform=data_error.facts.transform,
+            details=details_of(data_error),
+            n_rows=n_rows,
+            noise_sd=float(np.sqrt(np.median(truth.noise_variance))),
+            weight_seed=self.weight_seed,
+        )
         rows = {"row_id": data_error.rows["row_id"]}
         diagnostics = worst_first(set(data_error.diagnostics) | {Diagnostic.ONE_ESTIMATOR})
         if data_error.case is not Case.HAAR:

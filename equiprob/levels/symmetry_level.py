@@ -23,6 +23,7 @@ from equiprob.equivariance.table_findings import (
     rounding_limit,
 )
 from equiprob.levels.few_transforms import budget_rows
+from equiprob.levels.level_facts import LevelFacts
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.levels.losses import Loss, limits_of_loss, named_loss
 from equiprob.levels.monte_carlo import monte_carlo_share
@@ -157,30 +158,30 @@ class SymmetryLevel(AbstractEstimator):
                 "is_best": "probability",
             },
             diagnostics=worst_first(found | rows.found),
-            facts={
-                "transform": str(table.transform),
-                "path": type(self.path).__name__,
-                "path_label": self.path.label,
-                "loss": _LOSS_WORDS.get(name, f"expected loss ({name})"),
-                "shipped_position": position,
-                "recommended": optimum is not None and optimum.recommended,
-                "rope": self.rope,
-                "unchanged_index": risk.unchanged,
+            facts=LevelFacts(
+                transform=str(table.transform),
+                path=type(self.path).__name__,
+                path_label=self.path.label,
+                loss=_LOSS_WORDS.get(name, f"expected loss ({name})"),
+                shipped_position=position,
+                recommended=optimum is not None and optimum.recommended,
+                rope=self.rope,
+                unchanged_index=risk.unchanged,
                 **_ends(optimum, risk),
-                "n_rows": len(table),
+                n_rows=len(table),
                 **rows.facts,
-                "n_transforms": table.design.n_transforms,
-                "monte_carlo_share": monte_carlo_share(table, self.path, position, risk, shipped)
+                n_transforms=table.design.n_transforms,
+                monte_carlo_share=monte_carlo_share(table, self.path, position, risk, shipped)
                 if name == "squared"
                 else None,
-                "risk": float(np.clip(risk.loss.mean(), *limits)),
-                "risk_saved_cross_fitted": 0.0 if optimum is None else optimum.expected,
-                "optimism": 0.0 if optimum is None else optimum.optimism,
-                "weight_seed": self.weight_seed,
-                "nonfinite_rows": [int(r) for r in orbits.nonfinite_rows],
-                "output": table.outputs[0],
+                risk=float(np.clip(risk.loss.mean(), *limits)),
+                risk_saved_cross_fitted=0.0 if optimum is None else optimum.expected,
+                optimism=0.0 if optimum is None else optimum.optimism,
+                weight_seed=self.weight_seed,
+                nonfinite_rows=[int(r) for r in orbits.nonfinite_rows],
+                output=table.outputs[0],
                 **budget_facts,
-            },
+            ),
             rows={
                 **of_budget,
                 "row_id": table.row_ids,

@@ -51,3 +51,7 @@ __all__ = [
     "plot_symmetry_map",
     "plot_transform_budget",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

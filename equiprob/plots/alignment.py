@@ -55,8 +55,8 @@ def plot_alignment(result: Alignment) -> Any:
             of, color = ("model", BLUE) if name == "model_profile" else ("task", ORANGE)
             sizes = result.coords[result.dims[name][0]]
             band(other, sizes, result.draws[name], color, label=of)
-        unit = str(result.facts["magnitude_unit"])
-        other.set_xlabel(with_unit(str(result.facts["magnitude_label"]), unit))
+        unit = result.facts.magnitude_unit
+        other.set_xlabel(with_unit(result.facts.magnitude_label, unit))
         other.set_ylabel("equivariance error")
         other.set_ylim(bottom=0)
         other.set_title(BAND_NOTE, fontsize=8)

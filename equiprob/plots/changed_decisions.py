@@ -26,7 +26,7 @@ def plot_changed_decisions(result: ChangedDecisionsResult) -> Any:
     left, facts = np.atleast_1d(axes)[0], result.facts
     band(left, result.coords["magnitude"], result.draws["share_by_magnitude"], BLUE, "share")
     left.set_ylim(-0.03, 1.03)
-    left.set_xlabel(with_unit(str(facts["magnitude_label"]), str(facts["magnitude_unit"])))
+    left.set_xlabel(with_unit(facts.magnitude_label, facts.magnitude_unit))
     left.set_ylabel("share of changed decisions")
     left.set_title(BAND_NOTE, fontsize=8)
     if by_class:

@@ -27,15 +27,28 @@ if TYPE_CHECKING:
     from equiprob.decisions.prospects import Curve
 
 
-def plot_decision(decision: Decision) -> Any:
-    """Draw each candidate's probability of being best and its regret, best first.
+def plot_decision(decision: Decision, *, kind: str = "candidates", ax: Any = None) -> Any:
+    """Draw the candidates, best first, or what could be learned before choosing one.
 
     Args:
         decision: The decision.
+        kind: ``"candidates"`` (probability of being best, and regret) or ``"information"`` (what
+            it is worth, and per unit of its cost).
+        ax: For information: Matplotlib axes to draw the values on.
 
     Returns:
         The Matplotlib figure.
+
+    Raises:
+        ValueError: If there is no such kind, `ax` is given for candidates (they take two axes), or
+            no information was considered.
     """
+    if kind == "information":
+        return plot_information(decision, ax=ax)
+    if kind != "candidates":
+        raise ValueError(f"kind must be 'candidates' or 'information', got {kind!r}")
+    if ax is not None:
+        raise ValueError("candidates are drawn on two axes: leave ax out, or draw 'information'")
     table, names = decision.table, decision.candidates
     figure, (left, right) = new_figure(width=8.0, height=1.6 + 0.55 * len(names), columns=2)
     for i, name in enumerate(names):

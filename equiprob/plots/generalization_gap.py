@@ -48,7 +48,7 @@ def plot_generalization_gap(
         _label(figure, ax, given)
         return figure
     _draw(ax, result.coords["n"], curves, result.facts)
-    n = float(result.facts["n"])
+    n = result.facts.n
     ax.axvline(n, color=GREY, linewidth=1, linestyle=":")
     ax.annotate(
         " forecast",
@@ -94,7 +94,7 @@ def _draw(ax: Any, n: Any, curves: Mapping[str, Any], facts: Any) -> None:
     """Draw the three curves and the largest loss."""
     band(ax, n, curves["without"], GREY, label="bound on the expected gap, without the symmetry")
     band(ax, n, curves["expected_bound"], BLUE, label="bound on the expected gap, with it")
-    confidence = 100 * (1 - float(facts["delta"]))
+    confidence = 100 * (1 - facts.delta)
     ax.plot(
         n,
         np.median(curves["bound"], axis=0),
@@ -103,9 +103,9 @@ def _draw(ax: Any, n: Any, curves: Mapping[str, Any], facts: Any) -> None:
         linewidth=1.4,
         label=f"bound on every gap, with confidence {confidence:.3g} %",
     )
-    if facts["loss_range"] is not None:
+    if facts.loss_range is not None:
         ax.axhline(
-            float(facts["loss_range"]),
+            facts.loss_range,
             color=INK,
             linewidth=0.9,
             label="largest loss: vacuous above",
@@ -142,7 +142,7 @@ def _draw_predicted(ax: Any, result: Any, curves: Mapping[str, Any], observed: A
         n[within],
         root * curves["expected_gap"][:, within],
         BLUE,
-        label=f"mean gap of {result.facts['candidate']}",
+        label=f"mean gap of {result.facts.of_bound['candidate']}",
     )
     ax.plot(rows, np.sqrt(rows) * gaps, "o", color=ORANGE, markersize=4, label="observed gap")
     ax.axhline(0, color=INK, linewidth=0.9)

@@ -22,7 +22,7 @@ def plot_generators(result: GeneratorsResult) -> Any:
         The Matplotlib figure.
     """
     errors = result.draws["relative_error"][:, :_MOST]
-    n, tolerance = errors.shape[1], float(result.facts["tolerance"])
+    n, tolerance = errors.shape[1], result.facts.tolerance
     figure, ax = new_figure(5.6, 1.6 + 0.22 * n)
     for k in range(n):
         color = BLUE if k < result.n_symmetries else GREY

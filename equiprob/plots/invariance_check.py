@@ -40,8 +40,8 @@ def plot_invariance_check(result: InvarianceCheckResult) -> Any:
             interval_bar(ax, float(size), draws, BLUE, vertical=True)
     else:
         interval_bar(ax, 0.0, result.draws["auc"], BLUE, vertical=True)
-    label = str(result.facts["magnitude_label"])
-    ax.set_xlabel(with_unit(label, str(result.facts["magnitude_unit"])))
+    label = result.facts.magnitude_label
+    ax.set_xlabel(with_unit(label, result.facts.magnitude_unit))
     ax.set_ylabel("AUC (0.5: cannot be told apart)")
     low = min(0.5 - 2 * margin, float(result.draws["auc"].min()))
     ax.set_ylim(min(low, ax.get_ylim()[0]), 1.02)

@@ -51,13 +51,13 @@ def plot_learning_curve(
         limits = credible_interval(risks[:, :, k], 0.9, "eti")
         ax.fill_between(sizes, limits[:, 0], limits[:, 1], color=color, alpha=0.15, linewidth=0)
         ax.plot(sizes, np.median(risks[:, :, k], axis=0), color=color, linewidth=1.8, label=name)
-        if not result.facts["is_prior"]:
+        if not result.facts.is_prior:
             mine = result.rows["candidate"] == name
             ax.plot(result.rows["n"][mine], result.rows["risk"][mine], ".", color=color, ms=5)
     _end_of_data(ax, observed[-1])
     ax.set(xscale="log", yscale="log", ylabel="risk")
     plain_log_numbers(ax.yaxis)
-    kind = "prior" if result.facts["is_prior"] else "credible"
+    kind = "prior" if result.facts.is_prior else "credible"
     ax.set_xlabel(f"n, rows of the training set\nline: median; band: 90 % {kind} interval")
     legend_below(figure, ax, columns=min(len(result.candidates), 3))
     return figure

@@ -50,7 +50,7 @@ def plot_model_error(
     figure, ax = (ax.figure, ax) if given else new_figure()
     (dimension,) = result.dims["profile"]
     sizes, draws = result.coords[dimension], result.draws["profile"]
-    label, unit = str(result.facts["magnitude_label"]), str(result.facts["magnitude_unit"])
+    label, unit = result.facts.magnitude_label, result.facts.magnitude_unit
     if dimension == "magnitude" and len(sizes) > 8:
         band(ax, sizes, draws, BLUE, label=BAND_NOTE)
     else:

@@ -22,7 +22,7 @@ def plot_screen(result: ScreenResult) -> Any:
         The Matplotlib figure.
     """
     errors, upper = result.draws["relative_error"][:, :_MOST], result.upper
-    n, tolerance = errors.shape[1], float(result.facts["tolerance"])
+    n, tolerance = errors.shape[1], result.facts.tolerance
     figure, ax = new_figure(8.4, 1.6 + 0.24 * n)
     for k in range(n):
         color = BLUE if upper[k] <= tolerance else GREY

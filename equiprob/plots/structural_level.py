@@ -47,7 +47,7 @@ def plot_structural_level(result: StructuralLevelResult) -> Any:
         if line is not None:
             line(float(np.median(task)), color=BLUE, linewidth=1.2, label="the task's own error")
         ax.margins(y=0.08)
-    left.axvline(float(result.facts["n_rows"]), color=GREY, linewidth=0.9, linestyle=":")
+    left.axvline(result.facts.n_rows, color=GREY, linewidth=0.9, linestyle=":")
     left.set(xscale="log", xlabel="training rows (dotted: the data's)", ylabel=_LEVEL)
     left.set_ylim(bottom=0)
     _ticks(left, n)
@@ -63,7 +63,7 @@ def _draw_entangled(left: Any, right: Any, result: StructuralLevelResult) -> Non
 
     n, amplitude = result.coords["n"], result.coords["amplitude"]
     band(left, n, result.draws["harm"], ORANGE, "harm of exact symmetry")
-    left.axvline(float(result.facts["n_rows"]), color=GREY, linewidth=0.9, linestyle=":")
+    left.axvline(result.facts.n_rows, color=GREY, linewidth=0.9, linestyle=":")
     left.set(
         xscale="log",
         xlabel="training rows (dotted: the data's)",

@@ -77,7 +77,7 @@ def _plot_named(result: SymmetryLevelResult, ax: Any) -> Any:
     ]
     ax.set_yticks([-float(k) for k in range(len(names))], labels)
     ax.set_ylim(-len(names) + 0.4, 0.6)
-    ax.set_ylabel(str(result.facts["path_label"]))
+    ax.set_ylabel(result.facts.path_label)
     advice = "orange: recommended" if result.recommended else "no averaging is recommended"
     ax.set_xlabel(f"change of the risk ({advice})")
     if figure is not None:
@@ -125,5 +125,5 @@ def _draw(
     ax.set_xlim(positions.min() - margin, positions.max() + margin)
     if unit == "deg":
         degree_ticks(ax, float(positions.max()))
-    ax.set_xlabel(with_unit(str(result.facts["path_label"]), unit))
-    ax.set_ylabel(f"change of the risk ({result.facts['loss']})")
+    ax.set_xlabel(with_unit(result.facts.path_label, unit))
+    ax.set_ylabel(f"change of the risk ({result.facts.loss})")

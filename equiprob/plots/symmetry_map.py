@@ -48,7 +48,7 @@ def plot_symmetry_map(result: SymmetryMapResult) -> Any:
             interval_bar(left, float(magnitude[0]), draws[:, 0], color, vertical=True)
             left.plot([], [], color=color, label=words)
     left.set_ylim(-0.03, 1.03)
-    left.set_xlabel(with_unit(str(facts["magnitude_label"]), str(facts["magnitude_unit"])))
+    left.set_xlabel(with_unit(facts.magnitude_label, facts.magnitude_unit))
     left.set_ylabel("share of moved rows")
     left.set_title(BAND_NOTE, fontsize=8)
     if by_group:

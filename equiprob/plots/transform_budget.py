@@ -22,9 +22,10 @@ def plot_transform_budget(result: TransformBudget) -> Any:
         The Matplotlib figure.
     """
     facts, sizes = result.facts, result.coords["n_transforms"]
-    panels = [("excess_risk", "risk lost", facts["tolerance"], BLUE)]
+    panels: list[tuple[str, str, float | None, str]]
+    panels = [("excess_risk", "risk lost", facts.tolerance, BLUE)]
     if "error" in result.draws:
-        panels.append(("error", "equivariance error left", facts["error_tolerance"], ORANGE))
+        panels.append(("error", "equivariance error left", facts.error_tolerance, ORANGE))
     figure, axes = new_figure(4.8 * len(panels), 3.8, columns=len(panels))
     for axis, (name, label, tolerance, color) in zip(
         [axes] if len(panels) == 1 else axes, panels, strict=True
@@ -35,7 +36,7 @@ def plot_transform_budget(result: TransformBudget) -> Any:
         if result.enough is not None:
             axis.axvline(result.enough, color=GREY, linewidth=0.8)
         axis.set_xscale("log", base=2)
-        axis.set_xlabel(f"transformations for each prediction,\n{_SPACING[facts['spacing']]}")
+        axis.set_xlabel(f"transformations for each prediction,\n{_SPACING[facts.spacing]}")
         axis.set_ylabel(label)
         axis.set_ylim(bottom=0)
         axis.set_title(BAND_NOTE, fontsize=8)

@@ -6,10 +6,13 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from equiprob.arguments.checked import checked
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.named import Named
 from equiprob.posterior.results import AbstractResult
+from equiprob.posterior.saving import check_saved, write
+from equiprob.posterior.tree import bundle_datatree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,28 +22,30 @@ class AbstractBundle(abc.ABC):
     Args:
         parts: Results by the name of their group in a file, such as ``"law"`` or
             ``"model_error/0"``.
-        facts: Single numbers and words that travel with them (JSON types).
+        facts: Single numbers and words that travel with them.
     """
 
     parts: Mapping[str, AbstractResult] = field(repr=False)
-    facts: Mapping[str, Any] = field(repr=False)
+    facts: Facts = field(repr=False)
 
     def __post_init__(self) -> None:
         """Name what there is where something else is asked for."""
-        for name in ("parts", "facts"):
-            found = Named.of(getattr(self, name), name, type(self).__name__)
-            object.__setattr__(self, name, found)
+        parts = Named.of(self.parts, "parts", type(self).__name__)
+        object.__setattr__(self, "parts", parts)
 
     @abc.abstractmethod
     def __str__(self) -> str:
         """Say in plain words what was found, the verdict first."""
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write everything as one netCDF file; `equiprob.load` reads it back.
 
         Args:
             path: The file. It is replaced whole or not at all.
-        """
-        from equiprob.posterior.files import save
 
-        save(self, path)
+        Raises:
+            ValueError: As by `AbstractResult.save`.
+        """
+        check_saved([self, *self.parts.values()])
+        write(bundle_datatree(self, self.facts, self.parts), Path(path))

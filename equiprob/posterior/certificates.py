@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.kinds import Drawn
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class AbstractCertificate(abc.ABC):
+class AbstractCertificate(Drawn, abc.ABC):
     """Upper confidence bounds on means over independent units, which hold together."""
 
     delta: float

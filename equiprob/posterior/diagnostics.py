@@ -14,7 +14,7 @@ class Diagnostic(enum.Enum):
 
     UNSEEN_FAILURES = (
         "failures rarer than about 3 in n independent rows can be missing from the data and from "
-        "the interval (see facts['invisible_rate'])"
+        "the interval (see facts.invisible_rate)"
     )
     FULL_ORBIT = "every element of the finite set was evaluated: no Monte Carlo error there"
     RANDOM_DESIGN = (
@@ -114,7 +114,7 @@ class Diagnostic(enum.Enum):
     )
     NO_STEP_SEEN = (
         "no output changed on these rows, but outputs take few values (labels, steps): in rows "
-        "not seen about 3 in n may change (see facts['invisible_rate']), and what averaging does "
+        "not seen about 3 in n may change (see facts.invisible_rate), and what averaging does "
         "there is not known"
     )
     PARTS_ENTANGLED = (

@@ -25,6 +25,13 @@ from equiprob.arguments.checked import check_fields
 from equiprob.posterior.chains import one_after_another
 from equiprob.posterior.sampler_settings import check_chains, check_prior
 
+__all__ = ["Hierarchical"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
 Array = NDArray[np.float64]
 
 _FEWEST_TRANSFORMS = 4
@@ -47,7 +54,7 @@ class TransformEffects:
 
     mean: Array
     each: Array
-    facts: dict[str, float]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +68,7 @@ class Sampled:
     """
 
     draws: dict[str, Array]
-    facts: dict[str, float]
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

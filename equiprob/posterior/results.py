@@ -8,8 +8,7 @@ add words and figures, no fields, so that saving, loading and labelling are writ
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,8 +18,10 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields, checked
 from equiprob.arguments.forks import unforked
-from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.posterior.named import Named
+from equiprob.posterior.kinds import Drawn
+from equiprob.posterior.labelled_draws import LabelledDraws
+from equiprob.posterior.saving import check_saved, write
+from equiprob.posterior.tree import to_datatree
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,16 +39,6 @@ _RESULT_NAMES = (
     "predictor",
 )
 
-
-_NAMED = {
-    "draws": "draws",
-    "dims": "arrays with axes",
-    "coords": "axes",
-    "units": "quantities with a unit",
-    "facts": "facts",
-    "rows": "entries of rows",
-}
-"""Fields that are looked up by name, and what they hold."""
 
 _MOST_DRAWS = 1_000_000
 """More take more memory than they are worth: 4000 give a quantile to two digits."""
@@ -134,7 +125,7 @@ def details_of(*results: AbstractResult) -> dict[str, str]:
     """Return what details the diagnostics of results have together, by their names."""
     found: dict[str, list[str]] = {}
     for result in results:
-        for name, text in result.facts.get("details", {}).items():
+        for name, text in result.facts.details.items():
             if text not in found.setdefault(name, []):
                 found[name].append(text)
     return {name: "; ".join(texts) for name, texts in found.items()}
@@ -159,77 +150,12 @@ def monte_carlo_error(columns: NDArray[np.float64], n_chains: int) -> NDArray[np
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AbstractResult(abc.ABC):
-    """Posterior draws and what a reader needs to know about them.
-
-    Args:
-        draws: Arrays with axis 0 the draw.
-        dims: Names of the further axes of each array that has any.
-        coords: Values along those axes.
-        units: The unit of each array, where it has one.
-        diagnostics: Messages, the worst first.
-        facts: Single numbers and words that travel with the result (JSON types). ``details`` are
-            the numbers that belong to a diagnostic's message, in words, by its name.
-        rows: One entry a row: ids, and the row's own share of the result.
-    """
-
-    draws: Mapping[str, NDArray[np.float64]] = field(repr=False)
-    dims: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    coords: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
-    units: Mapping[str, str] = field(default_factory=dict, repr=False)
-    diagnostics: tuple[Diagnostic, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    rows: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        """Name what there is, and make sure that draws which are not finite are said."""
-        for name, what in _NAMED.items():
-            found = Named.of(getattr(self, name), what, type(self).__name__)
-            object.__setattr__(self, name, found)
-        finite = all(np.isfinite(values).all() for values in self.draws.values())
-        if not finite and Diagnostic.NOT_FINITE not in self.diagnostics:
-            diagnostics = worst_first({*self.diagnostics, Diagnostic.NOT_FINITE})
-            object.__setattr__(self, "diagnostics", diagnostics)
+class AbstractResult(Drawn, LabelledDraws, abc.ABC):
+    """What fitting returns: draws with their meaning, words and figures."""
 
     @abc.abstractmethod
     def __str__(self) -> str:
         """Say in one paragraph of plain words what was found."""
-
-    @abc.abstractmethod
-    def plot(self, **kwargs: Any) -> Any:
-        """Draw the result; returns the Matplotlib figure."""
-
-    @property
-    def n_draws(self) -> int:
-        """How many draws."""
-        return len(next(iter(self.draws.values())))
-
-    @property
-    def n_chains(self) -> int:
-        """How many Markov chains the draws are of, one after another; 1 for independent draws."""
-        return int(self.facts.get("n_chains", 1))
-
-    @property
-    def status(self) -> str:
-        """The worst caution in words, or "no problem found"."""
-        worst = next((d for d in self.diagnostics if d.is_caution), None)
-        return "no problem found" if worst is None else self.in_words(worst)
-
-    @property
-    def cautions(self) -> str:
-        """All cautions as a sentence, or an empty string."""
-        found = [self.in_words(d) for d in self.diagnostics if d.is_caution]
-        return f" Caution: {'; '.join(found)}." if found else ""
-
-    def in_words(self, diagnostic: Diagnostic) -> str:
-        """Return a diagnostic's message, with the numbers that belong to it here."""
-        detail = self.facts.get("details", {}).get(diagnostic.name)
-        return diagnostic.value if detail is None else f"{diagnostic.value} ({detail})"
-
-    @property
-    def nonfinite_rows(self) -> tuple[int, ...]:
-        """Positions of the rows that were left out because an output was not finite."""
-        return tuple(self.facts.get("nonfinite_rows", ()))
 
     def _labelled(self) -> tuple[list[str], NDArray[np.float64], list[str]]:
         """Return a label, the draws and the unit of every scalar quantity."""
@@ -333,16 +259,18 @@ class AbstractResult(abc.ABC):
     @property
     def tree(self) -> xr.DataTree:
         """The result as an ArviZ DataTree: groups posterior, rows and diagnostics."""
-        from equiprob.posterior.tree import to_datatree
-
         return to_datatree(self)
 
+    @checked
     def save(self, path: str | Path) -> None:
         """Write the result as netCDF; `equiprob.load` reads it back.
 
         Args:
             path: The file. It is replaced whole or not at all.
-        """
-        from equiprob.posterior.files import save
 
-        save(self, path)
+        Raises:
+            ValueError: If there can be no file of that name, the result is of a class of a user's
+                own, or a name in it is no text that a file can hold.
+        """
+        check_saved([self])
+        write(self.tree, Path(path))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from equiprob.posterior.bundle import AbstractBundle
-from equiprob.posterior.kinds import kind_of
-from equiprob.posterior.results import AbstractResult
+from equiprob.posterior.facts import Facts
+from equiprob.posterior.kinds import saved_name_of
+from equiprob.posterior.labelled_draws import LabelledDraws
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 ATTRIBUTE = "equiprob"
 """The attribute that holds what is no array, as JSON."""
 
-FORMAT = 2
+FORMAT = 3
 """Changes where files that were written before cannot be read any more."""
 
 
-def to_datatree(result: AbstractResult) -> xr.DataTree:
+def to_datatree(result: LabelledDraws) -> xr.DataTree:
     """Return a result as a DataTree.
 
     Returns:
@@ -59,7 +60,7 @@ def to_datatree(result: AbstractResult) -> xr.DataTree:
     tree = tree.assign(
         {"rows": xr.DataTree(rows), "diagnostics": xr.DataTree(messages)},
     )
-    header = _header(result) | {
+    header = _header(result, result.facts) | {
         "units": dict(result.units),
         "dims": {name: list(dims) for name, dims in result.dims.items()},
         "diagnostics": [d.name for d in result.diagnostics],
@@ -68,17 +69,19 @@ def to_datatree(result: AbstractResult) -> xr.DataTree:
     return tree
 
 
-def _header(result: AbstractResult | AbstractBundle) -> dict[str, Any]:
+def _header(result: object, facts: Facts) -> dict[str, Any]:
     """Return what a file says of a result besides its arrays."""
-    return {"format": FORMAT, "kind": kind_of(result), "facts": dict(result.facts)}
+    return {"format": FORMAT, "kind": saved_name_of(result), "facts": facts.as_dict()}
 
 
-def bundle_datatree(bundle: AbstractBundle) -> xr.DataTree:
+def bundle_datatree(
+    bundle: object, facts: Facts, parts: Mapping[str, LabelledDraws]
+) -> xr.DataTree:
     """Return a bundle as a DataTree with a group for each result, each as `to_datatree` has it."""
     import xarray as xr
 
     tree = xr.DataTree()
-    for name, result in bundle.parts.items():
+    for name, result in parts.items():
         tree[name] = to_datatree(result)
-    tree.attrs[ATTRIBUTE] = json.dumps(_header(bundle) | {"parts": list(bundle.parts)})
+    tree.attrs[ATTRIBUTE] = json.dumps(_header(bundle, facts) | {"parts": list(parts)})
     return tree

@@ -5,12 +5,12 @@ A share above 2 is a factor; a change that is all rounding is none; of fifty nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.posterior.facts import RowFacts
 from equiprob.posterior.results import credible_interval
 
 Draws = NDArray[np.float64]
@@ -65,11 +65,11 @@ def change_of_risk(share_saved: Draws) -> str:
     return f"change its risk by {percent[0]} % ({percent[1]} to {percent[2]} %)"
 
 
-def no_step_seen(facts: Mapping[str, Any]) -> str:
+def no_step_seen(facts: RowFacts, n_transforms: int) -> str:
     """Say that no output of few values changed, and in how many of the rows not seen it may."""
-    percent = 100 * float(facts["invisible_rate"])
+    percent = 100 * facts.invisible_rate
     return (
-        f"No output changed on {facts['n_rows']} rows under {facts['n_transforms']} "
+        f"No output changed on {facts.n_rows} rows under {n_transforms} "
         f"transformations each; outputs take few values, so that it is in at most about "
         f"{percent:.2g} % of rows that they may."
     )

@@ -128,7 +128,7 @@ _ENDS = ("estimate", "ci_low", "ci_high")
 
 def audit_page(
     parts: Mapping[str, AbstractResult],
-    facts: Mapping[str, Any],
+    facts: Any,
     verdict: Sequence[str],
     in_full: Sequence[str],
 ) -> Page:
@@ -140,7 +140,7 @@ def audit_page(
         verdict: Its verdict.
         in_full: Models that have sections of their own.
     """
-    models = facts["models"]
+    models = facts.models
     shown = [k for k, name in enumerate(models) if name in in_full]
     sections = []
     for step, question in _QUESTIONS.items():
@@ -153,8 +153,8 @@ def audit_page(
                 # The verdict begins with the words of the comparison.
                 words = step != "comparison"
                 sections.append(_section(question, parts[key], name, words=words))
-    if facts["missing"]:
-        sections.append(_missing(facts["missing"]))
+    if facts.missing:
+        sections.append(_missing(facts.missing))
     return Page(
         title=f"Symmetry audit of {listed(models, ' and ')}",
         verdict=verdict,
@@ -212,7 +212,7 @@ def result_page(result: AbstractResult) -> Page:
         sections=[_section(replace(question, heading="The result"), result, "", words=False)],
         reproduction=[
             (key.replace("_", " "), in_words(value))
-            for key, value in result.facts.items()
+            for key, value in result.facts.as_dict().items()
             if _is_short(value)
         ]
         + [("versions (of this page)", _versions(installed_versions()))],
@@ -243,7 +243,7 @@ def _section(
 
 def _source(result: AbstractResult) -> str:
     """Say which pass the numbers of a result come from, and of how many rows."""
-    facts = result.facts
+    facts = result.facts.as_dict()
     kind = type(result).__name__
     if kind in _SOURCES or "n_rows" not in facts:
         return _SOURCES.get(kind, "")
@@ -295,12 +295,12 @@ def _missing(missing: Sequence[Mapping[str, str]]) -> Section:
     )
 
 
-def _reproduction(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _reproduction(facts: Any) -> list[tuple[str, str]]:
     names = ("transform", "output", "n_rows", "rows", "n_transforms", "design", "seed")
     names = (*names, "weight_seed", "n_draws", "rope")
     words = {"rows": "rows (hash of their ids)"}
-    return [(words.get(n, n.replace("_", " ")), in_words(facts[n])) for n in names] + [
-        ("versions", _versions(facts["versions"]))
+    return [(words.get(n, n.replace("_", " ")), in_words(getattr(facts, n))) for n in names] + [
+        ("versions", _versions(facts.versions))
     ]
 
 
@@ -308,17 +308,17 @@ def _versions(numbers: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in numbers.items())
 
 
-def _code(facts: Mapping[str, Any]) -> str:
-    models = ", ".join(f"{name!r}: ..." for name in facts["models"])
-    y = "y" if facts["with_targets"] else "None"
-    given = "".join(f"    {name}={value},\n" for name, value in facts["given"].items())
+def _code(facts: Any) -> str:
+    models = ", ".join(f"{name!r}: ..." for name in facts.models)
+    y = "y" if facts.with_targets else "None"
+    given = "".join(f"    {name}={value},\n" for name, value in facts.given.items())
     return (
-        f"transform = ...  # {facts['transform']}\n"
+        f"transform = ...  # {facts.transform}\n"
         f"audit = ep.audit(\n"
         f"    {{{models}}}, x, {y}, transform,\n"
         f"{given}"
-        f"    n_transforms={facts['n_transforms']}, seed={facts['seed']}, "
-        f"n_draws={facts['n_draws']}, weight_seed={facts['weight_seed']}, rope={facts['rope']:g},\n"
+        f"    n_transforms={facts.n_transforms}, seed={facts.seed}, "
+        f"n_draws={facts.n_draws}, weight_seed={facts.weight_seed}, rope={facts.rope:g},\n"
         f")\n"
         f'audit.report("audit.html")'
     )
@@ -329,6 +329,6 @@ def _is_short(value: Any) -> bool:
 
 
 def _sentence(message: str) -> str:
-    message = re.sub(r" \(see facts\[.*?\]\)", "", message)  # there is no such thing on a page
+    message = re.sub(r" \(see facts\.\w+\)", "", message)  # there is no such thing on a page
     first = message.split()[0]
     return f"{message}." if "_" in first else f"{message[0].upper()}{message[1:]}."

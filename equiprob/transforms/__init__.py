@@ -59,3 +59,7 @@ __all__ = [
     "supercells",
     "translations",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

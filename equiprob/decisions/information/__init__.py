@@ -1,7 +1,17 @@
 """What could be learned before deciding: one kind of information a file."""
 
-from equiprob.decisions.information.base import AbstractInformation as AbstractInformation
-from equiprob.decisions.information.more import Rows as Rows
-from equiprob.decisions.information.more import Seeds as Seeds
-from equiprob.decisions.information.more import Transformations as Transformations
-from equiprob.decisions.information.run import Run as Run
+from equiprob.decisions.information.base import AbstractInformation
+from equiprob.decisions.information.more import Rows, Seeds, Transformations
+from equiprob.decisions.information.run import Run
+
+__all__ = [
+    "AbstractInformation",
+    "Rows",
+    "Run",
+    "Seeds",
+    "Transformations",
+]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,7 +1,17 @@
 """Along which family of predictors is the optimum sought? One path a file."""
 
-from equiprob.levels.paths.base import AbstractPath as AbstractPath
-from equiprob.levels.paths.base import Shipment as Shipment
-from equiprob.levels.paths.blend import Blend as Blend
-from equiprob.levels.paths.ranges import Range as Range
-from equiprob.levels.paths.subgroup_lattice import Subgroups as Subgroups
+from equiprob.levels.paths.base import AbstractPath
+from equiprob.levels.paths.blend import Blend
+from equiprob.levels.paths.ranges import Range
+from equiprob.levels.paths.subgroup_lattice import Subgroups
+
+__all__ = [
+    "AbstractPath",
+    "Blend",
+    "Range",
+    "Subgroups",
+]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
