@@ -158,7 +158,7 @@ def test_where_nothing_moves_nothing_is_measured():
     still = T.rotations2d(acts_on="invariant")
     for backend in ("jax", "python"):
         table = ep.evaluate_orbits(model(), X, still, backend=backend, progress=False)
-        np.testing.assert_array_equal(table.only.within_sq, 0)
+        np.testing.assert_array_equal(table.only.pair_sq, 0)
         assert np.abs(table.only.base).max() > 0.1
 
 
@@ -207,7 +207,7 @@ def test_leaves_that_no_transformation_moves_are_given_to_every_call():
         ep.evaluate_orbits(predict, x, shift, n_transforms=3, backend=backend, progress=False)
         for backend in ("python", "jax")
     ]
-    found = [np.sqrt(table.only.within_sq.mean()) for table in tables]
+    found = [np.sqrt(table.only.pair_sq.mean()) for table in tables]
     assert found[0] > 0.01
     np.testing.assert_allclose(found[0], found[1], rtol=1e-4)
 

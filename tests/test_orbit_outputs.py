@@ -21,7 +21,7 @@ def statistics_of(table):
     s = table.only
     return {
         name: getattr(s, name)
-        for name in ("base", "displacement", "within_sq", "pair_sq", "bin_sq", "bin_weight")
+        for name in ("base", "displacement", "pair_sq", "bin_sq", "bin_weight")
     }
 
 

@@ -30,7 +30,7 @@ def statistics_of(table):
     s = table.only
     return {
         name: getattr(s, name)
-        for name in ("base", "displacement", "within_sq", "pair_sq", "bin_sq", "bin_weight")
+        for name in ("base", "displacement", "pair_sq", "bin_sq", "bin_weight")
     }
 
 
@@ -147,7 +147,6 @@ def test_statistics_are_those_of_the_displacements(kept):
     np.testing.assert_allclose(kept.replicates, s.base[:, None] + means)
     np.testing.assert_allclose(kept.mean_displacement, raw.mean(axis=1))
     np.testing.assert_allclose(s.pair_sq, (raw**2).sum(axis=2).mean(axis=1))
-    np.testing.assert_allclose(s.within_sq, raw.var(axis=1).sum(axis=1))
     np.testing.assert_allclose(kept.mean_displacement_sq, (means[:, 0] * means[:, 1]).sum(axis=1))
 
 

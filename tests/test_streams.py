@@ -56,7 +56,6 @@ def sums(table):
     average = table.design.average(s.displacement)
     columns = {
         "pair_sq": s.pair_sq,
-        "within_sq": s.within_sq,
         "risk": ((s.y - s.base) ** 2).sum(axis=1),
         "risk of the average": ((s.y - s.base - average) ** 2).sum(axis=1),
         "cross": (s.displacement[:, 0] * s.displacement[:, 1]).sum(axis=1),

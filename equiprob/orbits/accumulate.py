@@ -128,7 +128,6 @@ def row_statistics(
     pair_sq = weighted_sq.sum(axis=1)
     ends = np.cumsum(design.replicates)
     shares = np.array([w.sum() for w in np.split(design.weights, ends[:-1])], dtype=np.float64)
-    overall_sq = (found.sums.sum(axis=1) ** 2).sum(axis=1) - noise_of_mean - own_noise
     bin_sq, bin_weight = _binned(
         sizes.place, len(sizes.bins.magnitude), weighted_sq, design.weights
     )
@@ -139,7 +138,6 @@ def row_statistics(
         base=base,
         y=y,
         displacement=found.sums / shares[:, None],
-        within_sq=np.maximum(pair_sq - overall_sq, 0.0),
         pair_sq=pair_sq,
         bin_sq=bin_sq,
         bin_weight=bin_weight,

@@ -24,7 +24,7 @@ N_BLOCKS = 1024
 N_TOP = 201
 """Rows at either end that stay themselves: a tail is fitted to at most 200, beyond the next."""
 
-_SCALARS = ("pair_sq", "within_sq", "noise_sq")
+_SCALARS = ("pair_sq", "noise_sq")
 _BINS = ("bin_sq", "bin_weight", "part_sq", "part_weight")
 
 

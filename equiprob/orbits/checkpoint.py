@@ -30,7 +30,7 @@ from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.store import Store
 from equiprob.transforms.fingerprint import difference
 
-_FORMAT = 1
+_FORMAT = 2
 
 _KEYS = {"format", "call", "first", "seen", "stopped", "store"}
 

@@ -38,7 +38,6 @@ class RowStatistics:
         base: The model's output at the row itself, ``(row, k)``.
         y: The target, ``(row, k)``, or None.
         displacement: Mean displacement in each replicate of the design, ``(row, replicate, k)``.
-        within_sq: Mean squared distance of the displacements from their mean, ``(row,)``.
         pair_sq: Mean squared displacement, ``(row,)``.
         bin_sq: Weighted sum of squared displacements by magnitude, ``(row, bin)``.
         bin_weight: Sum of weights by magnitude, ``(row, bin)``.
@@ -73,7 +72,6 @@ class RowStatistics:
     base: Rows
     y: Rows | None
     displacement: Rows
-    within_sq: Rows
     pair_sq: Rows
     bin_sq: Rows
     bin_weight: Rows
