@@ -136,8 +136,8 @@ def align(
     bounds = data_error.bounds
     if bounds is None:
         raise ValueError(
-            "the data error is withheld (case N): there is nothing to compare the model error "
-            "with; see the symmetry cost instead"
+            "the data error is withheld (case 'unknown'): there is nothing to compare the model "
+            "error with; see the symmetry cost instead"
         )
     found: set[Diagnostic] = set(model_error.diagnostics) | set(data_error.diagnostics)
     order = joined(model_error, data_error, found)

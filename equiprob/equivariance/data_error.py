@@ -132,7 +132,10 @@ class DataEquivarianceErrorResult(AbstractResult):
                 f"bound holds with probability 95%)."
             )
         else:
-            text += "The data error is withheld: the truth at moved inputs is not identified."
+            text += (
+                "The data error is withheld: what is true of moved inputs cannot be known from "
+                "these data."
+            )
         if "symmetry_cost" in self.draws:
             cost = self.draws["symmetry_cost"]
             low, high = credible_interval(cost, 0.9)
