@@ -1,23 +1,24 @@
 """How long from an empty environment to a first figure? Writes docs/trials.md.
 
-    python -m benchmarks.trials [--only NAME ...]
+    python -m benchmarks.trials [--only NAME ...] [--log FILE]
 
 Each script of docs/trials has a user's model and data, and below them the lines of this package.
 For each, an environment is made, this package and what the model needs are installed into it by uv,
 and the script is run: that is timed, and the figure looked for. Packages that were downloaded
-before come from uv's cache.
+before come from uv's cache. With a log, trials that are in it are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -37,12 +38,13 @@ NEEDS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial took: seconds to install and to run, and lines of this package."""
+    """What one trial took: seconds to install and to run, at which load; lines of this package."""
 
     name: str
     install: float
     run: float
     lines: int
+    load: float
 
 
 def lines_of(script: Path) -> int:
@@ -69,14 +71,14 @@ def tried(name: str, uv: str) -> Trial:
         end = time.perf_counter()
         if not (Path(folder) / "figure.png").is_file():
             raise RuntimeError(f"{script} drew no figure")
-    return Trial(name, installed - start, end - installed, lines_of(script))
+    return Trial(name, installed - start, end - installed, lines_of(script), os.getloadavg()[1])
 
 
-def page(trials: list[Trial], load: float) -> str:
+def page(trials: list[Trial]) -> str:
     """Return the page."""
     rows = [
         f"| [{summary_of(each.name)}](#{each.name.replace('_', '-')}) | {each.lines} | "
-        f"{each.install:.0f} s | {each.run:.0f} s |"
+        f"{each.install:.0f} s | {each.run:.0f} s | {each.load:.0f} |"
         for each in trials
     ]
     parts = [
@@ -84,11 +86,12 @@ def page(trials: list[Trial], load: float) -> str:
         "Written by `python -m benchmarks.trials`, which makes a new environment for each, "
         "installs this package and what the model needs, and runs the script. "
         "`make test-ecosystem` runs the same scripts. "
-        f"Times are of one run, {os.cpu_count()} processors ({platform.machine()}) at a load of "
-        f"{load:.0f} when it began, with packages from the cache of uv; downloads come on top "
-        "(PyTorch: up to 5 GB).\n",
-        "| model and data | lines besides them | to install | to the figure |",
-        "|---|---|---|---|",
+        f"Times are of one run, {os.cpu_count()} processors ({platform.machine()}), with packages "
+        "from the cache of uv; downloads come on top (PyTorch: up to 5 GB). The load is how many "
+        "processes wanted these processors: at 10, all takes five times as long as on a machine "
+        "of one's own.\n",
+        "| model and data | lines besides them | to install | to the figure | load |",
+        "|---|---|---|---|---|",
         *rows,
     ]
     for each in trials:
@@ -115,13 +118,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=NEEDS, default=list(NEEDS))
     parser.add_argument("--uv", default="uv")
+    parser.add_argument("--log", type=Path, help="Where trials are kept, one a line.")
     given = parser.parse_args()
-    trials, (load, _, _) = list[Trial](), os.getloadavg()
+    log = given.log
+    lines = log.read_text("utf-8").splitlines() if log is not None and log.is_file() else []
+    trials = {each["name"]: Trial(**each) for each in map(json.loads, lines)}
     for name in given.only:
-        trials.append(tried(name, given.uv))
-        print(trials[-1], flush=True)
-    if len(trials) == len(NEEDS):
-        (ROOT / "docs" / "trials.md").write_text(page(trials, load), "utf-8")
+        if name in trials:
+            continue
+        trials[name] = tried(name, given.uv)
+        print(trials[name], flush=True)
+        if log is not None:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(trials[name])) + "\n")
+    if trials.keys() == NEEDS.keys():
+        made = [trials[name] for name in NEEDS]
+        (ROOT / "docs" / "trials.md").write_text(page(made), "utf-8")
 
 
 if __name__ == "__main__":

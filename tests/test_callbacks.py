@@ -1,5 +1,6 @@
 """A model's error while it is trained."""
 
+import time
 import warnings
 
 import numpy as np
@@ -50,11 +51,14 @@ def test_looks_are_put_off_where_they_take_too_much_of_the_time():
     watch = ep.callbacks.Watch(X, TURNS, every=2, share=0.03)
     assert watch(model(0.1), 0)
     assert watch(model(0.1), 1) is None  # every other epoch
-    assert watch(model(0.1), 2) is None  # the first look took all of the time so far
-    watch._started -= 40 * watch.spent
-    assert watch(model(0.1), 4) is None  # it would not fit
-    watch._started -= 40 * watch.spent
-    assert watch(model(0.1), 6)
+    assert watch(model(0.1), 2) is None  # no time has gone by since the first look
+    assert watch.spent == 0
+    watch._started -= 1000
+    assert watch(model(0.1), 4)
+    watch._started = time.perf_counter() - 50 * watch.spent
+    assert watch(model(0.1), 6) is None  # another look of this length would not fit
+    watch._started = time.perf_counter() - 100 * watch.spent
+    assert watch(model(0.1), 8)
 
 
 @pytest.mark.parametrize("wrong", [{"every": 0}, {"n_rows": 0}, {"share": 0.0}, {"delta": 1.0}])

@@ -23,6 +23,9 @@ Array = NDArray[np.float64]
 _DOUBLED = 4.0
 """A row has lost the symmetry where its squared error is so many times what it was."""
 
+_WITHOUT_SET_UP = 0.1
+"""What a look takes as a share of the first one, where that is not known yet."""
+
 _MOST = 0.5
 """Share of rows of which that must be certain."""
 
@@ -62,8 +65,9 @@ class Watch:
         every: Epochs between two looks.
         n_rows: The first so many rows are looked at.
         n_transforms: Transformations for each row, the same at every look.
-        share: Of the time since the first call that looks may take: one is put off until it fits,
-            if it takes as long as the one before. The first, which compiles, is not.
+        share: Of the time since the first look that later looks may take: one is put off until it
+            fits, if it takes as long as the one before (the second: a tenth of the first, which
+            imports and compiles, and is not counted).
         delta: Probability of a false warning, in all of the training together.
         options: Further arguments of `evaluate_orbits`, such as ``batch_size``.
 
@@ -83,7 +87,7 @@ class Watch:
     options: dict[str, Any] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list, init=False)
     spent: float = field(default=0.0, init=False)
-    _last: float = field(default=0.0, init=False)
+    _next: float = field(default=0.0, init=False)
     _started: float | None = field(default=None, init=False)
     _warned_at: int = field(default=-1, init=False)
 
@@ -100,11 +104,11 @@ class Watch:
 
     def is_due(self, epoch: int) -> bool:
         """Whether to look after this epoch: it is one of `every`, and there is time."""
-        now = time.perf_counter()
-        self._started = now if self._started is None else self._started
         if epoch % self.every:
             return False
-        return not self.checks or self.spent + self._last <= self.share * (now - self._started)
+        if self._started is None:
+            return True
+        return self.spent + self._next <= self.share * (time.perf_counter() - self._started)
 
     def __call__(self, predict: Callable[[Any], Any], epoch: int) -> dict[str, float] | None:
         """Look at the model after an epoch, if it is time to.
@@ -126,8 +130,12 @@ class Watch:
         check = self._look(predict, epoch)
         self.checks.append(check)
         self._warn_if_lost()
-        self._last = time.perf_counter() - start
-        self.spent += self._last
+        end = time.perf_counter()
+        if self._started is None:
+            self._started, self._next = end, _WITHOUT_SET_UP * (end - start)
+        else:
+            self._next = end - start
+            self.spent += self._next
         return check.result.scalars("equivariance/")
 
     def _look(self, predict: Callable[[Any], Any], epoch: int) -> Check:
