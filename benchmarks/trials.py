@@ -28,7 +28,7 @@ MARK = "# ---- equiprob ----\n"
 NEEDS = {
     "chgnet_crystals": (".[ase]", "chgnet"),
     "graph_network": (".[graphs]",),
-    "irreps_network": (".[torch,e3nn]", "e3nn"),
+    "irreps_network": (".[torch]", "e3nn"),
     "images_and_loader": (".[torch]", "torchvision"),
     "lightning_run": (".[torch]", "lightning"),
     "table_pipeline": (".",),

@@ -169,6 +169,23 @@ def test_irreps_of_e3nn_declare_inputs_and_outputs():
     assert not ep.ModelEquivarianceError().fit(orbits).is_exact
 
 
+def test_matrices_of_e3nn_are_those_of_e3nn_jax():
+    """For those who have PyTorch's e3nn alone; the sign of the parity and the basis matter."""
+    o3 = pytest.importorskip("e3nn.o3")
+    from equiprob.transforms.irreps import _matrices_of_torch, _representation
+
+    text = "1x0o + 2x1o + 1x1e + 1x2e + 1x3o"
+    vectors = np.random.default_rng(0).normal(size=(20, 3)) * np.linspace(0, 2, 20)[:, None]
+    parity = np.arange(20.0)[:, None] % 2
+    dimension, matrices = _representation(text)
+    found = _matrices_of_torch(o3.Irreps(text), vectors, parity)
+    assert found.shape == (20, dimension, dimension)
+    np.testing.assert_allclose(found, matrices(vectors, parity), atol=1e-11)
+    assert torch.get_default_dtype() == torch.float32
+    assert np.abs(found - matrices(-vectors, parity)).max() > 0.1  # the twin
+    assert np.abs(found - matrices(vectors, 0 * parity)).max() > 0.1
+
+
 def test_rows_of_other_packages_are_refused_by_the_helper_that_takes_them():
     data = pytest.importorskip("torch_geometric.data")
     graphs = [data.Data(x=torch.ones(2, 1), edge_index=torch.zeros(2, 1, dtype=torch.long))] * 3

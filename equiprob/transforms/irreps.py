@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any, ClassVar, final, override
 
 import jax
@@ -30,19 +32,38 @@ def _representation(irreps: str) -> tuple[int, Callable[..., NDArray[np.float64]
     The function takes rotation vectors ``(..., 3)`` and how often the parity acts ``(..., 1)``.
 
     Raises:
-        ImportError: Without e3nn-jax.
+        ImportError: Without e3nn-jax, and without e3nn.
         ValueError: If `irreps` cannot be read.
     """
-    e3nn_jax = require("e3nn_jax", extra="e3nn")
+    by_torch = not find_spec("e3nn_jax") and find_spec("e3nn")
+    package = importlib.import_module("e3nn.o3") if by_torch else require("e3nn_jax", extra="e3nn")
     try:
-        parsed = e3nn_jax.Irreps(irreps)
+        parsed = package.Irreps(irreps)
     except Exception as error:
         raise ValueError(f"irreps must read like '2x0e + 1x1o', got {irreps!r}: {error}") from error
+    if by_torch:
+        return parsed.dim, partial(_matrices_of_torch, parsed)
 
     def one(vector: jax.Array, parity: Any) -> jax.Array:
         return parsed.D_from_log_coordinates(vector, parity[0])
 
     return parsed.dim, in_float64(jax.vmap(one))
+
+
+def _matrices_of_torch(
+    irreps: Any, vectors: NDArray[np.float64], parity: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the same matrices ``(..., dim, dim)`` by e3nn, which has the same bases."""
+    torch = importlib.import_module("torch")
+    half = np.linalg.norm(vectors, axis=-1, keepdims=True) / 2
+    quaternions = np.concatenate([np.cos(half), vectors * np.sinc(half / np.pi) / 2], axis=-1)
+    signs = np.broadcast_to(parity[..., 0], vectors.shape[:-1])
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # e3nn's generators have it, whatever they act on
+    try:
+        return irreps.D_from_quaternion(torch.tensor(quaternions), torch.tensor(signs)).numpy()
+    finally:
+        torch.set_default_dtype(before)
 
 
 @final
@@ -51,7 +72,8 @@ class Irreps(AbstractRepresentation):
     """The axis holds features of irreducible representations of O(3).
 
     Args:
-        irreps: What they are, as e3nn writes it: ``"2x0e + 1x1o"``. Needs the extra ``e3nn``.
+        irreps: What they are, as e3nn writes it: ``"2x0e + 1x1o"``. Needs e3nn-jax (the extra
+            ``e3nn``), or e3nn.
     """
 
     irreps: str
@@ -92,6 +114,7 @@ def irreps(declaration: Any) -> Irreps:
 
     Returns:
         What ``acts_on`` and ``output_action`` take for such a leaf: the last axis transforms by the
-        direct sum, in e3nn's basis (a ``1o`` is a vector ``(x, y, z)``). Needs the extra ``e3nn``.
+        direct sum, in e3nn's basis (a ``1o`` is a vector ``(x, y, z)``). Needs e3nn-jax (the extra
+        ``e3nn``), or e3nn.
     """
     return Irreps(re.sub(r"\s*\+\s*", " + ", str(declaration).strip()))
