@@ -87,7 +87,8 @@ class NamedArrays:
 
     def __init__(self, path: Path) -> None:
         """Take the file, and read nothing yet."""
-        self.path, self.used = path, set[str]()
+        self.path: Path = path
+        self.used: set[str] = set()
         self._arrays: Arrays | None = None
 
     def __call__(self, name: str) -> NDArray[Any]:
