@@ -35,7 +35,7 @@ def evaluate(rows, keep, predict=predict):
         y=Y[rows],
         row_ids=rows,
         n_transforms=5,
-        batch_size=15,  # no multiple of the devices
+        batch_size=16,  # no multiple of the devices
         keep=keep,
         backend="jax",
         progress=False,
@@ -113,10 +113,9 @@ def assert_same(found, keep, expected):
             np.testing.assert_allclose(squares, total, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize(("n_processes", "n_devices"), [(1, 3), (2, 2)])
-def test_devices_and_processes_give_the_same_numbers(n_processes, n_devices, tmp_path):
-    for found in run(n_processes, n_devices, tmp_path):
-        assert list(found["used"]) == [n_devices, n_devices, 1]
+def test_devices_and_processes_give_the_same_numbers(tmp_path):
+    for found in run(2, 3, tmp_path):
+        assert list(found["used"]) == [3, 3, 1]
         for keep in ("rows", "blocks"):
             assert_same(found, keep, evaluate(np.arange(N), keep))
             with pytest.raises(AssertionError):  # a twin: one row short

@@ -42,8 +42,17 @@ class AbstractBackend(abc.ABC):
     computed_in: Mapping[Any, Any] = MappingProxyType({})
     """The precision that outputs were computed in, by name, where it is known and not theirs."""
 
+    repeated: NDArray[np.int64]
+    """The rows of the first chunk that equal calls were made on."""
+
     differing: dict[Any, Array]
-    """By how much each output of equal calls differs, ``(row, ...)``, where it does."""
+    """By how much each output of these calls differs, ``(repeated row, ...)``, where it does."""
+
+    seen_later: bool = False
+    """Whether rows are still to be seen beside others, in the batch of the probe."""
+
+    takes_fewer: bool = False
+    """Whether `outputs_at` is known to take fewer rows than a chunk has."""
 
     @abc.abstractmethod
     def evaluate(
@@ -75,7 +84,7 @@ class AbstractBackend(abc.ABC):
         """Return the output leaves ``(row, ...)`` of a deterministic model at rows as they are.
 
         Args:
-            x: As many rows as a chunk has.
+            x: As many rows as a chunk has; any number, if `takes_fewer`.
             parameters: Those of the chunk: a compiled program is made for so many.
         """
 

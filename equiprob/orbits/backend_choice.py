@@ -37,6 +37,7 @@ def choose_backend(
     computed_in: Mapping[Any, Any] | None = None,
     *,
     batch_dependent: bool = False,
+    looked_at: int | None = None,
 ) -> AbstractBackend:
     """Return the backend for a model, given one chunk `x`. Stochastic models stay in Python.
 
@@ -53,6 +54,7 @@ def choose_backend(
         noise: Of a stochastic model.
         computed_in: The precision that outputs were declared to be computed in, by name.
         batch_dependent: Whether outputs may depend on the batch that rows come in.
+        looked_at: How many rows a look at the model may evaluate; None: all of `x`.
 
     Raises:
         ValueError: If `backend` is unknown; if the model is not repeatable, or depends on the
@@ -71,7 +73,11 @@ def choose_backend(
         raise ValueError(
             "a stochastic model is called from Python: leave backend out (predict may be jitted)"
         )
-    options = {"computed_in": computed_in, "batch_dependent": batch_dependent}
+    options: dict[str, Any] = {
+        "computed_in": computed_in,
+        "batch_dependent": batch_dependent,
+        "looked_at": looked_at,
+    }
     python = partial(PythonBackend, predict, transform, x, **options)
     acting = transform.on(x)
     resizes = acting.changes_shape or acting.makes_rows
@@ -104,4 +110,4 @@ def choose_backend(
         returned = jax.tree.leaves(predict(Lent.of(x).x))
         if all(isinstance(leaf, np.ndarray) for leaf in returned):
             return python()
-    return JaxBackend(predict, transform, x, traced, computed_in, batch_dependent=batch_dependent)
+    return JaxBackend(predict, transform, x, traced, **options)

@@ -26,6 +26,7 @@ from equiprob.orbits.expected_outputs import ExpectedOutputs
 from equiprob.orbits.failures import naming_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.lasting import SHARE
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.output import declared_dtypes, rows_of
 from equiprob.orbits.outputs import named_outputs
@@ -217,7 +218,13 @@ class OrbitPass:
             sizes=sizes,
             moving=None if self.noise is not None else self.transform.on(x).moving,
             wait=fetched(engine, [leaf[:, :n] for leaf in raw], sums),
+            looked_at=self.looked_at,
         )
+
+    @property
+    def looked_at(self) -> int:
+        """How many rows one look at the model may evaluate: one in a hundred of all."""
+        return max(self.keep.entries or 0, self.size * self.design.n_transforms) // SHARE
 
     @property
     def runs_ahead(self) -> bool:
@@ -308,6 +315,7 @@ class _Engines:
                         orbit_pass.noise,
                         declared_dtypes(chunk.declared),
                         batch_dependent=orbit_pass.batch_dependent,
+                        looked_at=orbit_pass.looked_at,
                     )
                 while len(self._made) > self._MOST:
                     self._made.popitem(last=False)

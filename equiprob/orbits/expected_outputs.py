@@ -120,10 +120,14 @@ class ExpectedOutputs:
             found.append(response(base[0][rows], measure.at(rows).kept(flat), rounding))
         return found
 
-    def apart(self, differing: Mapping[Any, NDArray[Any]]) -> list[float]:
-        """Return the rms difference of each output between equal calls."""
+    def apart(
+        self, differing: Mapping[Any, NDArray[Any]], repeated: NDArray[np.int64]
+    ) -> list[float]:
+        """Return the rms difference of each output between equal calls on some rows."""
+        own = repeated < self.n
+        at = repeated[own]
         return [
-            root_mean_square(measure.kept(differing[name][: self.n].reshape(self.n, -1)))
+            root_mean_square(measure.at(at).kept(differing[name][own].reshape(len(at), -1)))
             if name in differing
             else 0.0
             for name, measure in zip(self.shapes, self.measures, strict=True)

@@ -39,7 +39,7 @@ class ProbedRows:
 
     n: int = 0
     _rows: Chunk | None = None
-    _found: dict[int, dict[str, RowStatistics]] = field(default_factory=dict)
+    _found: dict[int, tuple[dict[str, RowStatistics], int]] = field(default_factory=dict)
 
     def see(self, chunk: Chunk, found: Mapping[str, RowStatistics] | None = None) -> None:
         """Look at one more chunk, and at what was found there in this call, if it was."""
@@ -52,12 +52,10 @@ class ProbedRows:
             both = new if self._rows is None else _after_each_other(self._rows, new)
             self._rows = _taken(both, np.argsort(both.ids)[:PROBED_ROWS])
             kept = {int(i): self._found[int(i)] for i in self._rows.ids if int(i) in self._found}
-            here = {} if found is None else {int(chunk.ids[i]): i for i in small}
-            for row_id in here.keys() & set(self._rows.ids.tolist()):
-                place = here[row_id]
-                kept[row_id] = {
-                    k: s.take(slice(place, place + 1)) for k, s in (found or {}).items()
-                }
+            if found is not None:
+                few = {name: s.take(small) for name, s in found.items()}
+                here = {row_id: (few, i) for i, row_id in enumerate(chunk.ids[small].tolist())}
+                kept |= {i: here[i] for i in self._rows.ids.tolist() if i in here}
             self._found = kept
 
     def sample(self) -> tuple[Chunk, dict[str, RowStatistics]] | None:
@@ -67,7 +65,10 @@ class ProbedRows:
         known = [i for i, row_id in enumerate(self._rows.ids.tolist()) if row_id in self._found]
         rows = np.array(known[: max(FEWEST, self.n // SHARE)])
         each = [self._found[row_id] for row_id in self._rows.ids[rows].tolist()]
-        found = {name: RowStatistics.concatenate([e[name] for e in each]) for name in each[0]}
+        found = {
+            name: RowStatistics.concatenate([few[name].take(slice(i, i + 1)) for few, i in each])
+            for name in each[0][0]
+        }
         return _taken(self._rows, rows), found
 
     def floors(

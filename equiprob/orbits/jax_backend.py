@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final, override
 
 import jax
+import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.arguments.lending import Lent
 from equiprob.orbits.backend import (
@@ -25,9 +27,17 @@ from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.programs import Predict, compiled, fingerprint
 from equiprob.orbits.row_counts import may_use_number_of_rows
-from equiprob.orbits.row_wise import Judged, judged, require_row_wise, require_same_beside
+from equiprob.orbits.row_wise import (
+    Judged,
+    judged,
+    require_row_wise,
+    require_same_beside,
+)
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
+
+_ENOUGH = 8
+"""Rows of a batch that holds some as they are beside others."""
 
 
 @final
@@ -46,8 +56,11 @@ class JaxBackend(AbstractBackend):
         computed_in: Mapping[Any, Any] | None = None,
         *,
         batch_dependent: bool = False,
+        looked_at: int | None = None,
     ) -> None:
         """Compile the model for chunks like `x`, given its trace on one.
+
+        With `looked_at`, rows beside others are seen in the batch of the probe.
 
         Raises:
             ValueError: If the model is not repeatable.
@@ -56,6 +69,7 @@ class JaxBackend(AbstractBackend):
         self.output: Any = output
         named_outputs(output, n_rows(x))
         made_of = fingerprint(jaxpr)
+        self.repeated: NDArray[np.int64] = np.arange(n_rows(x))
         self.differing: dict[Any, Array] = {}
         # A callback runs Python, of which a trace shows nothing.
         self.is_pure: bool = "callback" not in made_of[0]
@@ -66,6 +80,8 @@ class JaxBackend(AbstractBackend):
         self._predict, self._transform = predict, transform
         self._is_row_wise = batch_dependent  # then there is nothing to look at
         self._counts_rows = not batch_dependent and may_use_number_of_rows(predict, x, jaxpr)
+        later = looked_at is not None and not self._counts_rows and n_rows(x) >= _ENOUGH
+        self.seen_later: bool = later and not batch_dependent
         self._acting = transform.on(x, output)
         self._sharding = RowSharding.of(n_rows(x), made_of[1])
         self._run = compiled(predict, x, made_of)
@@ -89,7 +105,7 @@ class JaxBackend(AbstractBackend):
                 outputs = following
 
         base = [leaf[:n] for leaf in jax.device_get(jax.tree.leaves(raw))]
-        if not self._is_row_wise:
+        if not (self._is_row_wise or self.seen_later):
             named = jax.tree.unflatten(jax.tree.structure(self.output), base)
             self._require_row_wise(rows, judged(named, n, self._computed_in), parameters)
             self._is_row_wise = True

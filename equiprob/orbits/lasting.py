@@ -20,7 +20,7 @@ FEWEST = 4
 """Rows that are evaluated once more, at least."""
 
 SHARE = 100
-"""Of so many rows one is evaluated once more."""
+"""Of so many rows one is evaluated once more, in each look at the model."""
 
 _STEPS = 8
 """One moved row in so many may differ: rounding moves a row across a step of the model."""

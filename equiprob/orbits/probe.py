@@ -11,6 +11,7 @@ roundings are the same on both sides of every displacement.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -38,33 +39,60 @@ model that sums up many terms in few digits answers each change by other roundin
 no two answers are alike. On either side of a step they are."""
 
 
-def probed(
-    outputs_at: Callable[[Any], list[Any]], x: Any, moving: Sequence[bool], rounding: float, n: int
-) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
-    """Evaluate rows changed by 1, 2 and 4 roundings, in batches as long as the one given.
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """What the model answered where rows were changed by 1, 2 and 4 roundings.
 
     Args:
-        outputs_at: The model, on a batch of as many rows as `x` has.
+        rows: The rows that were.
+        moved: Output leaves ``(size, probed row, ...)``.
+        beside: Output leaves ``(row, ...)`` of the rows that stayed as they are in that batch.
+    """
+
+    rows: NDArray[np.int64]
+    moved: list[NDArray[Any]]
+    beside: list[NDArray[Any]]
+
+
+def probed(
+    outputs_at: Callable[[Any], list[Any]],
+    x: Any,
+    moving: Sequence[bool],
+    rounding: float,
+    most: int,
+    *,
+    beside: NDArray[np.int64] | None = None,
+    whole: bool = True,
+) -> Probed:
+    """Evaluate the first rows changed by 1, 2 and 4 roundings.
+
+    Args:
+        outputs_at: The model, on a batch.
         x: A batch.
         moving: Of each of its leaves, whether the transformation moves it.
         rounding: One rounding of the outputs, where that is more than one of the inputs.
-        n: How many of the rows are no padding.
-
-    Returns:
-        Output leaves ``(size, probed row, ...)``, and the rows that were probed.
+        most: How many rows are changed, at most; one batch as long as the one given, where rows
+            stay as they are in it, else up to one batch.
+        beside: Rows that stay as they are, and fill what those that are changed leave.
+        whole: Whether the model takes only batches as long as the one given.
     """
     length = len(jax.tree.leaves(x)[0])
-    rows = np.arange(min(max(length // len(SIZES), 1), n))
+    still = np.empty(0, np.int64) if beside is None else beside
+    rows = np.arange(min(max((length - len(still)) // len(SIZES), 1), most))
     which, sizes = np.tile(rows, len(SIZES)), np.repeat(SIZES, len(rows))
+    # First, so that the first row of the batch is another one than it was.
+    n_still = 0 if beside is None else length - len(which)
+    which = np.concatenate([np.resize(still, n_still), which])
+    sizes = np.concatenate([np.zeros(n_still, sizes.dtype), sizes])
     batches = []
     for start in range(0, len(which), length):
-        part = np.resize(which[start : start + length], length)
-        batch = perturbed(
-            x, moving, part, np.resize(sizes[start : start + length], length), rounding
-        )
+        part, by = (each[start : start + length] for each in (which, sizes))
+        n = length if whole else len(part)
+        batch = perturbed(x, moving, np.resize(part, n), np.resize(by, n), rounding)
         batches.append([np.array(leaf) for leaf in outputs_at(batch)])
     joined = [np.concatenate(leaves)[: len(which)] for leaves in zip(*batches, strict=True)]
-    return [leaf.reshape(len(SIZES), len(rows), *leaf.shape[1:]) for leaf in joined], rows
+    changed = [leaf[n_still:].reshape(len(SIZES), -1, *leaf.shape[1:]) for leaf in joined]
+    return Probed(rows, changed, [leaf[: len(still)] for leaf in joined])
 
 
 def perturbed(

@@ -117,6 +117,14 @@ def trace(predict: Predict, x: Any) -> tuple[Any, Any]:
     return jax.make_jaxpr(lambda batch: predict(batch), return_shape=True)(shapes)
 
 
+def traced_once(predict: Predict) -> Predict:
+    """Return a model that is traced once where a program calls it on several arrays of one shape.
+
+    Tracing a large network takes longer than a pass of it.
+    """
+    return jax.jit(lambda batch: predict(batch))
+
+
 def fingerprint(jaxpr: Any) -> tuple[str, list[Any]]:
     """Return what a traced function computes: its text and the arrays it captured."""
     return str(jaxpr), _constants(jaxpr)
@@ -203,7 +211,7 @@ def _weak(predict: Predict, gone: Callable[[], Any]) -> Callable[[], Predict | N
 def _build(model: Callable[[], Predict | None]) -> Callable[..., Any]:
     @partial(jax.jit, static_argnames="n")
     def run(x: Any, asked: tuple[Any, Any], moves: Moves, n: int) -> tuple[Any, Any]:
-        predict = cast("Predict", model())  # it runs for who holds it
+        predict = traced_once(cast("Predict", model()))  # it runs for who holds it
         shape = jax.eval_shape(predict, x)
 
         def step(_: None, one: Moves) -> tuple[None, Any]:

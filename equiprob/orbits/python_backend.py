@@ -13,6 +13,7 @@ from typing import Any, final, override
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.arguments.arrays import masked_as_nan
 from equiprob.arguments.lending import Lent
@@ -22,16 +23,20 @@ from equiprob.orbits.backend import (
     n_rows,
     require_equal,
 )
+from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array
-from equiprob.orbits.row_wise import judged, require_row_wise, require_same_beside
+from equiprob.orbits.row_wise import Seen, judged, require_row_wise, require_same_beside
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
 
 _MOST_SHAPES = 32
 """Shapes that rows may come in."""
+
+_FEWEST = 16
+"""Rows, at least, that are evaluated twice."""
 
 _MOST_BYTES = 2**23
 """Bytes of transformed inputs that are made ahead of the model."""
@@ -54,8 +59,11 @@ class PythonBackend(AbstractBackend):
         computed_in: Mapping[Any, Any] | None = None,
         *,
         batch_dependent: bool = False,
+        looked_at: int | None = None,
     ) -> None:
-        """Evaluate the model twice on one chunk `x`, and on a few of its rows.
+        """Evaluate the model on one chunk `x`, twice on some of its rows, and on a few of them.
+
+        With `looked_at`, half as many rows are evaluated twice, else all of them.
 
         Raises:
             ValueError: If the two differ and no `noise` was declared: the model is stochastic. If
@@ -81,17 +89,15 @@ class PythonBackend(AbstractBackend):
         first = jax.tree.map(np.array, written)
         self._first: tuple[Any, Any] | None = None
         lent.require_unchanged()
+        self.repeated: NDArray[np.int64] = np.arange(n_rows(x))
         self.differing: dict[Any, Array] = {}
-        if noise is None:
-            again = self._outputs(lent.x, ids)
-            self.differing = require_equal(first, again, self.computed_in)
-            self._first = x, first
-            if _share_memory(written, again) and not _share_memory(written, lent.x):
-                self._alone = threading.Lock()
         self.output = first
         self._acting = transform.on(x, first)
-        if noise is None and not batch_dependent:
-            self._require_row_wise(x, first)
+        if noise is None:
+            self._first = x, first
+            seen = self._require_repeatable(x, first, written, looked_at)
+            if not batch_dependent:
+                self._require_row_wise(x, first, seen)
 
     @override
     def evaluate(
@@ -133,13 +139,48 @@ class PythonBackend(AbstractBackend):
         ids = np.zeros(n_rows(x), dtype=np.uint64)
         return jax.tree.leaves(self._outputs(Lent.of(x).x, ids))
 
-    def _require_row_wise(self, x: Any, first: Any) -> None:
+    def _require_repeatable(
+        self, x: Any, first: Any, written: Any, looked_at: int | None
+    ) -> Seen | None:
+        """Raise where rows have other outputs the next time, and look where these are written.
+
+        Returns:
+            What was seen of some of the rows in a batch of their own; None where all were asked
+            again.
+        """
+        n = n_rows(x)
+        few = n if looked_at is None else max(_FEWEST, looked_at // 2)
+        if few < n:
+            # From the last to the first: the batch is another one, and its order, too.
+            rows = np.linspace(0, n - 1, few).astype(np.int64)[::-1]
+            lent = Lent.of(take_rows(x, rows))
+            try:
+                found = self._outputs(lent.x, np.zeros(few, dtype=np.uint64))
+            except Exception:  # a model may be made for one number of rows
+                few = n
+            else:
+                self.takes_fewer, self.repeated = True, rows
+                seen = jax.tree.map(np.array, found)
+                self._ask_again(seen, found, lent)
+                return Seen(rows, jax.tree.leaves(seen))
+        self._ask_again(first, written, Lent.of(x))
+        return None
+
+    def _ask_again(self, before: Any, written: Any, lent: Lent) -> None:
+        """Evaluate a batch a second time, where `written` holds or held its outputs `before`."""
+        again = self._outputs(lent.x, np.zeros(n_rows(lent.x), dtype=np.uint64))
+        self.differing = require_equal(before, again, self.computed_in)
+        if _share_memory(written, again) and not _share_memory(written, lent.x):
+            self._alone = threading.Lock()
+
+    def _require_row_wise(self, x: Any, first: Any, seen: Seen | None) -> None:
         """Raise where rows have other outputs in other batches."""
         call, outputs = self._outputs_alone, judged(first, n_rows(x), self.computed_in)
         if self._acting.changes_shape and n_rows(x) == 1:
             return
         if n_rows(x) > 1:
-            require_row_wise(call, x, outputs, self._acting.moving, may_shorten=True)
+            moving = self._acting.moving
+            require_row_wise(call, x, outputs, moving, may_shorten=True, seen=seen)
             return
         require_same_beside(call, x, outputs, self._transform, self._acting)
 

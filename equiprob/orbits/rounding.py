@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from equiprob.orbits.output import Measure
 from equiprob.orbits.precision import root_mean_square, rounding_of
-from equiprob.orbits.programs import equations, trace
+from equiprob.orbits.programs import equations, trace, traced_once
 from equiprob.transforms.acting import displacement
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
@@ -113,9 +113,10 @@ def _displacements(
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Return each output's displacements ``(row and transformation, ...)``, and its outputs."""
     n, m = parameters.shape[:2]
+    model = traced_once(predict)
     rows = jax.tree.map(lambda leaf: np.repeat(leaf, m, axis=0), x)
-    output = jax.eval_shape(lambda batch: predict(batch), rows)
+    output = jax.eval_shape(model, rows)
     moves = transform.on(x, output).at(parameters.reshape(n * m, -1))
-    apart, outputs = jax.jit(partial(displacement, predict))(moves, rows)
+    apart, outputs = jax.jit(partial(displacement, model))(moves, rows)
     each = [np.asarray(leaf)[::m] for leaf in jax.tree.leaves(outputs)]
     return [np.asarray(leaf) for leaf in jax.tree.leaves(apart)], each

@@ -51,6 +51,18 @@ class Judged:
     rounding: float
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Output leaves ``(row, ...)`` of some rows of a batch, in another batch."""
+
+    rows: NDArray[np.int64]
+    outputs: Leaves
+
+    def is_as(self, outputs: list[Judged]) -> bool:
+        """Whether they are those of the first batch, up to rounding."""
+        return _difference(self.outputs, outputs, self.rows).is_rounding
+
+
 def judged(outputs: Any, n: int, computed_in: Mapping[Any, Any]) -> list[Judged]:
     """Return the outputs of `n` rows in the order of JAX's leaves.
 
@@ -95,6 +107,7 @@ def require_row_wise(
     moving: Sequence[bool],
     *,
     may_shorten: bool,
+    seen: Seen | None = None,
 ) -> None:
     """Raise where rows have other outputs in other batches.
 
@@ -105,16 +118,17 @@ def require_row_wise(
         moving: Of each leaf of `x`, whether a transformation moves it.
         may_shorten: Whether a batch may have fewer rows. If the model refuses such a batch, one of
             the same size takes its place.
+        seen: What has been seen in another batch already.
 
     Raises:
         ValueError: If they have, by more than rounding; or if the same batch has, which is then
             no fault of the batch.
     """
     n = len(outputs[0].values)
-    chosen = _batches(n)
+    chosen = batches_of_few(n)
     shorter = None
     if may_shorten:
-        shorter = _in_short_batches(outputs_of, x, outputs, chosen)
+        shorter = _in_short_batches(outputs_of, x, outputs, chosen, seen)
         if shorter is not None and shorter.is_rounding:
             return
     index = np.resize(chosen[0], n)
@@ -193,7 +207,7 @@ def require_same_beside(
             raise _depends(beside)
 
 
-def _batches(n: int) -> list[NDArray[np.int64]]:
+def batches_of_few(n: int) -> list[NDArray[np.int64]]:
     """Return batches of few rows in reverse order; of two or three, the outer ones alone, too."""
     if n < _ROWS:
         return [np.array([n - 1]), np.array([0]), np.arange(n)[::-1]]
@@ -215,11 +229,14 @@ def _in_short_batches(
     x: Any,
     outputs: list[Judged],
     chosen: list[NDArray[np.int64]],
+    seen: Seen | None,
 ) -> _Difference | None:
     try:
         found = [_difference(outputs_of(_take(x, rows)), outputs, rows) for rows in chosen]
     except Exception:  # a model may be made for one number of rows
         return None
+    if seen is not None:
+        found.append(_difference(seen.outputs, outputs, seen.rows))
     return max(found, key=lambda d: d.excess)
 
 

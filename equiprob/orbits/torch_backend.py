@@ -51,6 +51,7 @@ class TorchBackend(AbstractBackend):
         computed_in: Mapping[Any, Any] | None = None,
         *,
         batch_dependent: bool = False,
+        looked_at: int | None = None,
     ) -> None:
         """Evaluate the model on one chunk `x` as any other callable, and look what moves there.
 
@@ -59,10 +60,18 @@ class TorchBackend(AbstractBackend):
         """
         model = InMemory(predict, may_halve=not batch_dependent)
         self._host = PythonBackend(
-            model, transform, x, noise, computed_in, batch_dependent=batch_dependent
+            model,
+            transform,
+            x,
+            noise,
+            computed_in,
+            batch_dependent=batch_dependent,
+            looked_at=looked_at,
         )
         self.output: Any = self._host.output
         self.differing: dict[Any, Any] = self._host.differing
+        self.repeated: NDArray[np.int64] = self._host.repeated
+        self.takes_fewer: bool = self._host.takes_fewer
         self.computed_in: Mapping[Any, Any] = self._host.computed_in
         self._work = DeviceWork(
             model,

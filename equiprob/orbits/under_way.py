@@ -19,10 +19,14 @@ from equiprob.orbits.backend import AbstractBackend
 from equiprob.orbits.designs import Design
 from equiprob.orbits.expected_outputs import ExpectedOutputs
 from equiprob.orbits.failures import naming_rows
-from equiprob.orbits.probe import probed
+from equiprob.orbits.probe import SIZES, Probed, probed
+from equiprob.orbits.row_wise import Judged, Seen, batches_of_few, require_row_wise
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.sums import DisplacementSums, Found
 from equiprob.transforms.law import Parameters
+
+_FEWEST = 10
+"""Rows, at least, of which the floor of rounding is the root mean square."""
 
 Fetched = tuple[list[NDArray[Any]], list[Found]]
 """The outputs at the rows ``(call, row, ...)``, and the sums over their transformations."""
@@ -58,6 +62,7 @@ class UnderWay:
         moving: Of each leaf of the rows, whether a transformation moves it; None for a stochastic
             model, which has no floor of rounding.
         wait: Waits for what was found.
+        looked_at: How many rows a look at the model may evaluate.
     """
 
     design: Design
@@ -69,6 +74,7 @@ class UnderWay:
     sizes: Sizes
     moving: Sequence[bool] | None
     wait: Callable[[], Fetched]
+    looked_at: int
 
     def finish(self, *, probe: bool) -> Evaluated:
         """Wait for the sums, and return what follows from them.
@@ -87,22 +93,43 @@ class UnderWay:
         expected.check_probabilities(calls, self.start)
         roundings = expected.roundings(raw, self.engine.computed_in)
         floors = [0.0] * len(roundings)
-        if probe and self.moving is not None:
-            with naming_rows(self.start, self.start + n):
-                moved, rows = probed(
-                    lambda batch: self.engine.outputs_at(batch, self.parameters),
-                    self.x,
-                    self.moving,
-                    max(roundings),
-                    n,
-                )
-            floors = expected.floors(calls, moved, rows, roundings)
-        apart = expected.apart(self.engine.differing) if probe else [0.0] * len(roundings)
+        apart = [0.0] * len(roundings)
+        if probe:
+            apart = expected.apart(self.engine.differing, self.engine.repeated)
+            if self.moving is not None:
+                found = self._probed(raw, self.moving, roundings)
+                floors = expected.floors(calls, found.moved, found.rows, roundings)
         floors = [float(np.hypot(*both)) for both in zip(floors, apart, strict=True)]
         found = expected.finish(calls, sums, self.design, self.sizes, floors)
         each = zip(found.items(), apart, roundings, strict=True)
         statistics = {name: replace(s, apart=a, rounding=r) for (name, s), a, r in each}
         return Evaluated(statistics, expected.shapes, self.engine.name)
+
+    def _probed(
+        self, raw: list[NDArray[Any]], moving: Sequence[bool], roundings: list[float]
+    ) -> Probed:
+        """Evaluate a few rows changed by roundings, beside some that are still to be seen so."""
+        n, engine = self.expected.n, self.engine
+        beside = batches_of_few(n)[0] if engine.seen_later else None
+        most = max(_FEWEST, self.looked_at // len(SIZES))
+        outputs_at = lambda batch: engine.outputs_at(batch, self.parameters)  # noqa: E731
+        with naming_rows(self.start, self.start + n):
+            found = probed(
+                outputs_at,
+                self.x,
+                moving,
+                max(roundings),
+                min(most, n),
+                beside=beside,
+                whole=not engine.takes_fewer,
+            )
+        if beside is not None:
+            padded = np.resize(np.arange(n), len(jax.tree.leaves(self.x)[0]))
+            each = zip(raw, roundings, strict=True)
+            outputs = [Judged(leaf[0][padded], rounding) for leaf, rounding in each]
+            if not Seen(beside, found.beside).is_as(outputs):
+                require_row_wise(outputs_at, self.x, outputs, moving, may_shorten=False)
+        return found
 
 
 def fetched(
