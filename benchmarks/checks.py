@@ -1,10 +1,10 @@
-"""What share of a pass (processor time) is spent on looking whether the model may be believed? Prints a table.
+"""What share of a pass is spent on looking whether the model may be believed? Prints a table.
 
     OMP_NUM_THREADS=1 python -m benchmarks.checks
 
-Time within the checks over the time of the pass that they are a part of, which is steadier than the
-difference of two passes: a model that was compiled before, 16 transformations, the median of a few
-passes. `repeated`: rows of the first chunk are evaluated twice more, and four in another batch.
+Processor time within the checks over that of the pass that they are a part of, which is steadier
+than the difference of two passes: a model that was compiled before, 16 transformations, the median
+of a few passes. `repeated`: rows of the first chunk are evaluated twice more, and four alone.
 `rounding`: rows changed by 1, 2 and 4 roundings. `at the end`: rows evaluated again, and the
 float64 pass. For models that JAX traces `repeated` is the trace for fewer rows: in another batch,
 rows are seen within that of `rounding`.

@@ -611,6 +611,7 @@ def test_figures_name_their_axes_and_curves():
 # ---- hold-out ----------------------------------------------------------------------------------
 
 
+@pytest.mark.simulation
 def test_holdout_gap_covers_the_truth():
     """A mean of 40 rows: trained on 40 noisy targets, its gap is known. 90 % of 200, exact bounds.
 

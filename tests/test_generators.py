@@ -84,6 +84,7 @@ def test_forces_turn_along():
     assert not ep.ModelEquivarianceError(n_draws=200).fit(wrong).is_exact
 
 
+@pytest.mark.simulation
 def test_intervals_hold_what_a_field_breaks_and_not_a_fifth_less():
     """The truth is closed form: see `benchmarks.calibration.generator_problems`."""
     runs, held, optimistic = 24, 0, 0

@@ -23,6 +23,7 @@ from equiprob.equivariance.steps import largest_step
 from equiprob.equivariance.table_findings import is_quiet, rounding_limit
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.posterior.parts_of_rows import means_of_parts
 from equiprob.posterior.posteriors import Hierarchical
 from equiprob.posterior.row_means import RowMeans
 
@@ -107,7 +108,7 @@ def error_draws(
         drawn = table.moments.part_weight.sum(axis=0) > 0
         squares, weights = table.moments.part_sq[:, drawn], table.moments.part_weight[:, drawn]
         names = np.array(table.transform.parts)[drawn]
-        draws["error_by_part"] = root(means.weighted_means(squares, weights, step or 0.0))
+        draws["error_by_part"] = root(means_of_parts(means, squares, weights, step or 0.0))
         coords, dims = {**coords, "part": names}, {**dims, "error_by_part": ("part",)}
         each = zip(names, squares.T, weights.T, strict=True)
         parts = {f"the squared error of {name} ones": (top, bottom) for name, top, bottom in each}
@@ -134,7 +135,7 @@ def _by_row(table: OrbitTable, means: RowMeans, step: float) -> ErrorDraws:
     seen = stats.bin_weight.sum(axis=0) > 0
     squares, weights = stats.bin_sq[:, seen], stats.bin_weight[:, seen]
     magnitude = table.bin_magnitude[seen]
-    profile = means.weighted_means(squares, weights, step)
+    profile = means_of_parts(means, squares, weights, step)
     profile[:, (magnitude == 0) & ~squares.any(axis=0)] = 0.0  # the identity has no steps
     unit = table.transform.magnitude_unit
     at = [f"{size:.3g}{f' {unit}' if unit else ''}" for size in magnitude]

@@ -161,7 +161,11 @@ class RowMeans:
 
     def ratio(self, above: Array, below: Array) -> Array:
         """Return draws ``(draw,)`` of the ratio of the means of two columns ``(row,)``."""
-        return self._ratios(above[:, None], below[:, None], Rule())[:, 0]
+        return self.ratios(above[:, None], below[:, None])[:, 0]
+
+    def ratios(self, above: Array, below: Array) -> Array:
+        """Return draws ``(draw, column)`` of ratios of the means of columns ``(row, column)``."""
+        return self._ratios(above, below, Rule())
 
     def weighted_means(self, sums: Array, weights: Array, reach: float = 0.0) -> Array:
         """Return draws ``(draw, column)`` of means of what each row has seen more or less of.
