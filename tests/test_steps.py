@@ -102,3 +102,19 @@ def test_the_identity_has_no_steps():
 def test_labels_of_pooled_rows_are_not_called_exact():
     result = FEW.fit(table(one_hot, keep="blocks"))
     assert not result.is_exact
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [(np.float32, 1e8), (np.float64, 1e17)])
+def test_outputs_in_small_units_are_no_labels(dtype, unit):
+    """Floats have no digits after the point there: all are whole numbers, and mean no labels."""
+
+    def predict(x):
+        return (unit * (1 + (np.asarray(x) ** 2).sum(axis=1))).astype(dtype)
+
+    outputs = predict(rows())
+    assert (outputs == np.rint(outputs)).all()
+    orbits = table(predict)
+    assert largest_step(orbits) is None
+    assert FEW.fit(orbits).is_exact
+    counts = lambda x: 1e3 * np.rint(np.asarray(x)[:, 0]).astype(dtype)  # noqa: E731
+    assert largest_step(table(counts)) is not None  # the twin

@@ -18,6 +18,10 @@ _MOST_COMPARED = 300
 """Outputs of which each is compared with each; of more, the range of every component says how far
 apart they are at most."""
 
+_DIGIT = 1 / 8
+"""The coarsest digit after the point of what may be whole: from 2e6 on in float32, floats end
+there, and from 2e7 on they are all whole."""
+
 
 def largest_step(table: OrbitTable) -> float | None:
     """Return the largest squared change that outputs of few values could show.
@@ -35,7 +39,8 @@ def largest_step(table: OrbitTable) -> float | None:
     if table.blocks is not None and table.grouped:
         return None
     outputs = stats.base[:single]
-    if not _takes_few_values(outputs):
+    rounding = max(stats.rounding, float(np.finfo(np.float64).eps))
+    if not _takes_few_values(outputs, rounding):
         return None
     found = np.unique(outputs, axis=0)
     if len(found) > _MOST_COMPARED:
@@ -43,16 +48,18 @@ def largest_step(table: OrbitTable) -> float | None:
     if len(found) > 1:
         squares = (found**2).sum(axis=1)
         return float((squares[:, None] + squares - 2 * found @ found.T).max())
-    if not _whole(found):
+    if not _whole(found, rounding):
         return 0.0
     k = int(np.prod(stats.output_shape))
     return 2.0 if k > 1 and found.sum() == 1 and found.min() >= 0 else 1.0
 
 
-def _takes_few_values(outputs: Array) -> bool:
+def _takes_few_values(outputs: Array, rounding: float) -> bool:
     """Return whether outputs ``(row, k)`` are whole numbers, or far fewer than there are rows."""
-    return _whole(outputs) or len(np.unique(outputs, axis=0)) <= len(outputs) / 2
+    return _whole(outputs, rounding) or len(np.unique(outputs, axis=0)) <= len(outputs) / 2
 
 
-def _whole(outputs: Array) -> bool:
-    return bool((outputs == np.rint(outputs)).all())
+def _whole(outputs: Array, rounding: float) -> bool:
+    """Return whether they are whole numbers, where numbers in between could be told from them."""
+    could_be_others = np.abs(outputs).max(initial=0.0) * rounding <= _DIGIT
+    return bool(could_be_others and (outputs == np.rint(outputs)).all())

@@ -39,6 +39,10 @@ def means_of_parts(means: RowMeans, sums: Array, weights: Array, reach: float = 
     draws = means.weighted_means(sums, weights, reach)
     if means.pooled is not None or reach > 0 or sums.shape[1] < 2 or (sums < 0).any():
         return draws
+    unit = sums.sum() / weights.sum()
+    if unit == 0:
+        return draws
+    sums = sums / unit  # products of sizes are beyond a float where these are near its end
     # A row that is in one part alone says nothing of its size elsewhere.
     others = weights.sum(axis=1, keepdims=True) - weights
     known = others > 1e-9 * weights.sum(axis=1, keepdims=True)
@@ -55,7 +59,7 @@ def means_of_parts(means: RowMeans, sums: Array, weights: Array, reach: float = 
         return draws
     counted = known.astype(np.float64)[:, shared]
     ratio = means.ratios(counted * sums[:, shared], (weights * size)[:, shared])
-    draws[:, shared] = ratio * means.weighted_means(size[:, shared], counted)
+    draws[:, shared] = unit * ratio * means.weighted_means(size[:, shared], counted)
     return draws
 
 
@@ -64,5 +68,4 @@ def _correlation(sums: Array, weights: Array, size: Array, both: NDArray[np.bool
     part, size = sums[both] / weights[both], size[both]
     if len(part) < 3 or np.ptp(part) == 0 or np.ptp(size) == 0:
         return 0.0
-    # Squares of the largest and smallest numbers are beyond a float.
-    return float(np.corrcoef(part / part.max(), size / size.max())[0, 1])
+    return float(np.corrcoef(part, size)[0, 1])
