@@ -45,7 +45,7 @@ def write_page(found: dict[str, list[dict[str, Any]]]) -> None:
         "symmetric; 1: free), on three tasks with a symmetric truth and a small asymmetric part. "
         f"The loss is the absolute error, at most {LOSS.range:g}. Classes are fixed beforehand by "
         "construction (see `benchmarks/generalization/trained_models.py`); the gap is that to "
-        f"{TEST_ROWS} fresh rows.\n\n"
+        f"{TEST_ROWS} fresh rows, 1000 of which are the held-out ones, at every n.\n\n"
         f"{_bounds_table(models)}\n\n{_useful(models)}\n\n"
         "Many samples of 100 rows, kernel ridge regression at level 0.3:\n\n"
         f"{_bounds_table(tables['many'])}\n\n"
