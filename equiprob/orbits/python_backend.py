@@ -90,6 +90,7 @@ class PythonBackend(AbstractBackend):
         self._first: tuple[Any, Any] | None = None
         lent.require_unchanged()
         self.repeated: NDArray[np.int64] = np.arange(n_rows(x))
+        self.takes_fewer: bool = False
         self.differing: dict[Any, Array] = {}
         self.output = first
         self._acting = transform.on(x, first)
