@@ -19,8 +19,13 @@ def shows(value):
     return ours and ">>>" in (inspect.getdoc(value) or "")
 
 
+def names_of(module):
+    """Return all names of a module, those that are seldom shown, too."""
+    return sorted({*dir(module), *getattr(module, "_WHERE", ())})
+
+
 # doctest's own search passes over functions that are wrapped, as `checked` ones are.
-PUBLIC = [getattr(module, name) for module in MODULES for name in dir(module)]
+PUBLIC = [getattr(module, name) for module in MODULES for name in names_of(module)]
 SHOWN = {value.__name__: value for value in PUBLIC if shows(value)}
 
 

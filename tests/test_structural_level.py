@@ -225,6 +225,7 @@ def joint(amplitude, n, noise=0.4):
         np.array([noise**2]),
         truth[0],
         np.arange(250, dtype=np.uint64),
+        np.arange(250),
     )
     found = best_joint_ridge(at_hand, np.array([n]), weight_seed=0)
     return found.excess_at[0, :, 0]

@@ -22,6 +22,7 @@ from equiprob.equivariance.methods.two_part_posterior import threads_for
 from equiprob.levels.held_out_harm import harm_of, held_out_losses
 from equiprob.levels.ridge_curve import RIDGES
 from equiprob.orbits.keys import Ids
+from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 
 Array = NDArray[np.float64]
@@ -46,12 +47,14 @@ class JointOptimum(NamedTuple):
         excess: Its expected excess risk, ``(draw, n)``.
         excess_at: The excess risk at each of `TAUS`, the ridge at its best, ``(draw, tau, n)``.
         harm: What exact symmetry adds to the risk, ``(draw, n)``.
+        findings: What the rows say of it.
     """
 
     tau: Array
     excess: Array
     excess_at: Array
     harm: Array
+    findings: RowFindings
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class RowsAtHand:
         noise: Variance of the noise, summed over output components, ``(draw,)``.
         y: Centred targets, ``(row, k)``.
         units: The unit of each row, ``(row,)``.
+        numbers: Its number in the user's arrays, ``(row,)``.
     """
 
     kernels: tuple[Array, Array]
@@ -73,6 +77,7 @@ class RowsAtHand:
     noise: Array
     y: Array
     units: Ids
+    numbers: NDArray[np.int64]
 
     def chosen(self, most: int, generator: np.random.Generator) -> RowsAtHand:
         """Return so many rows at most, at random."""
@@ -90,6 +95,7 @@ class RowsAtHand:
             weights=weights / weights.sum(axis=1, keepdims=True),
             y=self.y[rows],
             units=self.units[rows],
+            numbers=self.numbers[rows],
         )
 
 
@@ -118,10 +124,13 @@ def best_joint_ridge(rows: RowsAtHand, n: Array, *, weight_seed: int) -> JointOp
             excess[:, place, column] = modes.least_excess(rows.noise, float(m), k)
     least = excess.min(axis=1)
     formula = excess[:, 0] - least
-    seen = harm_of(losses, RowMeans(rows.units, n_draws, weight_seed))
+    means = RowMeans(rows.units, n_draws, weight_seed)
+    seen = harm_of(losses, means)
+    lost = losses[0] - losses[1 + losses[1:].mean(axis=1).argmin()]
+    findings = RowFindings.of(means, {"the harm of exact symmetry": lost}, rows.numbers)
     harm = np.maximum(seen[:, None] + formula[:, :-1] - formula[:, -1:], 0.0)
     tau = TAUS[excess.argmin(axis=1)]
-    return JointOptimum(tau[:, :-1], least[:, :-1], excess[..., :-1], harm)
+    return JointOptimum(tau[:, :-1], least[:, :-1], excess[..., :-1], harm, findings)
 
 
 class _Modes(NamedTuple):

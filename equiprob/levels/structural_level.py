@@ -300,6 +300,7 @@ class StructuralLevel(AbstractEstimator):
                 k * truth.noise_variance,
                 process.parts.y,
                 process.table.unit_ids,
+                process.table.positions,
             )
             joint = best_joint_ridge(rows_at_hand, n, weight_seed=self.weight_seed)
             return StructuralLevelResult(
@@ -312,8 +313,10 @@ class StructuralLevel(AbstractEstimator):
                 dims=_ENTANGLED,
                 coords={"n": n, "amplitude": TAUS},
                 units=_UNITS,
-                diagnostics=worst_first({*diagnostics, Diagnostic.PARTS_ENTANGLED}),
-                facts=facts,
+                diagnostics=worst_first(
+                    {*diagnostics, Diagnostic.PARTS_ENTANGLED, *joint.findings.found}
+                ),
+                facts=replace(facts, details=facts.details | joint.findings.facts["details"]),
                 rows=rows,
             )
         symmetric = Spectrum.of(kernels[0], truth.symmetric, weights)
