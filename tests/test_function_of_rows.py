@@ -15,7 +15,7 @@ import equiprob as ep
 from equiprob.orbits import python_backend
 from equiprob.orbits.jax_backend import JaxBackend
 from equiprob.orbits.programs import trace
-from equiprob.orbits.row_counts import may_use_number_of_rows
+from equiprob.orbits.row_counts import may_choose_rows, may_use_number_of_rows
 from equiprob.orbits.row_wise import judged, require_row_wise
 from equiprob.posterior.diagnostics import Diagnostic
 
@@ -91,6 +91,41 @@ def test_they_are_refused_in_small_batches_too(model, batch_size):
 def test_they_are_refused_by_jax_in_small_batches_too(batch_size):
     with refuses("depends on the batch"):
         evaluate(on(jnp, centred), batch_size=batch_size)
+
+
+def of_largest(x, xp):
+    return xp.asarray(x)[:, 0] / xp.abs(xp.asarray(x)).max()
+
+
+def above_the_least(x, xp):
+    return xp.asarray(x)[:, 0] - xp.asarray(x).ravel().min()
+
+
+def below_the_last(x, xp):
+    return xp.asarray(x)[:, 0] - xp.sort(xp.asarray(x)[:, 0])[-1]
+
+
+@pytest.mark.parametrize("xp", [np, jnp], ids=["python", "jax"])
+@pytest.mark.parametrize("model", [of_largest, above_the_least, below_the_last])
+@pytest.mark.parametrize("n", [5, 20, 128])
+def test_a_batch_may_have_a_largest_row_wherever_it_is(model, xp, n):
+    """In a batch that holds it the model is what it was: 15 % had passed, of 20 rows 65 %."""
+    for seed in range(4):
+        x = np.random.default_rng(seed).normal(size=(n, 2)).astype(np.float32)
+        with refuses("depends on the batch"):
+            evaluate(on(xp, model), x)
+
+
+def test_what_a_row_alone_has_a_largest_of_is_its_own_affair():
+    def inside(x):
+        return jax.nn.softmax(x @ W)[:, 0] + jnp.sort(x, axis=1)[:, 0]
+
+    def looped(x):
+        return jax.lax.fori_loop(0, 2, lambda _, h: h / jnp.abs(h).max(), x)[:, 0]
+
+    assert not may_choose_rows(trace(inside, X)[0], N)
+    assert may_choose_rows(trace(looped, X)[0], N)
+    assert evaluate(inside).backend == "jax"
 
 
 def test_an_output_that_is_divided_by_the_size_of_the_batch():
@@ -322,7 +357,7 @@ def test_looking_again_costs_few_rows():
     once = len(x) * (1 + table.count[0])
     again = 1 + 2  # half a hundredth twice, a hundredth changed by roundings, one of the rows
     assert sum(counted) - once <= again / 100 * once + 2 * 4
-    assert {4, 24, 48} <= set(counted)  # alone, in another order, and changed
+    assert {2, 40, 48} <= set(counted)  # alone, in another order, and changed
 
 
 @pytest.mark.parametrize("n", [8, 100])
@@ -336,11 +371,11 @@ def test_a_compiled_model_is_looked_at_in_one_batch(n):
 
 @pytest.mark.parametrize("share", [0.2, 1.0])
 def test_a_model_that_is_random_on_some_rows_is_refused(share):
-    """Some 40 comparisons of single rows: all miss a fifth of the rows once in 10^4."""
+    """Always the same rows: 44 are looked at, and miss a fifth of the rows once in 10^4."""
     draw = np.random.default_rng(0)
 
     def predict(x):
-        lucky = draw.random(len(x)) < share
+        lucky = np.floor(1e4 * np.linalg.norm(x, axis=1)) % round(1 / share) == 0
         return network(x, np) + 0.1 * lucky * draw.normal(size=len(x))
 
     with refuses("not repeatable"):

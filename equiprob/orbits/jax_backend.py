@@ -26,7 +26,7 @@ from equiprob.orbits.keys import Ids
 from equiprob.orbits.outputs import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.programs import Predict, compiled, fingerprint
-from equiprob.orbits.row_counts import may_use_number_of_rows
+from equiprob.orbits.row_counts import may_choose_rows, may_use_number_of_rows
 from equiprob.orbits.row_wise import (
     Judged,
     judged,
@@ -80,7 +80,8 @@ class JaxBackend(AbstractBackend):
         self._predict, self._transform = predict, transform
         self._is_row_wise = batch_dependent  # then there is nothing to look at
         self._counts_rows = not batch_dependent and may_use_number_of_rows(predict, x, jaxpr)
-        later = looked_at is not None and not self._counts_rows and n_rows(x) >= _ENOUGH
+        later = looked_at is not None and n_rows(x) >= _ENOUGH and not self._counts_rows
+        later = later and not may_choose_rows(jaxpr, n_rows(x))
         self.seen_later: bool = later and not batch_dependent
         self._acting = transform.on(x, output)
         self._sharding = RowSharding.of(n_rows(x), made_of[1])

@@ -35,8 +35,9 @@ from equiprob.transforms.transform import Transform
 _MOST_SHAPES = 32
 """Shapes that rows may come in."""
 
-_FEWEST = 16
-"""Rows, at least, that are evaluated twice."""
+_FEWEST = 40
+"""Rows, at least, that are evaluated twice: what is random on a fifth of the rows, always the same
+ones, was missed on 16 of them in 1 to 3 % of passes of 128 and 300 rows."""
 
 _MOST_BYTES = 2**23
 """Bytes of transformed inputs that are made ahead of the model."""

@@ -1,14 +1,20 @@
-"""Does a model that JAX can trace use the number of rows for more than the shapes of its arrays?
+"""What does the trace of a model say of the batch it is called with?
+
+Does it use the number of rows for more than the shapes of its arrays?
 
 ``x / x.shape[0]`` treats all rows of a batch alike, in any order: rows in other company show
 nothing. Its trace does: traced for another number of rows, it holds another number. Shapes do so,
 too, and may follow from the number of rows in many ways, so a trace alone condemns no model: it
 tells for which models a batch of fewer rows has to be evaluated.
+
+Does it choose among the rows? ``x / x.max()`` is the same in every batch that holds the largest
+row, so that two batches without a common row have to be evaluated.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,6 +29,12 @@ _WORDS = re.compile(r"\d+\.?\d*(?:e[+-]?\d+)?(?!\w)(?::\w+\[\])?|\w+|[^\w\s]")
 """Numbers, those with a type (literals) apart, names, and signs."""
 
 _VARIABLE = re.compile(r"[a-z]{1,3}")
+
+_CHOOSING = {
+    *("reduce_max", "reduce_min", "argmax", "argmin", "sort", "top_k", "approx_top_k"),
+    *("cummax", "cummin", "reduce_and", "reduce_or"),
+}
+"""Operations whose value in a batch is that of one of its rows."""
 
 _EXPONENT = "y="
 """What comes before the exponent of a power, which is a number like those of shapes."""
@@ -59,6 +71,40 @@ def may_use_number_of_rows(predict: Predict, x: Any, jaxpr: Any) -> bool:
             return True
         before = before[-1:] + word
     return False
+
+
+def may_choose_rows(jaxpr: Any, n: int) -> bool:
+    """Return whether the trace of a model on `n` rows has largest, least or sorted ones of so many.
+
+    Args:
+        jaxpr: The trace.
+        n: The number of rows.
+    """
+    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        if equation.primitive.name in _CHOOSING:
+            shape = equation.invars[0].aval.shape
+            along = _axes(equation.params, len(shape))
+            if any(shape[axis] and shape[axis] % n == 0 for axis in along):
+                return True
+        if any(may_choose_rows(part, n) for part in _parts(equation.params)):
+            return True
+    return False
+
+
+def _axes(params: Mapping[str, Any], n_axes: int) -> tuple[int, ...]:
+    """Return the axes along which an operation chooses; the last one where it does not say."""
+    found = [params[name] for name in ("axes", "dimension", "axis") if name in params]
+    if not found:
+        return (n_axes - 1,)
+    return tuple(found[0]) if isinstance(found[0], Sequence) else (found[0],)
+
+
+def _parts(params: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield the functions that an operation calls: loops, branches, compiled functions."""
+    for value in params.values():
+        for each in value if isinstance(value, Sequence) else (value,):
+            if hasattr(getattr(each, "jaxpr", each), "eqns"):
+                yield each
 
 
 def _is_shape(word: str, there: str, n: int, other: int) -> bool:

@@ -110,7 +110,7 @@ class UnderWay:
     ) -> Probed:
         """Evaluate a few rows changed by roundings, beside some that are still to be seen so."""
         n, engine = self.expected.n, self.engine
-        beside = batches_of_few(n)[0] if engine.seen_later else None
+        beside = np.concatenate(batches_of_few(n)) if engine.seen_later else None
         most = max(_FEWEST, self.looked_at // len(SIZES))
         outputs_at = lambda batch: engine.outputs_at(batch, self.parameters)  # noqa: E731
         with naming_rows(self.start, self.start + n):
