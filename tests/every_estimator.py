@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import equiprob as ep
+from equiprob.auditing.findings import AuditFacts
 
 LAW = ep.InvariantLaw()
 TURNS = ep.transforms.rotations2d(acts_on="vectors", output_action="vectors")
@@ -145,3 +146,11 @@ def numbers_of(result):
         units = told["unit"] if "unit" in told else dict.fromkeys(told.index, "risk")
         return {name: np.array([bound]) for name, bound in result.upper.items()}, units
     return result.draws, result.units
+
+
+def audit_facts(models):
+    """Return the facts of an audit of some models."""
+    words = {"transform": "turns", "rows": "", "design": "full", "output": "output"}
+    numbers = dict.fromkeys(("weight_seed", "n_rows", "n_transforms", "seed", "n_draws"), 1)
+    others = {"rope": 0.0, "with_targets": False, "given": {}, "versions": {}}
+    return AuditFacts(models=models, missing=[], **words, **numbers, **others)

@@ -9,13 +9,13 @@ from concurrent.futures import CancelledError, Executor, Future
 
 import h5py
 import pytest
+from every_estimator import audit_facts
 from fuzz_calls import ERROR, TURN, X, Y, evaluated, linear, other
 from fuzzing import SOON, answered, changed, examples, jsons
 from hypothesis import given
 from hypothesis import strategies as st
 
 import equiprob as ep
-from equiprob.auditing.findings import AuditFacts
 from equiprob.orbits.archive import read_arrays, write_arrays
 from equiprob.posterior import files
 from equiprob.posterior.stored import Stored
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 COMPARISON = ep.compare({"a": evaluated(linear), "b": evaluated(other)}, n_draws=50)
 AUDIT = ep.Audit(
     parts={"model_error/0": ERROR, "comparison": COMPARISON},
-    facts=AuditFacts(models=["a"], missing=[]),
+    facts=audit_facts(["a"]),
 )
 
 

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 import h5py
 import numpy as np
 import pytest
+from every_estimator import audit_facts
 from refusals import refuses
 
 import equiprob as ep
-from equiprob.auditing.findings import AuditFacts
 from equiprob.orbits.archive import read_arrays, write_arrays
 from equiprob.posterior import files
 from equiprob.posterior.bundle import AbstractBundle
@@ -37,7 +37,7 @@ def result():
 @pytest.fixture(scope="module")
 def audit(result):
     parts = {"model_error/0": result}
-    return ep.Audit(parts=parts, facts=AuditFacts(models=["a"], missing=[]))
+    return ep.Audit(parts=parts, facts=audit_facts(["a"]))
 
 
 @pytest.fixture

@@ -39,6 +39,8 @@ class AuditFacts(Facts):
     """What travels with an audit.
 
     Args:
+        transform: The transform.
+        weight_seed: Of the rows' weights.
         models: Their names.
         missing: What could not be computed: model, step, status and reason.
         n_rows: Rows used.
@@ -54,19 +56,21 @@ class AuditFacts(Facts):
         versions: Of the packages.
     """
 
+    transform: str
+    weight_seed: int
     models: Sequence[str]
     missing: Sequence[Mapping[str, str]]
-    n_rows: int = 0
-    rows: str = ""
-    design: str = ""
-    n_transforms: int = 0
-    seed: int = 0
-    n_draws: int = 0
-    rope: float = 0.0
-    output: str = ""
-    with_targets: bool = False
-    given: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
+    n_rows: int
+    rows: str
+    design: str
+    n_transforms: int
+    seed: int
+    n_draws: int
+    rope: float
+    output: str
+    with_targets: bool
+    given: Mapping[str, str]
+    versions: Mapping[str, str]
 
 
 @final

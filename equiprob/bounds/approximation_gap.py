@@ -50,12 +50,16 @@ class ApproximationGapFacts(Facts):
     """What travels with an approximation gap.
 
     Args:
+        transform: The transform.
+        weight_seed: Of the rows' weights.
         case: What is known of the law of the inputs.
         exact: Whether the cost is known, not bounded.
         shown: Whether there is a cost.
         negligible_share: Share of the risk that would not matter.
     """
 
+    transform: str
+    weight_seed: int
     case: str
     exact: bool
     shown: bool

@@ -21,7 +21,7 @@ from equiprob.bounds.transport import Transport
 from equiprob.equivariance.table_findings import require_deterministic
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
-from equiprob.posterior.facts import RowFacts
+from equiprob.posterior.facts import Facts
 from equiprob.posterior.named import Named
 from equiprob.posterior.results import AbstractEstimator, AbstractResult, credible_interval
 from equiprob.posterior.row_findings import RowFindings
@@ -47,24 +47,38 @@ _CURVE = "curve_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GapFacts(RowFacts):
+class GapFacts(Facts):
     """What travels with a generalization gap, and with its forecast.
 
     Args:
+        transform: The transform.
+        weight_seed: Of the rows' weights.
         kind: The name of the bound.
         n: Training rows.
         delta: The probability over samples with which the bound may fail.
         loss_range: The largest loss; None if not known.
         assumptions: What was promised and what was measured, in words.
         of_bound: What the bound says of itself, by name: see there.
+        n_units: Independent units of the rows that it takes means of; None for none.
+        n_effective_units: As in `RowFacts`, as are the others.
+        invisible_rate: The rate of failures that may not be among them.
+        n_effective: How many rows of equal share would know the mean as well.
+        tail_index: Of the row values.
     """
 
+    transform: str
+    weight_seed: int
     kind: str
     n: int
     delta: float
     loss_range: float | None
     assumptions: Sequence[str]
     of_bound: Mapping[str, Any]
+    n_units: int | None = None
+    n_effective_units: float | None = None
+    invisible_rate: float | None = None
+    n_effective: float | None = None
+    tail_index: float | None = None
 
 
 @final

@@ -49,6 +49,8 @@ class GeometryFacts(Facts):
     """What travels with a geometry.
 
     Args:
+        transform: The transform.
+        weight_seed: Of the rows' weights.
         fingerprint: Of the transform.
         n_rows: Rows used.
         n_distinct: Different ones.
@@ -62,6 +64,8 @@ class GeometryFacts(Facts):
         slopes: How slopes of the model were measured; None without a model.
     """
 
+    transform: str
+    weight_seed: int
     fingerprint: Any
     n_rows: int
     n_distinct: int

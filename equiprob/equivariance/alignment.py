@@ -34,12 +34,16 @@ class AlignmentFacts(Facts):
     """What travels with an `Alignment`.
 
     Args:
+        transform: The transform.
+        weight_seed: Of the rows' weights.
         p_too_symmetric: Probability that the model is more symmetric than its task.
         p_too_free: Probability that it is less.
         magnitude_label: What the size of a transformation is.
         magnitude_unit: Its unit.
     """
 
+    transform: str
+    weight_seed: int
     p_too_symmetric: float
     p_too_free: float
     magnitude_label: str

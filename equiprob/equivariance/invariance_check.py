@@ -54,6 +54,7 @@ class InvarianceFacts(RowFacts):
     """What travels with a check of the law of the inputs.
 
     Args:
+        transform: The transform.
         fingerprint: Of the transform.
         auc: Of the classifier; one half is chance.
         is_invariant: Whether it found nothing.
@@ -63,6 +64,7 @@ class InvarianceFacts(RowFacts):
         magnitude_unit: Its unit.
     """
 
+    transform: str
     fingerprint: Any
     auc: float
     is_invariant: bool

@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.equivariance.data_error import DataEquivarianceErrorResult
+from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic
-from equiprob.posterior.results import AbstractResult
 
 
-def joined(one: AbstractResult, other: AbstractResult, found: set[Diagnostic]) -> NDArray[np.int64]:
+def joined(
+    one: ModelEquivarianceErrorResult,
+    other: DataEquivarianceErrorResult,
+    found: set[Diagnostic],
+) -> NDArray[np.int64]:
     """Return which draw of `other` goes with each draw of `one`.
 
     Results on the same rows with the same weight seed are joint as they are; others are independent

@@ -62,7 +62,13 @@ _INSTEAD = "evaluate_orbits with a small range, such as rotations2d(0.03), needs
 
 @dataclass(frozen=True, kw_only=True)
 class LocalErrorFacts(RowFacts):
-    """What travels with local equivariance errors; no more than with all of rows."""
+    """What travels with local equivariance errors.
+
+    Args:
+        transform: The transform.
+    """
+
+    transform: str
 
 
 @final

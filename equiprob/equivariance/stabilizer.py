@@ -37,6 +37,7 @@ class StabilizerFacts(RowFacts):
     """What travels with a stabilizer.
 
     Args:
+        transform: The transform.
         what: What was looked at: transformations or elements.
         tolerance: In output units.
         unit: Of outputs.
@@ -48,6 +49,7 @@ class StabilizerFacts(RowFacts):
         magnitude_unit: Its unit.
     """
 
+    transform: str
     what: str
     tolerance: float
     unit: str

@@ -34,6 +34,8 @@ class BudgetFacts(Facts):
     """What travels with a budget of transformations.
 
     Args:
+        transform: The transform.
+        weight_seed: Of the rows' weights.
         output: The name of the output.
         risk: Of the model as it is.
         n_units: Independent units: groups, else rows.
@@ -45,6 +47,8 @@ class BudgetFacts(Facts):
         reference: What is lost is against this many, in words.
     """
 
+    transform: str
+    weight_seed: int
     output: str
     risk: float
     n_units: int

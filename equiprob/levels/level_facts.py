@@ -12,6 +12,7 @@ class LevelFacts(RowFacts):
     """What travels with a symmetry level.
 
     Args:
+        transform: The transform.
         output: The name of the output.
         path: The name of the path.
         path_label: In words.
@@ -34,6 +35,7 @@ class LevelFacts(RowFacts):
         lattices_at_most: Whether losses of lattices are upper bounds.
     """
 
+    transform: str
     output: str
     path: str
     path_label: str

@@ -73,10 +73,14 @@ class StructuralLevelFacts(Facts):
     """What travels with a structural level.
 
     Args:
+        transform: The transform.
+        weight_seed: Of the rows' weights.
         n_rows: Rows used.
         noise_sd: Standard deviation of the noise of targets.
     """
 
+    transform: str
+    weight_seed: int
     n_rows: int
     noise_sd: float
 

@@ -23,15 +23,11 @@ class Facts:
         n_chains: Of how many Markov chains the draws are, one after another; 1 for independent
             draws.
         nonfinite_rows: Positions of the rows that were left out because an output was not finite.
-        transform: The transform.
-        weight_seed: Of the rows' weights. Results are joint where it is the same.
     """
 
     details: Mapping[str, str] = field(default_factory=dict)
     n_chains: int = 1
     nonfinite_rows: Sequence[int] = field(default_factory=list)
-    transform: str = ""
-    weight_seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the kinds of the values, which may come from a file."""
@@ -47,6 +43,7 @@ class RowFacts(Facts):
     """What travels with a result that rests on means of rows.
 
     Args:
+        weight_seed: Of the rows' weights. Results are joint where it is the same.
         n_rows: Rows used.
         n_units: Independent units: groups, else rows.
         n_effective_units: How many of equal size these count as.
@@ -55,12 +52,13 @@ class RowFacts(Facts):
         tail_index: Of the row values; from 1/2 on their variance is infinite. None if not known.
     """
 
-    n_rows: int = 0
-    n_units: int = 0
-    n_effective_units: float = 0.0
-    invisible_rate: float = 1.0
-    n_effective: float | None = None
-    tail_index: float | None = None
+    weight_seed: int
+    n_rows: int
+    n_units: int
+    n_effective_units: float
+    invisible_rate: float
+    n_effective: float | None
+    tail_index: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +66,15 @@ class OrbitFacts(RowFacts):
     """What travels with a result of one output of an orbit table.
 
     Args:
-        fingerprint: Of the transform, by which two results are known to be of the same.
+        transform: The transform.
+        fingerprint: Of it, by which two results are known to be of the same.
         output: The name of the output.
         magnitude_label: What the size of a transformation is.
         magnitude_unit: Its unit.
     """
 
-    fingerprint: Any = None
-    output: str = ""
-    magnitude_label: str = ""
-    magnitude_unit: str = ""
+    transform: str
+    fingerprint: Any
+    output: str
+    magnitude_label: str
+    magnitude_unit: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -212,11 +212,17 @@ def result_page(result: AbstractResult) -> Page:
         sections=[_section(replace(question, heading="The result"), result, "", words=False)],
         reproduction=[
             (key.replace("_", " "), in_words(value))
-            for key, value in result.facts.as_dict().items()
+            for key, value in _single(result.facts.as_dict())
             if _is_short(value)
         ]
         + [("versions (of this page)", _versions(installed_versions()))],
     )
+
+
+def _single(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield facts by name, and what a method or a bound says of itself as the others."""
+    for name, value in facts.items():
+        yield from value.items() if name in ("of_method", "of_bound") else [(name, value)]
 
 
 def _section(
