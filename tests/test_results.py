@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from dataclasses import replace
+from dataclasses import MISSING, dataclass, fields, replace
 
 import arviz_base
 import numpy as np
@@ -10,8 +10,12 @@ import pytest
 import xarray as xr
 
 import equiprob as ep
+from equiprob.arguments.checked import field_types
 from equiprob.arguments.refusals import is_refusal
 from equiprob.posterior.chains import one_after_another
+from equiprob.posterior.facts import Facts
+from equiprob.posterior.kinds import KINDS, saved_class
+from equiprob.report.audit_page import result_page
 from equiprob.testing import linear_task
 
 
@@ -203,3 +207,40 @@ def test_draws_are_taken_evenly_from_as_many_chains_as_share_them():
     assert n_chains == 3
     draws, n_chains = one_after_another(chains, 80)
     assert (n_chains, len(draws["a"])) == (4, 80)
+
+
+# ---- facts ---------------------------------------------------------------------------------------
+
+
+def made_up(kind):
+    """Return the facts of a class that say something where nothing was said."""
+    of_all = {each.name for each in fields(Facts)}
+    return {
+        each.name
+        for each in fields(kind)
+        if each.name not in of_all and each.default not in (MISSING, None)
+    }
+
+
+def test_no_fact_is_made_up():
+    """A gap had said that it was of 0 rows."""
+    for name, kind in KINDS.items():
+        if kind.is_saved:
+            declared = field_types(saved_class(name))["facts"]
+            assert made_up(declared) == set(), name
+
+
+def test_the_test_of_facts_has_power():
+    @dataclass(frozen=True, kw_only=True)
+    class Some(Facts):
+        n_rows: int = 0
+
+    assert made_up(Some) == {"n_rows"}
+
+
+def test_a_page_lists_what_a_method_says_of_itself(orbits):
+    method = ep.methods.Symmetrization(noise_variance=0.04)
+    found = ep.DataEquivarianceError(method=method, n_draws=50).fit(orbits, law=ep.InvariantLaw())
+    listed = dict(result_page(found).reproduction)
+    assert listed["noise variance"] == "0.04"
+    assert "of method" not in listed

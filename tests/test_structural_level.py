@@ -213,22 +213,37 @@ def slanted(x, amplitude):
     return np.cos(3 * (x**2).sum(axis=1)) + amplitude * x[:, 0]
 
 
-def joint(amplitude, n, noise=0.4):
-    """The formula on many rows of the leaning law, ``(tau,)``."""
+def leaning_rows(amplitude, noise=0.4, outlier=0.0):
     rows = leaning(250, np.random.default_rng(5))
     symmetric, asymmetric = parts(rows, rows)
     truth = slanted(rows, amplitude)[None, :, None]
-    at_hand = RowsAtHand(
+    y = truth[0].copy()
+    y[7] += outlier
+    return RowsAtHand(
         (symmetric + 1, asymmetric),
         truth,
         np.full((1, 250), 1 / 250),
         np.array([noise**2]),
-        truth[0],
+        y,
         np.arange(250, dtype=np.uint64),
         np.arange(250),
     )
-    found = best_joint_ridge(at_hand, np.array([n]), weight_seed=0)
+
+
+def joint(amplitude, n, noise=0.4):
+    """The formula on many rows of the leaning law, ``(tau,)``."""
+    found = best_joint_ridge(leaning_rows(amplitude, noise), np.array([n]), weight_seed=0)
     return found.excess_at[0, :, 0]
+
+
+def test_a_row_that_carries_the_harm_is_named():
+    carry = ep.Diagnostic.FEW_CARRY
+    each = [leaning_rows(0.5, outlier=by) for by in (0.0, 10.0)]
+    n = np.array([100.0])
+    fair, torn = (best_joint_ridge(rows, n, weight_seed=0).findings for rows in each)
+    assert carry in torn.found
+    assert "row 7 alone makes" in torn.facts["details"][carry.name]
+    assert carry not in fair.found
 
 
 def simulated_leaning(amplitude, n, runs=40, noise=0.4):
