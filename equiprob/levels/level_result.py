@@ -187,7 +187,7 @@ class SymmetryLevelResult(AbstractResult):
         if not self.recommended:
             rope = self.facts.rope
             asked = f", and more than {rope:.3g} was asked for" if rope else ""
-            return f"No averaging is recommended ({self.facts.path_label}): {elsewhere}{asked}."
+            return f"No averaging is recommended along {self.facts.path}: {elsewhere}{asked}."
         text = (
             f"Averaging is recommended ({self.facts.path_label} {self.shipped_name}): "
             f"{elsewhere}. On all rows, which also chose it, it saves "
