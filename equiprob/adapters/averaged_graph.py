@@ -13,6 +13,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 from numpy.typing import NDArray
+from onnx import (  # pyright: ignore[reportMissingImports] - an optional extra
+    TensorProto,
+    compose,
+    helper,
+    numpy_helper,
+)
 
 if TYPE_CHECKING:
     from equiprob.levels.predictor import AveragedPredictor
@@ -90,16 +96,12 @@ class _Nodes:
 
     def constant(self, value: Any, dtype: Any) -> str:
         """Add a constant, and return its name."""
-        from onnx import numpy_helper
-
         name = f"{self.prefix}c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 
     def add(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Add a node, and return the name of its output."""
-        from onnx import helper
-
         output = output or f"{self.prefix}n{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
@@ -130,8 +132,6 @@ def averaged_graph(
     Raises:
         ValueError: If the graph does not say what the average says, on these rows.
     """
-    from onnx import compose, helper
-
     keep, shares = average.keep, (1 - average.keep) * average.weights
     if keep != 0:
         shares = np.append(shares, keep)
@@ -252,8 +252,6 @@ def _mean(
 
 def _of_rows(described: Any, output: NDArray[Any]) -> Any:
     """Return the description of an output that has single precision."""
-    from onnx import TensorProto, helper
-
     shape = ["row", *output.shape[1:]]
     return helper.make_tensor_value_info(described.name, TensorProto.FLOAT, shape)
 

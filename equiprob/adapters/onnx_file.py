@@ -74,9 +74,9 @@ class OnnxPredictor:
             ValueError: If the model was a session or takes a fixed number of rows, a row or output
                 has more than 16,384 numbers, or moves in a way that depends on the row.
         """
+        onnx = require("onnx", extra="onnx")
         from equiprob.adapters.averaged_graph import averaged_graph, check_agreement
 
-        onnx = require("onnx", extra="onnx")
         if getattr(average, "predict", None) is not self:
             raise TypeError(
                 f"average must be what level.predictor(predict) returns for this model, got "
