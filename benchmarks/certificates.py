@@ -23,7 +23,7 @@ from scipy import stats
 
 import equiprob as ep
 from benchmarks.calibration.problems import LAWS
-from equiprob.equivariance.betting import log_capital, upper_bound
+from equiprob.errors.betting import log_capital, upper_bound
 from equiprob.testing import linear_task
 
 Array = NDArray[np.float64]

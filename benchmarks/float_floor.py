@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import equiprob as ep
-from equiprob.equivariance.table_findings import rounding_limit
+from equiprob.errors.table_findings import rounding_limit
 
 
 def layers(sizes: list[int], seed: int) -> list[jax.Array]:

@@ -21,8 +21,8 @@ import numpy as np
 import tinygp
 
 import equiprob as ep
-from equiprob.equivariance.methods.two_part_kernels import TwoPartKernels
-from equiprob.equivariance.methods.two_part_posterior import _NOISES, _evidence, _threads
+from equiprob.task.methods.two_part_kernels import TwoPartKernels
+from equiprob.task.methods.two_part_posterior import _NOISES, _evidence, _threads
 from equiprob.testing import disc_task
 
 REPEATS = 5

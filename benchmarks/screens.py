@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from equiprob.equivariance.screen import MOST_HIDDEN, hidden_rate, simultaneous_upper
+from equiprob.errors.screen import MOST_HIDDEN, hidden_rate, simultaneous_upper
 from equiprob.posterior.row_findings import few_carry
 from equiprob.posterior.row_means import RowMeans
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import equiprob as ep
-from equiprob.equivariance.alike_rows import are_alike
+from equiprob.geometry.alike_rows import are_alike
 from equiprob.posterior.diagnostics import Diagnostic
 
 TURNS = ep.transforms.rotations2d(acts_on="vectors")

@@ -10,7 +10,7 @@ from refusals import refuses
 from scipy import stats
 
 import equiprob as ep
-from equiprob.equivariance.betting import log_capital, upper_bound
+from equiprob.errors.betting import log_capital, upper_bound
 from equiprob.testing import linear_task
 
 mpl.use("Agg")

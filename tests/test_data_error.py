@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 import equiprob as ep
-from equiprob.equivariance.methods.symmetrization import has_symmetric_law
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.task.methods.symmetrization import has_symmetric_law
 from equiprob.testing import digits_task, disc_task, field_task
 
 HAAR = ep.InvariantLaw()

@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import linprog
 
 import equiprob as ep
-from equiprob.bounds.all_pairs import PairDistance, Targets
 from equiprob.bounds.halves import Blocks, GroundCost, mean_cost
 from equiprob.bounds.transport_forms import deviation
+from equiprob.geometry.all_pairs import PairDistance, Targets
 from equiprob.posterior.diagnostics import Diagnostic
 
 B = ep.bounds

@@ -10,10 +10,10 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 import equiprob as ep
-from equiprob.bounds.dimension import NEIGHBOURS, fit_dimension
-from equiprob.bounds.extremes import end_point
-from equiprob.bounds.nets import farthest_point_net, log_cover
-from equiprob.equivariance.row_metrics import OrbitMetric, RawMetric
+from equiprob.geometry.dimension import NEIGHBOURS, fit_dimension
+from equiprob.geometry.extremes import end_point
+from equiprob.geometry.nets import farthest_point_net, log_cover
+from equiprob.geometry.row_metrics import OrbitMetric, RawMetric
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import disc_task
 

@@ -10,20 +10,20 @@ from sklearn.linear_model import LogisticRegression
 
 import equiprob as ep
 from equiprob.bounds.halves import Blocks
-from equiprob.equivariance import invariance_check
-from equiprob.equivariance.methods import neighbours, symmetrization, trained_pair
 from equiprob.levels import optimum
+from equiprob.task import invariance_check
+from equiprob.task.methods import neighbours, symmetrization, trained_pair
 
 PACKAGE = Path(ep.__file__).parent
 SPLITS = re.compile(r"\.permutation\(|\bfolds(_of)?\(|KFold|train_test_split|array_split")
 
 WHERE = {
-    "equivariance/cross_fit.py": "tested here",
-    "equivariance/invariance_check.py": "tested here",
-    "equivariance/methods/symmetrization.py": "tested here",
-    "equivariance/methods/trained_pair.py": "tested here",
-    "equivariance/methods/neighbours.py": "tested here",
-    "equivariance/generators.py": "tested here",
+    "task/cross_fit.py": "tested here",
+    "task/invariance_check.py": "tested here",
+    "task/methods/symmetrization.py": "tested here",
+    "task/methods/trained_pair.py": "tested here",
+    "task/methods/neighbours.py": "tested here",
+    "errors/generators.py": "tested here",
     "levels/optimum.py": "tested here",
     "curves/split.py": "tested here",
     "bounds/halves.py": "tested here",
@@ -36,18 +36,18 @@ WHERE = {
     "bounds/promises.py": "compares rows within blocks of them, and judges nothing by them",
     "decisions/shrinkage.py": "shuffles draws",
     "decisions/winner.py": "halves the units of the table",
-    "equivariance/alike_rows.py": "takes some rows, and leaves the rest unused",
-    "equivariance/joined.py": "shuffles draws",
-    "bounds/geometry.py": "takes one row of each group",
-    "bounds/clouds.py": "takes some rows, and leaves the rest unused",
-    "bounds/nets.py": "ep.Geometry is given rows that are independent",
-    "equivariance/controls.py": "shuffles targets",
+    "task/alike_rows.py": "takes some rows, and leaves the rest unused",
+    "task/joined.py": "shuffles draws",
+    "geometry/geometry.py": "takes one row of each group",
+    "geometry/clouds.py": "takes some rows, and leaves the rest unused",
+    "geometry/nets.py": "ep.Geometry is given rows that are independent",
+    "task/controls.py": "shuffles targets",
     "testing/digits.py": "the images are independent",
     "demo/networks.py": "the demo's images are independent",
     "transforms/product.py": "shuffles transformations",
     "transforms/other_coordinates.py": "shuffles coordinates",
     "levels/few_transforms.py": "shuffles transformations",
-    "equivariance/symmetry_map.py": "takes some groups, and leaves the rest unused",
+    "task/symmetry_map.py": "takes some groups, and leaves the rest unused",
     "transforms/euclidean3d.py": "shuffles transformations",
 }
 """Every module that shuffles or splits something, and why groups are not torn apart there."""

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import equiprob as ep
-from equiprob.posterior.posteriors import Hierarchical
+from equiprob.posterior.hierarchical import Hierarchical
 from equiprob.testing import linear_task
 
 SETTINGS, SMOOTH = (

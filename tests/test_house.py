@@ -13,7 +13,7 @@ import equiprob
 ROOT = Path(equiprob.__file__).parent
 STAGES = [
     *("arguments", "transforms", "orbits", "posterior"),
-    *("equivariance", "curves", "bounds", "levels", "decisions"),
+    *("geometry", "errors", "task", "curves", "bounds", "levels", "decisions"),
 ]
 # Plots and pages consume results; a result finds its own in the table of kinds.
 CONSUMERS = ["plots", "report"]

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import equiprob as ep
-from equiprob.equivariance.fixed_outputs import fixed_part
+from equiprob.errors.fixed_outputs import fixed_part
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.words import change_of_risk, of_its_own_variation
@@ -182,7 +182,7 @@ def test_crossed_design_gives_profile_and_worst_error_over_transformations():
 def test_worst_error_of_equal_transformations_is_not_their_largest_mean():
     # 32 transformations of equal error: the raw maximum is above the truth in nearly every draw.
     generator = np.random.default_rng(6)
-    from equiprob.equivariance.crossed_errors import worst_squared
+    from equiprob.errors.crossed_errors import worst_squared
 
     each = generator.exponential(size=(100, 32))
     profile = each.mean(axis=0) + generator.normal(size=(2000, 32)) * 0.1

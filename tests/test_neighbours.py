@@ -7,9 +7,9 @@ from scipy import stats
 from scipy.special import iv
 
 import equiprob as ep
-from equiprob.equivariance.methods.neighbours import Neighbours
-from equiprob.equivariance.row_metrics import OrbitMetric
+from equiprob.geometry.row_metrics import OrbitMetric
 from equiprob.posterior.diagnostics import Diagnostic
+from equiprob.task.methods.neighbours import Neighbours
 
 MEAN = float(iv(1, 1) / iv(0, 1))
 VARIANCE = float((1 + iv(2, 1) / iv(0, 1)) / 2 - MEAN**2)  # of the cosine of a von Mises angle

@@ -9,7 +9,7 @@ from refusals import refuses
 
 import equiprob as ep
 from equiprob.levels import path_risk
-from equiprob.levels.losses import LOSSES
+from equiprob.levels.row_losses import LOSSES
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import label_task, linear_task
 

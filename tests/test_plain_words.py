@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import equiprob as ep
-from equiprob.equivariance.methods import Case
+from equiprob.task.methods import Case
 
 ROOT = Path(ep.__file__).parent
 UNWANTED = re.compile(

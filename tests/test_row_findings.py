@@ -131,8 +131,8 @@ def test_whoever_takes_means_of_rows_says_what_they_rest_on():
         "bounds/base.py",
         "bounds/transport_forms.py",
         "decisions/prospects.py",
-        "equivariance/error_draws.py",
-        "equivariance/map_shares.py",
+        "errors/error_draws.py",
+        "task/map_shares.py",
         "levels/budget.py",
     }
     silent = {

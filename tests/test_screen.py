@@ -8,8 +8,8 @@ import pytest
 from refusals import refuses
 
 import equiprob as ep
-from equiprob.equivariance.catalogue import catalogue
-from equiprob.equivariance.screen import hidden_rate, simultaneous_upper
+from equiprob.errors.catalogue import catalogue
+from equiprob.errors.screen import hidden_rate, simultaneous_upper
 from equiprob.posterior.row_means import RowMeans
 
 mpl.use("Agg")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import equiprob as ep
-from equiprob.equivariance.spectral_constants import eigenvalues
+from equiprob.task.spectral_constants import eigenvalues
 from equiprob.testing import disc_task
 
 POINTS = 5000
@@ -206,7 +206,7 @@ def test_bounds_of_an_uneven_law_are_those_of_the_enumerated_truth():
 def test_averages_over_the_group_are_unbiased_in_every_design(design):
     import numpyro.distributions as dist
 
-    from equiprob.equivariance.group_averages import haar_average
+    from equiprob.task.group_averages import haar_average
 
     law = ep.transforms.rotations2d(law=dist.Normal(0.0, 1.2), acts_on="vectors")
     x = np.random.default_rng(1).normal(size=(2000, 2))
@@ -227,7 +227,7 @@ def test_averages_over_the_group_are_unbiased_in_every_design(design):
 def test_averages_over_rotations_of_space_are_those_over_the_group():
     import numpyro.distributions as dist
 
-    from equiprob.equivariance.group_averages import haar_average
+    from equiprob.task.group_averages import haar_average
 
     law = dist.TruncatedNormal(2.2, 0.9, low=0.0, high=np.pi)
     turns = ep.transforms.rotations3d(law=law, acts_on="vectors")

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import equiprob as ep
-from equiprob.equivariance.steps import largest_step
+from equiprob.errors.steps import largest_step
 
 N, N_DRAWS = 30, 2000
 NARROW = ep.transforms.rotations2d(max_angle=0.2, acts_on="vectors")

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import equiprob as ep
-from equiprob.equivariance.methods.two_part_kernels import TwoPartKernels
-from equiprob.equivariance.methods.two_part_posterior import (
+from equiprob.task.methods.two_part_kernels import TwoPartKernels
+from equiprob.task.methods.two_part_posterior import (
     _NOISES,
     TwoPartPosterior,
     _conditioned,

@@ -14,11 +14,11 @@ import numpy as np
 
 import equiprob as ep
 from benchmarks.calibration.problems import N_DRAWS, Array, Outcome, Problem
-from equiprob.bounds.clouds import Cloud, diameters
-from equiprob.bounds.dimension import NEIGHBOURS, fit_dimension
-from equiprob.bounds.extremes import end_point
-from equiprob.bounds.nets import centres_within_budget, farthest_point_net
-from equiprob.equivariance.row_metrics import OrbitMetric, RawMetric
+from equiprob.geometry.clouds import Cloud, diameters
+from equiprob.geometry.dimension import NEIGHBOURS, fit_dimension
+from equiprob.geometry.extremes import end_point
+from equiprob.geometry.nets import centres_within_budget, farthest_point_net
+from equiprob.geometry.row_metrics import OrbitMetric, RawMetric
 from equiprob.testing import disc_task
 
 EPS = float(np.finfo(np.float64).eps)

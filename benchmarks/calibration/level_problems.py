@@ -16,8 +16,8 @@ import numpy as np
 
 import equiprob as ep
 from benchmarks.calibration.problems import LAWS, N_DRAWS, NOISE, Array, Law, Outcome, Problem
-from equiprob.levels.losses import LOSSES
 from equiprob.levels.predictor import AveragedPredictor
+from equiprob.levels.row_losses import LOSSES
 from equiprob.testing import commuting_part
 
 TRUTHS = (0.0, 0.4, 0.8, 1.0)

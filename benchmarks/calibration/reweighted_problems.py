@@ -15,7 +15,7 @@ import numpyro.distributions as dist
 
 import equiprob as ep
 from benchmarks.calibration.problems import N_DRAWS, Array, Outcome, Problem
-from equiprob.equivariance.spectral_constants import eigenvalues
+from equiprob.task.spectral_constants import eigenvalues
 
 NOISE = 0.5
 SLOPE, SADDLE = 0.4, 0.3

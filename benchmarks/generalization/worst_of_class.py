@@ -15,7 +15,7 @@ import numpy as np
 from ot import emd2
 
 import equiprob as ep
-from equiprob.bounds.all_pairs import PairDistance, Targets
+from equiprob.geometry.all_pairs import PairDistance, Targets
 
 DELTA = 0.05
 HELD_OUT = 4

@@ -9,9 +9,9 @@ from typing import Any, final
 import numpy as np
 
 from equiprob.arguments.checked import check_fields, checked
-from equiprob.equivariance.certificate import Certificate, certify
-from equiprob.equivariance.error_draws import error_draws
-from equiprob.equivariance.model_error import ModelEquivarianceError, ModelEquivarianceErrorResult
+from equiprob.errors.certificate import Certificate, certify
+from equiprob.errors.error_draws import error_draws
+from equiprob.errors.model_error import ModelEquivarianceError, ModelEquivarianceErrorResult
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import credible_interval

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, final
 
 from equiprob.auditing.verdict import verdict_lines
 from equiprob.decisions.compare import Comparison
-from equiprob.equivariance.data_error import DataEquivarianceErrorResult
-from equiprob.equivariance.invariance_check import InvarianceCheckResult
-from equiprob.equivariance.symmetry_map import SymmetryMapResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractResult
 from equiprob.posterior.words import MANY, listed
+from equiprob.task.data_error import DataEquivarianceErrorResult
+from equiprob.task.invariance_check import InvarianceCheckResult
+from equiprob.task.symmetry_map import SymmetryMapResult
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,20 +22,11 @@ from equiprob.arguments.models import adapter_for
 from equiprob.arguments.names import check_names
 from equiprob.arguments.refusals import is_refusal
 from equiprob.auditing.findings import Audit, AuditFacts
-from equiprob.bounds.approximation_gap import ApproximationGap
 from equiprob.bounds.generalization_gap import GeneralizationGap
 from equiprob.bounds.holdout import Holdout
 from equiprob.decisions.compare import compare
-from equiprob.equivariance.data_error import DataEquivarianceError
-from equiprob.equivariance.invariance_check import (
-    InvarianceCheck,
-    InvarianceCheckResult,
-    InvariantLaw,
-)
-from equiprob.equivariance.methods import AbstractMethod, Neighbours, Symmetrization
-from equiprob.equivariance.model_error import ModelEquivarianceError
-from equiprob.equivariance.stabilizer import Stabilizer, StabilizerResult
-from equiprob.equivariance.symmetry_map import SymmetryMap
+from equiprob.errors.model_error import ModelEquivarianceError
+from equiprob.errors.stabilizer import Stabilizer, StabilizerResult
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.levels.paths import AbstractPath, Blend, Range
 from equiprob.levels.symmetry_level import SymmetryLevel
@@ -44,6 +35,15 @@ from equiprob.orbits.output import Output
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import AbstractResult, check_draws
 from equiprob.posterior.versions import installed_versions
+from equiprob.task.approximation_gap import ApproximationGap
+from equiprob.task.data_error import DataEquivarianceError
+from equiprob.task.invariance_check import (
+    InvarianceCheck,
+    InvarianceCheckResult,
+    InvariantLaw,
+)
+from equiprob.task.methods import AbstractMethod, Neighbours, Symmetrization
+from equiprob.task.symmetry_map import SymmetryMap
 from equiprob.transforms.transform import Transform
 
 _CHECKED_ROWS = 2000

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from equiprob.bounds.approximation_gap import ApproximationGapResult
 from equiprob.decisions.compare import Comparison
-from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+from equiprob.errors.model_error import ModelEquivarianceErrorResult
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.orbits.output import OUTPUT_UNITS
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.results import AbstractResult, credible_interval
 from equiprob.posterior.words import listed, no_step_seen, of_its_own_variation
+from equiprob.task.approximation_gap import ApproximationGapResult
 
 Results = Mapping[str, AbstractResult]
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import check_fields
 from equiprob.bounds.assumptions import Assumption
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,16 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, final, override
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, at_sizes
 from equiprob.bounds.gap_model import GapModel, nodes_of, observed_curve
 from equiprob.bounds.gap_runs import GapRuns, read_gap_runs
 from equiprob.curves.importance import MOST_PARETO_K
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.sampler_settings import check_prior
-
-Array = NDArray[np.float64]
 
 _PARAMETRIC = 0.5
 

@@ -16,11 +16,11 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.bounds.all_pairs import PairDistance, Pairs, Targets
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.halves import AbstractDeal, GroundCost, Index, Value, mean_cost
+from equiprob.geometry.all_pairs import PairDistance, Pairs, Targets
 from equiprob.posterior.row_means import RowMeans
 
-Array = NDArray[np.float64]
 Node = tuple[float, float | None]
 
 FEWEST_UNITS = 20

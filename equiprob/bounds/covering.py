@@ -16,16 +16,14 @@ from dataclasses import dataclass, field
 from typing import final, override
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.assumptions import Assumption
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.losses import AbstractLoss, SquaredError
 from equiprob.bounds.predictor_class import PredictorClass, defect_of, lipschitz_of, range_of
 from equiprob.bounds.promises import constants_of
-from equiprob.equivariance.row_metrics import flattened
-
-Array = NDArray[np.float64]
+from equiprob.geometry.row_metrics import flattened
 
 _POINTS = 400
 _SMALLEST = 1e-4

@@ -29,14 +29,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.base import ObservedCurve
 from equiprob.bounds.gap_runs import GapRuns
 from equiprob.curves.importance import Weighed, importance_draws
 from equiprob.curves.spread import Scatter, scatter_of
-
-Array = NDArray[np.float64]
 
 _FADING = 0.3 * np.log(10)
 _STRAIGHTENING = 0.7 * np.log(10)

@@ -10,13 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array, Index
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.run_tables import as_frame, numbers, refuse, refuse_unless_amounts
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 _FEW_SEEDS = 3
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem, Given, at_sizes
-from equiprob.bounds.geometry import GeometryResult
 from equiprob.bounds.transport import Transport
-from equiprob.equivariance.table_findings import require_deterministic
+from equiprob.errors.table_findings import require_deterministic
+from equiprob.geometry.geometry import GeometryResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.facts import Facts
@@ -27,8 +28,6 @@ from equiprob.posterior.results import AbstractEstimator, AbstractResult, credib
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
 from equiprob.transforms.fingerprint import OF_OUTPUT, check_same_transform
-
-Array = NDArray[np.float64]
 
 _SATURATED = 0.8
 """Share of the largest loss from which a cost is capped too often to fall as it would."""

@@ -27,10 +27,8 @@ from typing import Any, override
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.bounds.all_pairs import Pairs
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
+from equiprob.arguments.array_types import Array, Index
+from equiprob.geometry.all_pairs import Pairs
 
 _MOST_PIVOTS = 10_000_000
 _MOST_THREADS = 4

@@ -20,14 +20,12 @@ from typing import override
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.base import GapProblem, Units
 from equiprob.bounds.halves import AbstractDeal, Index, Split
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

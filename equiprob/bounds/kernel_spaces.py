@@ -21,15 +21,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
-
-Array = NDArray[np.float64]
 
 _BLOCK = 64
 _CHECKED_ROWS = 16

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final, override
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import check_fields
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.orbits.table import OrbitTable
-
-Array = NDArray[np.float64]
 
 
 class LossConstants(NamedTuple):

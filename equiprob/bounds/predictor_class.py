@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import check_fields
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import GapProblem
 from equiprob.bounds.losses import check_positive, holds_labels
 from equiprob.bounds.promises import displacements, held, ranges, slopes
 from equiprob.transforms.laws import sampler
-
-Array = NDArray[np.float64]
 
 
 @final

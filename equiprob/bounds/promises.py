@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.base import GapProblem, Given
 from equiprob.bounds.losses import AbstractLoss, BoundedLoss, LossConstants
-from equiprob.equivariance.row_metrics import squared_distances
-from equiprob.equivariance.table_findings import rounding_limit
+from equiprob.errors.table_findings import rounding_limit
+from equiprob.geometry.row_metrics import squared_distances
 from equiprob.orbits.table import OrbitTable
-
-Array = NDArray[np.float64]
 
 _ROUNDINGS = 8
 """Roundings of its largest output by which a model's value may be off."""

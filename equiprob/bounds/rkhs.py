@@ -28,19 +28,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, final, override
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import check_fields
-from equiprob.bounds.all_pairs import in_float64, law_nodes
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapCurve, GapEvidence, GapProblem
 from equiprob.bounds.kernel_spaces import FeatureSpace, KernelSpace, Radii, output_matrices
 from equiprob.bounds.losses import AbstractLoss, SquaredError, check_positive, check_whole
 from equiprob.bounds.promises import Seen, constants_of, displacements, held, norms
+from equiprob.geometry.all_pairs import in_float64, law_nodes
 from equiprob.orbits.table import OrbitTable
-
-Array = NDArray[np.float64]
 
 _GRID = 2 ** (1 / 8)
 _CONSTANT = 1e-6

@@ -21,10 +21,9 @@ from functools import partial
 from typing import Any, Literal, final, get_args, override
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import check_fields
-from equiprob.bounds.all_pairs import PairDistance, in_float64
 from equiprob.bounds.assumptions import Assumption, seen
 from equiprob.bounds.base import AbstractBound, GapEvidence, GapProblem
 from equiprob.bounds.cost_surface import CostSurface, Ground, nodes
@@ -42,9 +41,9 @@ from equiprob.bounds.transport_forms import (
     forms_of,
     smallest,
 )
+from equiprob.geometry.all_pairs import PairDistance, in_float64
 from equiprob.posterior.diagnostics import Diagnostic
 
-Array = NDArray[np.float64]
 Between = Literal["held_out", "halves"]
 
 

@@ -18,20 +18,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from equiprob.bounds.all_pairs import Targets
+from equiprob.arguments.array_types import Array
 from equiprob.bounds.assumptions import Assumption
 from equiprob.bounds.base import GapCurve, GapProblem
 from equiprob.bounds.cost_surface import CostSurface
 from equiprob.bounds.losses import AbstractLoss, LossConstants, holds_labels
 from equiprob.bounds.power_law import FEWEST_SIZES, fit_power_law
 from equiprob.bounds.predictor_class import PredictorClass, range_of
+from equiprob.geometry.all_pairs import Targets
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.row_means import RowMeans
 
-Array = NDArray[np.float64]
 TargetForm = Literal["smaller", "joint", "contraction"]
 
 _HORIZON = 6

@@ -10,15 +10,13 @@ from typing import Any, final
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
 from equiprob.adapters.pytorch import TorchPredictor
-from equiprob.equivariance.betting import upper_bound
-from equiprob.equivariance.model_error import ModelEquivarianceError, ModelEquivarianceErrorResult
-from equiprob.equivariance.table_findings import rounding_limit
+from equiprob.arguments.array_types import Array
+from equiprob.errors.betting import upper_bound
+from equiprob.errors.model_error import ModelEquivarianceError, ModelEquivarianceErrorResult
+from equiprob.errors.table_findings import rounding_limit
 from equiprob.orbits.evaluate import evaluate_orbits
-
-Array = NDArray[np.float64]
 
 _DOUBLED = 4.0
 """A row has lost the symmetry where its squared error is so many times what it was."""

@@ -28,7 +28,7 @@ def gate_of(
 
 def failures_of(gate: Gate, found: Audit) -> list[str]:
     """Return a message for each model that does not meet the limit, or could not be judged."""
-    from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+    from equiprob.errors.model_error import ModelEquivarianceErrorResult
 
     failures = []
     for name in found.models:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.curves.bends import bend_covariance, root
 from equiprob.curves.shapes import log_risk
-
-Array = NDArray[np.float64]
 
 _NO_FADE = 1e-6
 

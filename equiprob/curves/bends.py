@@ -8,9 +8,8 @@ curves slopes at one and at five octaves' distance correlate .74 and .39 (LCDB).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 FADING = 2.0
 """Distance in log n over which a slope is forgotten by a factor e."""

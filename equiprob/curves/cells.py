@@ -12,11 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.curves.runs import Runs
-
-Array = NDArray[np.float64]
 
 _USUAL_SD = 0.08
 _USUAL_WEIGHT = 3.0

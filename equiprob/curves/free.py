@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array, Index
 from equiprob.curves.ahead import Ahead
 from equiprob.curves.cells import SHARED_TEST, Cells, cells_of
 from equiprob.curves.grid import FADES, INDEX, NOISES, SHARES, SLOPES, TURNS
@@ -19,9 +19,6 @@ from equiprob.curves.priors import CurvePriors, GridPriors
 from equiprob.curves.result import FARTHEST
 from equiprob.curves.runs import Runs
 from equiprob.curves.smoothing import LEVEL_SD, Smoothed, smooth, unseen
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 _MOST_NODES = 14
 _WIDEST = 0.8

@@ -9,9 +9,8 @@ the scale that its runs show. Given (a, kappa, q, f, U) the curve is linear in w
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 SLOPES = np.geomspace(0.03, 4.0, 12)
 BENDS = np.array([0.4, 0.9, 2.0])

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 MOST_PARETO_K = 0.7
 """Above this tail index of the weights a result carries `Diagnostic.UNEVEN_WEIGHTS`."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.seeds import check_seed
 from equiprob.curves.free import free_curves, nodes_of
 from equiprob.curves.importance import MOST_PARETO_K
@@ -21,14 +21,13 @@ from equiprob.curves.result import CurveFacts, LearningCurveResult
 from equiprob.curves.runs import Runs, read_runs
 from equiprob.curves.tied import TiedCurves, TiedModel
 from equiprob.curves.tied_data import TiedData
-from equiprob.equivariance.data_error import DataEquivarianceErrorResult
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator
+from equiprob.task.data_error import DataEquivarianceErrorResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 _WEIGHTS = {"uniform and invariant": 0.5, "invariant": 0.25, "unknown": 0.25}
 _WEIGHTS |= {"H": 0.5, "I": 0.25, "N": 0.25}  # the same by the letters of the papers

@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from equiprob.arguments.array_types import Array, Index
 from equiprob.curves.grid import SHAPE, SLOPES
 from equiprob.curves.priors import GridPriors
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

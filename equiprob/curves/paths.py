@@ -12,14 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array, Index
 from equiprob.curves.bends import bend_covariance, root
 from equiprob.curves.cells import Cells
 from equiprob.curves.smoothing import Smoothed
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 _LEAST_FACTOR = 1e-9
 """Variance of a factor of the bends, over that of the largest, below which it is left out."""

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import check_fields
 from equiprob.curves.from_curves import FROM_CURVES
 from equiprob.curves.grid import BENDS, FADES, FLOORS, NOISES, SHARES, SLOPES, TURNS
 from equiprob.posterior.sampler_settings import check_prior
-
-Array = NDArray[np.float64]
 
 _LEAST_LOG = -50.0
 

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.posterior.facts import Facts
 from equiprob.posterior.results import AbstractResult, credible_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 FARTHEST = 1e4
 """How far beyond the largest sample size anything is said, as a ratio."""

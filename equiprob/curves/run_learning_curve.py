@@ -19,10 +19,10 @@ from equiprob.arguments.checked import checked
 from equiprob.arguments.refusals import is_refusal
 from equiprob.arguments.seeds import check_seed
 from equiprob.curves.split import RunData, shuffled, split_rows
-from equiprob.equivariance.cross_fit import trainer
 from equiprob.orbits.evaluate import evaluate_orbits
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
+from equiprob.task.cross_fit import trainer
 from equiprob.transforms.transform import Transform
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.names import check_names
 from equiprob.curves.tables import runs_frame
 from equiprob.posterior.diagnostics import Diagnostic
@@ -20,7 +21,6 @@ from equiprob.posterior.run_tables import numbers, refuse, refuse_unless_amounts
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 _MEASURED = ("risk_se", "error", "error_se")
 

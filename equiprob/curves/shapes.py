@@ -8,9 +8,8 @@ With the floor f = 0 and no plateau (U infinite), h is the logarithm of the risk
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 _LEAST_SHARE = 0.02
 _MOST = 600.0

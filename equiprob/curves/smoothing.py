@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.curves.bends import bend_covariance, from_the_end
 from equiprob.curves.cells import Cells
 from equiprob.curves.grid import BENDS, INDEX, NOISES, SLOPES, floors_and_plateaus
 from equiprob.curves.likelihood import Told, binomial_told, normal_told
 from equiprob.curves.shapes import log_risk, position
-
-Array = NDArray[np.float64]
 
 LEVEL_SD = 3.0
 _MOST_STEPS = 30

@@ -14,7 +14,7 @@ from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
 from equiprob.orbits.inputs import check_inputs, take_rows, units_of_rows
 from equiprob.orbits.keys import Ids
-from equiprob.orbits.outputs import checked_targets
+from equiprob.orbits.output_arrays import checked_targets
 from equiprob.transforms.transform import Transform
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
+from equiprob.arguments.array_types import Array, Index
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,14 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.curves.importance import Weighed, importance_draws
 from equiprob.curves.priors import CurvePriors
 from equiprob.curves.tied_data import TYPICAL_EXPONENT, TiedData
 from equiprob.curves.tied_linear import Linear
-
-Array = NDArray[np.float64]
 
 _START_SD = 0.7
 _TRIED = 4000

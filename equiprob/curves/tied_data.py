@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.curves.runs import Runs
 from equiprob.curves.spread import Scatter, scatter_of
-
-Array = NDArray[np.float64]
 
 TYPICAL_EXPONENT = 0.8
 """In whose terms the prior of costs is stated."""

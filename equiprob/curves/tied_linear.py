@@ -10,14 +10,12 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaincc
 
+from equiprob.arguments.array_types import Array
 from equiprob.curves.bends import bend_covariance, from_the_end, root
 from equiprob.curves.priors import CurvePriors
 from equiprob.curves.tied_data import TiedData
-
-Array = NDArray[np.float64]
 
 _WIDE = 1.5
 """Standard deviation of a log error about its measured ones, beforehand."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.calls import calling
 from equiprob.decisions.shared_rows import Seeds
-from equiprob.equivariance.table_findings import require_deterministic
+from equiprob.errors.table_findings import require_deterministic
 from equiprob.orbits.table import Rows
 from equiprob.posterior.contrast import Limits
 from equiprob.posterior.paired_means import ANY, squared_error_limits

@@ -21,9 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 _LARGEST = 1.0
 """Largest standard deviation of the log risk between seeds.

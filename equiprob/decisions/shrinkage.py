@@ -35,11 +35,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.decisions.choice import Draws
-
-Array = NDArray[np.float64]
 
 _FREEDOM = (1.0, 3.0)
 """Degrees of freedom of the differences' law that are thought possible, alike likely."""

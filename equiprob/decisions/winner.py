@@ -24,14 +24,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.decisions.choice import Draws
 from equiprob.orbits.keys import Ids
 from equiprob.posterior.contrast import Limits
 from equiprob.posterior.results import credible_interval
-
-Array = NDArray[np.float64]
 
 _FOLDS = 3
 _SPLITS = 16

@@ -13,7 +13,7 @@ import numpy as np
 import equiprob as ep
 from equiprob.decisions.compare import Comparison
 from equiprob.demo.networks import CANDIDATES, DigitsSplit, Predict, load_split, train
-from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+from equiprob.errors.model_error import ModelEquivarianceErrorResult
 from equiprob.levels.level_result import SymmetryLevelResult
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.results import credible_interval

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from equiprob.levels.losses import Loss, squared_loss
 from equiprob.levels.paths import AbstractPath, Blend
 from equiprob.levels.paths.base import targets
+from equiprob.levels.row_losses import Loss, squared_loss
 from equiprob.orbits.table import OrbitTable, Rows
 
 EXCESS = "excess_"

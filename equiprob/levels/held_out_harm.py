@@ -15,13 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array, Index
 from equiprob.orbits.keys import Ids
 from equiprob.posterior.row_means import RowMeans
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 
 def held_out_losses(values: Array, vectors: Array, y: Array, units: Ids, ridges: Array) -> Array:

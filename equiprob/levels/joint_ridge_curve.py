@@ -18,14 +18,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.equivariance.methods.two_part_posterior import threads_for
+from equiprob.arguments.array_types import Array
 from equiprob.levels.held_out_harm import harm_of, held_out_losses
 from equiprob.levels.ridge_curve import RIDGES
 from equiprob.orbits.keys import Ids
 from equiprob.posterior.row_findings import RowFindings
 from equiprob.posterior.row_means import RowMeans
-
-Array = NDArray[np.float64]
+from equiprob.task.methods.two_part_posterior import threads_for
 
 TAUS = np.concatenate([[0.0], np.geomspace(1e-3, 10.0, 9)])
 """Amplitudes of the asymmetric kernel against the symmetric one."""

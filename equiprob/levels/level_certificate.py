@@ -13,27 +13,26 @@ from dataclasses import dataclass, field
 from typing import Any, final, override
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
 from equiprob.bounds.losses import holds_labels
-from equiprob.equivariance.alike_rows import are_alike
-from equiprob.equivariance.claims import check_delta, check_independent_rows
+from equiprob.errors.claims import check_delta, check_independent_rows
+from equiprob.geometry.alike_rows import are_alike
 from equiprob.levels.averaged import averaged_predictor
 from equiprob.levels.level_result import SymmetryLevelResult
-from equiprob.levels.losses import Loss, named_loss
 from equiprob.levels.pac_bayes import DrawnBound, bound_of, least_bound
 from equiprob.levels.path_risk import EvaluatedPathRisk
 from equiprob.levels.paths import AbstractPath, Blend
 from equiprob.levels.paths.base import targets
+from equiprob.levels.row_losses import Loss, named_loss
 from equiprob.orbits.designs import Design
 from equiprob.orbits.table import OrbitTable, describe_rows
 from equiprob.posterior.certificates import AbstractCertificate
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.transforms.transform import Transform
-
-Array = NDArray[np.float64]
 
 _SLACK = 1e-6
 """How far rounding may take a loss out of its range, as a share of it."""

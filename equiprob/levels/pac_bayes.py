@@ -20,9 +20,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 _STRENGTHS = np.concatenate([[0.0], np.geomspace(1e-3, 1e1, 60)])
 """How strongly positions of less loss are preferred; the least bound is found among these."""

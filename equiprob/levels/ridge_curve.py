@@ -26,11 +26,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from equiprob.equivariance.methods.two_part_posterior import threads_for
-
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
+from equiprob.task.methods.two_part_posterior import threads_for
 
 _STEPS = 64
 _RIDGES = np.geomspace(1e-6, 1e2, _STEPS)

@@ -14,14 +14,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.arrays import as_numbers
 from equiprob.arguments.checked import checked
 from equiprob.bounds.base import GapProblem, at_sizes
 from equiprob.bounds.transport import Transport
-from equiprob.equivariance.data_error import DataEquivarianceErrorResult
-from equiprob.equivariance.methods.base import Case
 from equiprob.levels.joint_ridge_curve import TAUS, RowsAtHand, best_joint_ridge
 from equiprob.levels.ridge_curve import RIDGES, Spectrum, best_ridge
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
@@ -32,8 +30,8 @@ from equiprob.posterior.results import (
     credible_interval,
     details_of,
 )
-
-Array = NDArray[np.float64]
+from equiprob.task.data_error import DataEquivarianceErrorResult
+from equiprob.task.methods.base import Case
 
 _MULTIPLES = 2.0 ** np.arange(-3, 4)
 """Numbers of rows looked at, over those of the data."""

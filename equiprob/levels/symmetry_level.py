@@ -14,8 +14,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.equivariance.steps import largest_step
-from equiprob.equivariance.table_findings import (
+from equiprob.errors.steps import largest_step
+from equiprob.errors.table_findings import (
     design_diagnostics,
     is_quiet,
     orbit_average_available,
@@ -25,12 +25,12 @@ from equiprob.equivariance.table_findings import (
 from equiprob.levels.few_transforms import budget_rows
 from equiprob.levels.level_facts import LevelFacts
 from equiprob.levels.level_result import SymmetryLevelResult
-from equiprob.levels.losses import Loss, limits_of_loss, named_loss
 from equiprob.levels.monte_carlo import monte_carlo_share
 from equiprob.levels.optimum import Optimum, partitions
 from equiprob.levels.path_risk import AbstractPathRisk
 from equiprob.levels.paths import AbstractPath, Blend
 from equiprob.levels.paths.base import targets
+from equiprob.levels.row_losses import Loss, limits_of_loss, named_loss
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic, worst_first
 from equiprob.posterior.results import AbstractEstimator

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.keys import Ids
-from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.output_arrays import named_outputs
 from equiprob.orbits.precision import Array, root_mean_square, rounding_of_output
 from equiprob.transforms.law import Parameters
 

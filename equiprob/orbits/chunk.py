@@ -29,7 +29,7 @@ from equiprob.orbits.keys import Ids
 from equiprob.orbits.lasting import SHARE
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.output import declared_dtypes, rows_of
-from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.output_arrays import named_outputs
 from equiprob.orbits.statistics import Rows
 from equiprob.orbits.sums import DisplacementSums
 from equiprob.orbits.under_way import Evaluated, UnderWay, fetched

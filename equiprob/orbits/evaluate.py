@@ -28,7 +28,7 @@ from equiprob.orbits.keys import are_heavy
 from equiprob.orbits.loop import Course, run_pass
 from equiprob.orbits.noise import Noise
 from equiprob.orbits.output import Output, check_declared, has_masks, without_padding
-from equiprob.orbits.outputs import checked_targets
+from equiprob.orbits.output_arrays import checked_targets
 from equiprob.orbits.sources import (
     ArrayRows,
     StreamedRows,

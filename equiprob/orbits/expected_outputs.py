@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from equiprob.orbits.accumulate import Sizes, row_statistics
 from equiprob.orbits.designs import Design
 from equiprob.orbits.output import Measure, measures
-from equiprob.orbits.outputs import (
+from equiprob.orbits.output_arrays import (
     are_labels,
     check_probabilities,
     check_sizes,

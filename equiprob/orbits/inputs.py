@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from equiprob.arguments.arrays import as_array, refuse_masks
 from equiprob.orbits.keys import Ids, content_ids, label_ids
-from equiprob.orbits.outputs import is_numeric
+from equiprob.orbits.output_arrays import is_numeric
 from equiprob.orbits.table import describe_rows
 from equiprob.transforms.declarations import leaf_names
 

@@ -23,7 +23,7 @@ from equiprob.orbits.backend import (
 )
 from equiprob.orbits.devices import RowSharding
 from equiprob.orbits.keys import Ids
-from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.output_arrays import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.programs import Predict, compiled, fingerprint
 from equiprob.orbits.row_counts import may_choose_rows, may_use_number_of_rows

@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.arrays import as_numbers, mask_of
 from equiprob.arguments.checked import check_fields
 from equiprob.arguments.names import check_names
 from equiprob.arguments.tensors import is_torch
-
-Array = NDArray[np.float64]
 
 OUTPUT_UNITS = "output units"
 

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.tensors import is_torch
-
-Array = NDArray[np.float64]
 
 _NARROWER = ("float32", "float16", "bfloat16")
 

@@ -26,7 +26,7 @@ from equiprob.orbits.backend import (
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
-from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.output_arrays import named_outputs
 from equiprob.orbits.precision import Array
 from equiprob.orbits.row_wise import Seen, judged, require_row_wise, require_same_beside
 from equiprob.transforms.law import Parameters

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.output_arrays import named_outputs
 from equiprob.orbits.precision import rounding_of_output
 from equiprob.orbits.probe import perturbed
 from equiprob.transforms.acting import Acting

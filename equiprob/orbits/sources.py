@@ -21,7 +21,7 @@ from equiprob.orbits.chunk import Chunk
 from equiprob.orbits.inputs import check_batch, check_labels, take_rows
 from equiprob.orbits.keys import Ids, content_hashes, label_ids, told_apart
 from equiprob.orbits.output import rows_of, without_padding
-from equiprob.orbits.outputs import check_target, checked_targets, named_targets
+from equiprob.orbits.output_arrays import check_target, checked_targets, named_targets
 
 
 class AbstractRows(abc.ABC):

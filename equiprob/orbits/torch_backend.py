@@ -20,7 +20,7 @@ from equiprob.orbits.backend import MOST_AT_ONCE, AbstractBackend, n_rows
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.noise import Noise
-from equiprob.orbits.outputs import named_outputs
+from equiprob.orbits.output_arrays import named_outputs
 from equiprob.orbits.python_backend import PythonBackend
 from equiprob.orbits.torch_device import TorchDevice
 from equiprob.orbits.torch_memory import InMemory, TorchModel

@@ -20,7 +20,7 @@ from equiprob.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.alignment import Alignment
+    from equiprob.task.alignment import Alignment
 
 _BARS = {
     "model_error": ("model", BLUE),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from equiprob.plots.style import BAR_NOTE, BLUE, GREY, interval_bar, new_figure
 
 if TYPE_CHECKING:
-    from equiprob.bounds.approximation_gap import ApproximationGapResult
+    from equiprob.task.approximation_gap import ApproximationGapResult
 
 _LABELS = {
     "waste": "waste of the asymmetric part",

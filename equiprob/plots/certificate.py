@@ -9,7 +9,7 @@ import numpy as np
 from equiprob.plots.style import BLUE, GREY, legend_below, new_figure, plain_log_numbers, with_unit
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.certificate import Certificate, CertifiedMean
+    from equiprob.errors.certificate import Certificate, CertifiedMean
 
 _LABELS = {"squared_error": "squared error", "share": "share above the tolerance"}
 

@@ -9,7 +9,7 @@ import numpy as np
 from equiprob.plots.style import BAND_NOTE, BLUE, band, interval_bar, new_figure, with_unit
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.changed_decisions import ChangedDecisionsResult
+    from equiprob.errors.changed_decisions import ChangedDecisionsResult
 
 
 def plot_changed_decisions(result: ChangedDecisionsResult) -> Any:

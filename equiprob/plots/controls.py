@@ -9,7 +9,7 @@ import numpy as np
 from equiprob.plots.style import BAR_NOTE, BLUE, GREY, ORANGE, interval_bar, new_figure, with_unit
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.controls import Controls
+    from equiprob.task.controls import Controls
 
 
 def plot_controls(controls: Controls) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from equiprob.plots.style import BAR_NOTE, BLUE, GREY, INK, ORANGE, interval_bar, new_figure
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.data_error import DataEquivarianceErrorResult
+    from equiprob.task.data_error import DataEquivarianceErrorResult
 
 
 _SHOWN = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from equiprob.plots.style import BAR_NOTE, BLUE, GREY, ORANGE, interval_bar, new_figure
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.generators import GeneratorsResult
+    from equiprob.errors.generators import GeneratorsResult
 
 _MOST = 16
 

@@ -17,7 +17,7 @@ from equiprob.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from equiprob.bounds.geometry import GeometryResult
+    from equiprob.geometry.geometry import GeometryResult
 
 _SETS = (("", BLUE, "inputs"), ("orbit_", ORANGE, "orbits"))
 

@@ -18,7 +18,7 @@ from equiprob.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.invariance_check import InvarianceCheckResult
+    from equiprob.task.invariance_check import InvarianceCheckResult
 
 
 def plot_invariance_check(result: InvarianceCheckResult) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from equiprob.plots.style import BAR_NOTE, BLUE, interval_bar, new_figure
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.local_error import LocalEquivarianceErrorResult
+    from equiprob.errors.local_error import LocalEquivarianceErrorResult
 
 
 def plot_local_error(result: LocalEquivarianceErrorResult) -> Any:

@@ -20,7 +20,7 @@ from equiprob.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.model_error import ModelEquivarianceErrorResult
+    from equiprob.errors.model_error import ModelEquivarianceErrorResult
 
 
 def plot_model_error(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from equiprob.plots.style import BAR_NOTE, BLUE, GREY, ORANGE, interval_bar, new_figure
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.screen import ScreenResult
+    from equiprob.errors.screen import ScreenResult
 
 _MOST = 24
 

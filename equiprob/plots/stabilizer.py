@@ -16,7 +16,7 @@ from equiprob.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.stabilizer import StabilizerResult
+    from equiprob.errors.stabilizer import StabilizerResult
 
 
 def plot_stabilizer(result: StabilizerResult) -> Any:

@@ -19,7 +19,7 @@ from equiprob.plots.style import (
 )
 
 if TYPE_CHECKING:
-    from equiprob.equivariance.symmetry_map import SymmetryMapResult
+    from equiprob.task.symmetry_map import SymmetryMapResult
 
 _KINDS = {
     "correct": ("agrees with the data", BLUE),

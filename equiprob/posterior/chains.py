@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 
 def one_after_another(draws: Mapping[str, Array], n_draws: int) -> tuple[dict[str, Array], int]:

@@ -34,33 +34,33 @@ class Kind:
 
 
 KINDS = {
-    "alignment": Kind("equivariance.alignment", "Alignment", "alignment", ("Alignment", "align")),
+    "alignment": Kind("task.alignment", "Alignment", "alignment", ("Alignment", "align")),
     "approximation_gap": Kind(
-        "bounds.approximation_gap",
+        "task.approximation_gap",
         "ApproximationGapResult",
         "approximation_gap",
         ("ApproximationGap",),
     ),
     "audit": Kind("auditing.findings", "Audit", None, ("Audit",)),
     "certificate": Kind(
-        "equivariance.certificate",
+        "errors.certificate",
         "Certificate",
         "certificate",
         ("Certificate", "certify"),
         is_saved=False,
     ),
     "changed_decisions": Kind(
-        "equivariance.changed_decisions",
+        "errors.changed_decisions",
         "ChangedDecisionsResult",
         "changed_decisions",
         ("ChangedDecisions",),
     ),
     "comparison": Kind("decisions.compare", "Comparison", "comparison", ("Comparison", "compare")),
     "controls": Kind(
-        "equivariance.controls", "Controls", "controls", ("Controls", "controls"), is_saved=False
+        "task.controls", "Controls", "controls", ("Controls", "controls"), is_saved=False
     ),
     "data_error": Kind(
-        "equivariance.data_error",
+        "task.data_error",
         "DataEquivarianceErrorResult",
         "data_error",
         ("DataEquivarianceError",),
@@ -75,12 +75,10 @@ KINDS = {
         "generalization_gap",
         ("GeneralizationGap",),
     ),
-    "generators": Kind(
-        "equivariance.generators", "GeneratorsResult", "generators", ("Generators",)
-    ),
-    "geometry": Kind("bounds.geometry", "GeometryResult", "geometry", ("Geometry",)),
+    "generators": Kind("errors.generators", "GeneratorsResult", "generators", ("Generators",)),
+    "geometry": Kind("geometry.geometry", "GeometryResult", "geometry", ("Geometry",)),
     "invariance_check": Kind(
-        "equivariance.invariance_check",
+        "task.invariance_check",
         "InvarianceCheckResult",
         "invariance_check",
         ("InvarianceCheck", "InvariantLaw"),
@@ -94,21 +92,19 @@ KINDS = {
         is_saved=False,
     ),
     "local_error": Kind(
-        "equivariance.local_error",
+        "errors.local_error",
         "LocalEquivarianceErrorResult",
         "local_error",
         ("LocalEquivarianceError",),
     ),
     "model_error": Kind(
-        "equivariance.model_error",
+        "errors.model_error",
         "ModelEquivarianceErrorResult",
         "model_error",
         ("ModelEquivarianceError",),
     ),
-    "screen": Kind("equivariance.screen", "ScreenResult", "screen", ("ScreenResult", "screen")),
-    "stabilizer": Kind(
-        "equivariance.stabilizer", "StabilizerResult", "stabilizer", ("Stabilizer",)
-    ),
+    "screen": Kind("errors.screen", "ScreenResult", "screen", ("ScreenResult", "screen")),
+    "stabilizer": Kind("errors.stabilizer", "StabilizerResult", "stabilizer", ("Stabilizer",)),
     "structural_level": Kind(
         "levels.structural_level",
         "StructuralLevelResult",
@@ -117,7 +113,7 @@ KINDS = {
     ),
     "symmetry_level": Kind("levels.level_result", "SymmetryLevelResult", "symmetry_level"),
     "symmetry_map": Kind(
-        "equivariance.symmetry_map", "SymmetryMapResult", "symmetry_map", ("SymmetryMap",)
+        "task.symmetry_map", "SymmetryMapResult", "symmetry_map", ("SymmetryMap",)
     ),
     "transform_budget": Kind("levels.budget", "TransformBudget", "transform_budget"),
 }

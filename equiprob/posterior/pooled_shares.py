@@ -7,10 +7,9 @@ come from one beta law, whose mean and spread are found with them.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaincinv, betaln
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 _MEANS = (np.arange(40) + 0.5) / 40
 _ALIKE = (np.arange(24) + 0.5) / 24

@@ -12,9 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 _SHAPES = np.linspace(-0.875, 0.975, 38)
 """Zero lies between two of them: there the law is an exponential, of another form."""

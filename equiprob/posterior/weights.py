@@ -16,11 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.forks import unforked
 from equiprob.orbits.blocks import N_BLOCKS, block_of
 from equiprob.orbits.keys import Ids, Purpose, keyed_uniforms, keys_of, root_key, split_ids
-
-Array = NDArray[np.float64]
 
 _UNITS_AT_ONCE = 1024
 

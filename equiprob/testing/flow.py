@@ -13,12 +13,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.seeds import check_seed
 from equiprob.transforms import Transform, cyclic
-
-Array = NDArray[np.float64]
 
 _STEPS = 8
 _DIFFUSION = 0.5

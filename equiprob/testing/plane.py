@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.seeds import check_seed
 from equiprob.transforms import Transform, rotations2d
-
-Array = NDArray[np.float64]
 
 
 def commuting_part(matrix: Array) -> Array:

@@ -14,14 +14,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.seeds import check_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 
 _LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _N_TRUTH = 4000

@@ -17,12 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.transforms.actions import Invariant
 from equiprob.transforms.by_leaf import ByLeaf, Elements
 from equiprob.transforms.law import AbstractLaw
 from equiprob.transforms.representations import Transformations
-
-Array = NDArray[np.float64]
 
 _NOTHING = ByLeaf((), ())
 

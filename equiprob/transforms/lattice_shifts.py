@@ -8,12 +8,11 @@ from typing import Any, Self, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import checked
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.shifts import AbstractShifts
 from equiprob.transforms.transform import Transform
-
-Array = NDArray[np.float64]
 
 
 @final

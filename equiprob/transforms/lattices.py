@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 _MOST_SEARCHED = 256
 """Generators that are tried: more gain nothing that could be measured."""

@@ -8,6 +8,7 @@ from typing import Any, Self, final, override
 import numpy as np
 from numpy.typing import NDArray
 
+from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import checked
 from equiprob.transforms.counts import require_size
 from equiprob.transforms.expression import Call
@@ -15,8 +16,6 @@ from equiprob.transforms.law import AbstractLaw, Parameters
 from equiprob.transforms.rotation_group import rotation_matrices, rotation_vectors, unit_vectors
 from equiprob.transforms.rotations3d import SPATIAL_GENERATORS, Rotations3D
 from equiprob.transforms.transform import Transform
-
-Array = NDArray[np.float64]
 
 _MOST_RAPIDITY = 80.0
 """The energy of a boost grows as its exponential, which float32 does not hold beyond."""

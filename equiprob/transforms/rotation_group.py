@@ -12,9 +12,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from equiprob.arguments.array_types import Array
 
 _MOST_REFINED = 256
 """Rotations up to which a design is refined: beyond, the spiral it starts from is good enough."""

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.arguments.checked import check_fields
-from equiprob.levels.losses import Loss
 from equiprob.levels.path_risk import EvaluatedPathRisk, SquaredPathRisk
+from equiprob.levels.row_losses import Loss
 from equiprob.orbits.designs import Design, make_design
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable, Rows

@@ -1,1 +1,0 @@
-"""How equivariant is the model, and how symmetric is the task?"""

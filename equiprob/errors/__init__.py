@@ -1,0 +1,1 @@
+"""How equivariant is a model, and what is sure of it?"""

@@ -1,0 +1,1 @@
+"""How large and how steep are inputs, up to symmetry?"""
