@@ -42,6 +42,7 @@ from equiprob.orbits.merge import merge as merge
 from equiprob.orbits.output import Output as Output
 from equiprob.orbits.padding import padded as padded
 from equiprob.orbits.table import OrbitTable as OrbitTable
+from equiprob.posterior import hierarchical
 from equiprob.posterior.diagnostics import Diagnostic as Diagnostic
 from equiprob.posterior.files import load as load
 from equiprob.task import methods as methods
@@ -58,6 +59,7 @@ from equiprob.task.symmetry_map import SymmetryMap as SymmetryMap
 from equiprob.transforms.check_action import check_action as check_action
 
 __version__: str
+posteriors = hierarchical
 __all__ = [
     "ApproximationGap",
     "ChangedDecisions",

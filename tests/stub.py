@@ -12,13 +12,16 @@ STUB = Path(equiprob.__file__).with_suffix(".pyi")
 
 def stub():
     """Return the stub that belongs to the names of the package."""
-    names, lines = equiprob._WHERE, []
+    names, lines, renamed = equiprob._WHERE, [], ""
     for name, where in names.items():
         is_module = where.endswith(".")
         module, found = where.removesuffix(".").rsplit(".", 1) if is_module else (where, name)
-        lines.append(f"from {module} import {found} as {name}\n")
+        again = f" as {found}" if found == name else ""  # so that it is a name of ours, too
+        lines.append(f"from {module} import {found}{again}\n")
+        if found != name:
+            renamed += f"{name} = {found}\n"
     shown = "".join(f'    "{name}",\n' for name in equiprob.__all__)
-    return "".join(sorted(lines)) + f"\n__version__: str\n__all__ = [\n{shown}]\n"
+    return "".join(sorted(lines)) + f"\n__version__: str\n{renamed}__all__ = [\n{shown}]\n"
 
 
 if __name__ == "__main__":
