@@ -36,7 +36,7 @@ WHERE = {
     "bounds/promises.py": "compares rows within blocks of them, and judges nothing by them",
     "decisions/shrinkage.py": "shuffles draws",
     "decisions/winner.py": "halves the units of the table",
-    "task/alike_rows.py": "takes some rows, and leaves the rest unused",
+    "geometry/alike_rows.py": "takes some rows, and leaves the rest unused",
     "task/joined.py": "shuffles draws",
     "geometry/geometry.py": "takes one row of each group",
     "geometry/clouds.py": "takes some rows, and leaves the rest unused",

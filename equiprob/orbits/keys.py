@@ -11,18 +11,18 @@ import enum
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.random import threefry2x32_p
 from numpy.typing import NDArray
 
 Ids = NDArray[np.uint64]
 
-_LENGTH_STEP = 128
+_COUNTERS = np.arange(2**12, dtype=np.uint32)
 
 _BYTES_HASHED, _ROWS_HASHED = 2**22, 4096
 """Bytes, and rows, made contiguous float64 at a time: of images, a few."""
@@ -133,9 +133,9 @@ def split_ids(ids: Ids) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     return (ids >> np.uint64(32)).astype(np.uint32), ids.astype(np.uint32)
 
 
-def root_key(seed: int | jax.Array, purpose: Purpose) -> jax.Array:
+def root_key(seed: int | jax.Array, purpose: Purpose | jax.Array) -> jax.Array:
     """Return the JAX key all keys of one seed and purpose derive from (traceable)."""
-    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), int(purpose))
+    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purpose)
 
 
 def keys_of(root: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
@@ -143,20 +143,66 @@ def keys_of(root: jax.Array, high: jax.Array, low: jax.Array) -> jax.Array:
     return jax.vmap(lambda h, w: jax.random.fold_in(jax.random.fold_in(root, h), w))(high, low)
 
 
-@partial(jax.jit, static_argnames=("purpose", "n"))
-def _bits(seed: jax.Array, purpose: Purpose, high: jax.Array, low: jax.Array, n: int) -> jax.Array:
-    keys = keys_of(root_key(seed, purpose), high, low)
-    return jax.vmap(lambda key: jax.random.bits(key, (n, 2), jnp.uint32))(keys)
+def keyed_bits(
+    seed: jax.Array, purpose: jax.Array, high: jax.Array, low: jax.Array, counters: jax.Array
+) -> jax.Array:
+    """Return 32 random bits for each id and counter, ``(id, counter)`` (traceable).
+
+    They are those of ``jax.random.bits`` with the key of the id, which for arrays of n numbers
+    takes the counters 0 to n - 1.
+    """
+    first, second = jax.random.key_data(keys_of(root_key(seed, purpose), high, low)).T
+    shape = (len(high), len(counters))
+    words = (first[:, None], second[:, None], jnp.uint32(0), counters)
+    return jnp.bitwise_xor(*threefry2x32_p.bind(*(jnp.broadcast_to(w, shape) for w in words)))
+
+
+_bits = jax.jit(keyed_bits)
+
+
+def in_tiles(
+    program: Callable[..., jax.Array],
+    seed: int,
+    purpose: Purpose,
+    ids: Ids,
+    n: int,
+    tile: tuple[int, int],
+) -> NDArray[Any]:
+    """Evaluate a compiled function of ids and counters in tiles of one size.
+
+    A program with these hashes takes a quarter of a second to compile, and would be compiled for
+    every number of ids and of counters.
+
+    Args:
+        program: Takes what `keyed_bits` takes.
+        seed: The seed.
+        purpose: What the numbers are for.
+        ids: The ids.
+        n: How many numbers each id has.
+        tile: Ids and counters of one evaluation.
+
+    Returns:
+        What it returns, ``(id, n)``.
+    """
+    found, (rows, columns) = [], tile
+    for i in range(0, len(ids), rows):
+        part = ids[i : i + rows]
+        padded = np.zeros(rows, dtype=np.uint64)
+        padded[: len(part)] = part
+        halves = split_ids(padded)
+        across = [
+            program(np.uint32(seed), np.uint32(purpose), *halves, j + _COUNTERS[:columns])
+            for j in range(0, n, columns)
+        ]
+        found.append(np.concatenate(across, axis=1)[: len(part), :n])
+    return np.concatenate(found)
 
 
 def keyed_uniforms(seed: int, purpose: Purpose, ids: Ids, n: int) -> NDArray[np.float64]:
     """Return `n` uniform numbers in [0, 1) for each id, with 53 random bits: ``(id, n)``."""
-    # Lengths are rounded up so that a short last chunk compiles nothing new.
-    padded = np.zeros(-(-len(ids) // _LENGTH_STEP) * _LENGTH_STEP, dtype=np.uint64)
-    padded[: len(ids)] = ids
-    bits = np.asarray(_bits(np.uint32(seed), purpose, *split_ids(padded), n))[: len(ids)]
-    bits = bits.astype(np.uint64)
-    whole = (bits[..., 0] >> np.uint64(5)) << np.uint64(26) | bits[..., 1] >> np.uint64(6)
+    tile = (256 if len(ids) <= 512 else 1024, 4 if n <= 2 else 32)
+    bits = in_tiles(_bits, seed, purpose, ids, 2 * n, tile).astype(np.uint64)
+    whole = (bits[:, ::2] >> np.uint64(5)) << np.uint64(26) | bits[:, 1::2] >> np.uint64(6)
     return whole.astype(np.float64) / 2.0**53
 
 

@@ -9,7 +9,7 @@ and draws of different results are joint; different rows weigh independently.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +19,15 @@ from numpy.typing import NDArray
 from equiprob.arguments.array_types import Array
 from equiprob.arguments.forks import unforked
 from equiprob.orbits.blocks import N_BLOCKS, block_of
-from equiprob.orbits.keys import Ids, Purpose, keyed_uniforms, keys_of, root_key, split_ids
+from equiprob.orbits.keys import Ids, Purpose, in_tiles, keyed_bits, keyed_uniforms
 
 _UNITS_AT_ONCE = 1024
 
 _GROUPS_KEPT = 4
 """Of so many times a thousand units the weights stay in memory: every result asks for the same."""
+
+_TILE = (64, 1024)
+"""Units and draws whose weights are drawn at a time."""
 
 MOST_UNITS = _GROUPS_KEPT * _UNITS_AT_ONCE
 """Above this many units they are pooled into blocks by their ids.
@@ -34,10 +37,11 @@ Pooled, the posterior's standard deviation is right on average and off by 2.2 % 
 """
 
 
-@partial(jax.jit, static_argnames="n_draws")
-def _exponentials(root: jax.Array, high: jax.Array, low: jax.Array, n_draws: int) -> jax.Array:
-    keys = keys_of(root, high, low)
-    return jax.vmap(lambda key: jax.random.exponential(key, (n_draws,), jnp.float32))(keys)
+@jax.jit
+def _exponentials(*key_and_counters: jax.Array) -> jax.Array:
+    """Return an Exp(1) number of float32 for each id and counter, as ``jax.random`` does."""
+    uniforms = (keyed_bits(*key_and_counters) >> 9).astype(jnp.float32) * jnp.float32(2.0**-23)
+    return -jnp.log1p(-uniforms)
 
 
 def exponential_weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
@@ -59,15 +63,7 @@ def _few_weights(ids: bytes, n_draws: int, seed: int) -> NDArray[np.float32]:
 
 @unforked
 def _weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
-    # One compiled shape for the many, small powers of two for the few.
-    step = min(_UNITS_AT_ONCE, 1 << max(int(len(ids) - 1).bit_length(), 4))
-    root = root_key(seed, Purpose.WEIGHTS)
-    parts = []
-    for start in range(0, len(ids), step):
-        part = ids[start : start + step]
-        padded = np.concatenate([part, np.zeros(step - len(part), dtype=np.uint64)])
-        parts.append(np.asarray(_exponentials(root, *split_ids(padded), n_draws))[: len(part)])
-    return np.concatenate(parts)
+    return in_tiles(_exponentials, seed, Purpose.WEIGHTS, ids, n_draws, _TILE)
 
 
 @dataclass(frozen=True, eq=False)
