@@ -145,7 +145,7 @@ def test_the_optimal_level_of_a_ridge_task_is_found():
     assert high - low < 0.25 * task.optimal_level(1000)
 
 
-@pytest.mark.parametrize("spoiled", ["floors", "errors"])
+@pytest.mark.parametrize("spoiled", ["floors", "errors", "roots"])
 def test_tables_that_the_theory_does_not_hold_for_are_named_and_forecast_without_it(spoiled):
     task, held = ridge()
     assert Diagnostic.THEORY_DOUBTED not in held.diagnostics  # the twin
@@ -155,12 +155,16 @@ def test_tables_that_the_theory_does_not_hold_for_are_named_and_forecast_without
     if spoiled == "floors":
         floors = np.array([0.3, 0.0, 0.5, 0.1, 0.4])
         runs, truth = runs.assign(risk=runs.risk + floors[place]), truth + floors
+    elif spoiled == "roots":
+        runs, truth = runs.assign(risk=np.sqrt(runs.risk)), np.sqrt(truth)
     else:
         errors = runs.groupby("candidate", sort=False).error.mean().to_numpy()
         runs = runs.assign(error=errors[[3, 0, 4, 1, 2]][place])
     result = ep.LearningCurve(n_draws=500).fit(runs)
     # Slacks are 9 prior standard deviations above what is usual, or Pareto k is above 2.
     assert Diagnostic.THEORY_DOUBTED in result.diagnostics
+    # Log odds of squares are 5 to 14 where risks are roots, -30 to -2 where they are not; 3 decide.
+    assert (Diagnostic.ROOTED_RISKS in result.diagnostics) == (spoiled == "roots")
     risk = result.risk(6000).to_numpy()
     # Of forecasts whose five 90 % intervals mostly hold together; with the theory one or two do.
     assert sum(inside(risk[:, k], truth[k], 0.95) for k in range(5)) >= 4

@@ -18,6 +18,11 @@ from equiprob.curves.shapes import log_risk
 
 _NO_FADE = 1e-6
 
+MOST_RISE = 3.0
+"""How far a risk rises at most beyond the data, as a ratio: 3 of 1,000 means of LCDB, cut off at n
+and looked at up to 16 n, rose further. Without a bound, expected risks would be those of a few
+draws that rise to a plateau hundreds of times higher."""
+
 
 @dataclass(frozen=True, eq=False)
 class Ahead:
@@ -66,5 +71,6 @@ class Ahead:
             h[:, here:] += self.turns[:, None] * turned
         logs, _ = log_risk(h, floor, plateau)
         now = logs[:, [here]]
-        most = np.where(self.rises[:, None], np.maximum(now, np.log(self.highest)), now)
+        top = np.clip(np.log(self.highest), now, now + np.log(MOST_RISE))
+        most = np.where(self.rises[:, None], top, now)
         return np.where(np.arange(len(nodes)) > here, np.minimum(logs, most), logs)

@@ -43,11 +43,13 @@ class Weighed:
         points: ``(draw, parameter)``, equally weighted.
         pareto_k: Tail index of the weights they were chosen by: below 0.7 they may be believed.
         effective: Effective number of draws they were chosen from.
+        log_evidence: Log integral of the density.
     """
 
     points: Array
     pareto_k: float
     effective: float
+    log_evidence: float = 0.0
 
 
 def importance_draws(
@@ -56,6 +58,8 @@ def importance_draws(
     spread: Array,
     n_draws: int,
     generator: np.random.Generator,
+    *,
+    rough: bool = False,
 ) -> Weighed:
     """Return draws from an unnormalized density.
 
@@ -65,6 +69,7 @@ def importance_draws(
         spread: Standard deviations to start from, ``(parameter,)``.
         n_draws: How many draws.
         generator: Of the draws.
+        rough: Whether to do with a first approach, where the evidence alone is asked for.
     """
     proposal = _Proposal(centre[None], centre, np.diag(spread))
     settled = 0
@@ -80,14 +85,15 @@ def importance_draws(
         chosen = _systematic(weight, _COMPONENTS, generator)
         proposal = _Proposal(points[chosen], mean, np.linalg.cholesky(covariance))
         settled += power == 1.0
-        if settled == _SETTLED:
+        if settled == (1 if rough else _SETTLED):
             break
-    points, log_proposal = proposal.draw(_FINAL, generator)
+    points, log_proposal = proposal.draw(_REFINING if rough else _FINAL, generator)
     ratio = log_density(points) - log_proposal
     log_weight, pareto_k = _smoothed(ratio)
     weight = _normalized(log_weight)
     chosen = generator.permutation(_systematic(weight, n_draws, generator))
-    return Weighed(points[chosen], pareto_k, float(1 / (weight**2).sum()))
+    evidence = float(logsumexp(log_weight)) - np.log(len(log_weight))
+    return Weighed(points[chosen], pareto_k, float(1 / (weight**2).sum()), evidence)
 
 
 def _systematic(weight: Array, n: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -37,6 +37,9 @@ _LEAST_FIT = 0.01
 """Where residuals or slacks as large as those seen have less probability, the theory does not hold
 here."""
 
+_MOST_ODDS = float(np.log(20))
+"""Of the risks' squares going with the errors, over the risks themselves."""
+
 _LOST_PARETO_K = 1.0
 """Above this tail index weights have no mean, and draws by them stand for nothing: where the theory
 holds it was .7 at most, with errors of other candidates 2 to 5."""
@@ -181,6 +184,11 @@ class LearningCurve(AbstractEstimator):
             lost = not tied.weighed.pareto_k <= _LOST_PARETO_K
             if evidence and (tied.fit < _LEAST_FIT or lost):
                 found.add(Diagnostic.THEORY_DOUBTED)
+            elif evidence:
+                squares = np.random.default_rng([self.seed, 43])
+                odds = model.log_odds_of_roots(tied.weighed.log_evidence, squares)
+                if odds > _MOST_ODDS:
+                    found |= {Diagnostic.THEORY_DOUBTED, Diagnostic.ROOTED_RISKS}
         if tied is None or Diagnostic.THEORY_DOUBTED in found:
             free = free_curves(
                 runs,

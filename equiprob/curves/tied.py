@@ -15,7 +15,7 @@ References:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -139,6 +139,21 @@ class TiedModel:
         usual = self.priors.draw("slack_spread", _TRIED, np.random.default_rng(0))
         slacks = float((usual >= slack).mean()) if self.evidence else 1.0
         return TiedCurves(log_risk, log_decay, joined, found, min(float(fit.mean()), slacks))
+
+    def log_odds_of_roots(self, log_evidence: float, generator: np.random.Generator) -> float:
+        """Return how much better the squares of the risks would go with the errors, in logs.
+
+        Args:
+            log_evidence: Of the risks as they are.
+            generator: Of the draws.
+        """
+        runs = self.told.runs
+        squares = replace(runs, risk=runs.risk**2, risk_se=2 * runs.risk * runs.risk_se)
+        model = replace(self, told=TiedData(squares, self.told.weight))
+        spread = np.full(len(NAMES), _START_SD)
+        found = importance_draws(model.log_density, _START, spread, 1, generator, rough=True)
+        # Densities are those of log risks; the logarithm of a square is twice as far apart.
+        return found.log_evidence + len(runs.risk) * float(np.log(2)) - log_evidence
 
     def _given(self, theta: Array, grid: Array) -> Linear:
         return Linear(self.told, self.priors, self._parts(theta), grid, self.evidence)

@@ -188,6 +188,10 @@ class Diagnostic(enum.Enum):
         "errors, floors and costs of these runs do not go together as the theory has it: risks are "
         "forecast without it, and the optimal level is what it would be if the theory held"
     )
+    ROOTED_RISKS = (
+        "the squares of these risks go with the errors far better than the risks: if they are "
+        "roots of mean squared errors, pass their squares"
+    )
     ROWS_LEFT_OUT = "rows that not all candidates share were left out"
     FEW_ROWS = (
         "fewer than 30 independent rows: where a few of them dominate, intervals are too narrow"
