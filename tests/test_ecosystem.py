@@ -229,6 +229,26 @@ def test_datasets_of_other_packages_are_streams(package):
     np.testing.assert_array_equal(streamed.only.y, whole.only.y)
 
 
+def test_an_average_of_a_module_is_an_onnx_file_for_any_number_of_rows(tmp_path):
+    pytest.importorskip("onnxscript")
+    images = np.random.default_rng(0).normal(size=(60, 8, 8)).astype(np.float32)
+    layers = torch.nn.Flatten(), torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2)
+    predict = ep.adapters.from_torch(torch.nn.Sequential(*layers).eval())
+    y = np.repeat(images.mean(axis=(1, 2))[:, None], 2, axis=1)
+    orbits = ep.evaluate_orbits(predict, images, ep.transforms.rotations2d(), y=y, n_transforms=4)
+    averaged = ep.SymmetryLevel().fit(orbits).predictor(predict)
+    assert averaged.n_evaluations > 1
+    few = torch.tensor(images[:5])
+    averaged(few)  # looks at how rows move
+    rows = ({0: torch.export.Dim("rows")},)
+    torch.onnx.export(
+        averaged, (few,), tmp_path / "averaged.onnx", dynamo=True, dynamic_shapes=rows
+    )
+    shipped = ep.adapters.from_onnx(tmp_path / "averaged.onnx")
+    np.testing.assert_allclose(shipped(images[:7]), averaged(images[:7]), atol=2e-6)
+    assert np.abs(shipped(images) - predict(images)).max() > 1e-3
+
+
 def turned_by(library, degrees):
     """Return a function of images ``(1, 65, 65)`` that turns each by up to so many degrees."""
     if library == "torchvision":

@@ -170,9 +170,14 @@ def test_a_predictor_is_exported_as_one_program():
     parameters = transform.sample_many(np.random.default_rng(1), 3)
     averaged, loop = averages(predict, transform, parameters)
     tensors = torch.tensor(x)
+    with pytest.raises(ValueError, match="call it once"):
+        torch.export.export(averaged, (tensors,), strict=False)
     averaged(tensors)  # looks at how these rows move
-    program = torch.export.export(averaged, (tensors,), strict=False)
-    np.testing.assert_allclose(program.module()(tensors + 0.1).detach(), loop(x + 0.1), atol=2e-6)
+    rows = ({0: torch.export.Dim("rows")},)
+    program = torch.export.export(averaged, (tensors,), dynamic_shapes=rows, strict=False).module()
+    np.testing.assert_allclose(program(tensors + 0.1).detach(), loop(x + 0.1), atol=2e-6)
+    few = program(tensors[:3] + 0.1).detach()  # another number of rows
+    np.testing.assert_allclose(few, loop(x + 0.1)[:3], atol=2e-6)
 
 
 def test_predictors_of_forces_and_of_actions_that_pytorch_cannot_run():

@@ -212,9 +212,10 @@ def _relative_error(
     size_sq = means.mean(spread)
     k = int(np.prod(stats.output_shape))
     moved = (means.plain((base - centre)[:, :k]) ** 2).sum(axis=1) if invariant else 0.0
-    with np.errstate(divide="ignore", over="ignore"):
+    # Where the few rows that vary weigh nothing in a draw, it has no relative error: it says so.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         kept = np.maximum(1 - moved / size_sq, np.finfo(float).tiny)
-    # A crossed design's error has a random effect that no row contrast has.
-    if table.design.kind == "crossed" or not seen:
-        return error / np.sqrt(size_sq) / np.sqrt(kept)
+        # A crossed design's error has a random effect that no row contrast has.
+        if table.design.kind == "crossed" or not seen:
+            return error / np.sqrt(size_sq) / np.sqrt(kept)
     return root(means.ratio(stats.pair_sq, spread)) / np.sqrt(kept)

@@ -70,8 +70,9 @@ class _AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClas
             total = jax.tree.map(lambda leaf: leaf * keep, self._outputs(x))
         if not len(weights):
             return total
-        moves, n = self._held(), n_rows(x)
-        size = max(1, min(MOST_AT_ONCE, _MOST_ROWS // max(n, 1)))
+        moves, size = self._held(), MOST_AT_ONCE
+        if not torch.compiler.is_compiling():  # an exported program is for any number of rows
+            size = max(1, min(size, _MOST_ROWS // max(n_rows(x), 1)))
         for start in range(0, len(weights), size):
             block = slice(start, start + size)
             shares = weights[block].tolist()
@@ -102,6 +103,11 @@ class _AveragedModule(torch.nn.Module):  # pyright: ignore[reportUntypedBaseClas
         kind = [(name, tuple(leaf.shape[1:])) for name, leaf in zip(names, leaves, strict=True)]
         if self._kind is not None and self._kind[0] == kind:
             return self._kind[1]
+        if torch.compiler.is_compiling():
+            raise ValueError(
+                "an average looks at how rows move before it is exported: call it once, with "
+                "tensors of the same kind"
+            )
         few = jax.tree.map(lambda leaf: np.asarray(on_host(leaf[:2])), x)
         averaged = self.averaged
         device = TorchDevice(leaves[0].device) if is_torch(leaves[0]) else self._device
