@@ -90,3 +90,22 @@ def test_pipelines_of_albumentations_get_their_targets():
     bare = T.from_augmentation(Albumentations())
     with pytest.raises(RuntimeError, match="acts_on must say what each leaf holds"):
         bare.apply(np.array([5.0]), x)
+
+
+def test_a_magnitude_is_what_the_draw_of_a_seed_drew():
+    brighter = lambda row: row * np.random.uniform(1.0, 1.5)  # noqa: E731, NPY002
+    transform = T.from_augmentation(
+        brighter,
+        magnitude=lambda seed: np.random.uniform(1.0, 1.5) - 1,  # noqa: NPY002
+    )
+    row, before = ROWS["image"][:1] + 1, np.random.get_state()[1].copy()  # noqa: NPY002
+    for parameters in transform.sample_many(np.random.default_rng(0), 3):
+        seen = (transform.apply(parameters, row) / row).mean() - 1
+        assert transform.magnitude(parameters) == pytest.approx(seen, abs=1e-6)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    table = ep.evaluate_orbits(lambda x: x.mean(axis=(1, 2)), ROWS["image"], transform)
+    profile = np.median(ep.ModelEquivarianceError(n_draws=100).fit(table).draws["profile"], axis=0)
+    assert profile[0] < profile[-1] / 3  # the change is in proportion to the draw
+    wrong = T.from_augmentation(brighter, magnitude=lambda seed: -1.0)
+    with pytest.raises(ValueError, match="at least 0, got -1"):
+        ep.evaluate_orbits(lambda x: x.mean(axis=(1, 2)), ROWS["image"], wrong)

@@ -75,8 +75,9 @@ class FromAugmentation(AbstractLaw):
     def magnitude(self, parameters: Parameters) -> NDArray[np.float64]:
         if self.size is None:  # seeds are no sizes
             return (parameters[..., 0] != 0).astype(np.float64)
-        of = np.vectorize(lambda seed: self.size(int(seed)) if seed and self.size else 0.0)
-        return of(parameters[..., 0]).astype(np.float64)
+        seeds = parameters[..., 0].ravel().astype(int)
+        sizes = [_size(self.size, seed) if seed else 0.0 for seed in seeds.tolist()]
+        return np.array(sizes, dtype=np.float64).reshape(parameters.shape[:-1])
 
 
 @checked
@@ -102,7 +103,9 @@ def from_augmentation(
         reference: What rows go through without augmentation, such as the pipeline of evaluation.
             The model then never sees rows as they are, which may have another shape (a random crop
             beside one of the centre).
-        magnitude: How large the draw of a seed is. When left out, there are no profiles.
+        magnitude: How large the draw of a seed is. Called with the global generators as they are
+            for that draw: what a pipeline draws first, a call that draws it first says. When left
+            out, there are no profiles.
         output_action: How the output transforms: ``"invariant"``, or ``Action(function, inverse)``.
         name: What messages and plots call it.
 
@@ -136,6 +139,19 @@ def from_augmentation(
     )
     action = Action(act, makes_rows=reference is not None)
     return Transform(law=law, acts_on=action, output_action=output_action)
+
+
+def _size(magnitude: Callable[[int], float], seed: int) -> float:
+    """Return how large a draw is.
+
+    Raises:
+        ValueError: If that is no number of at least 0.
+    """
+    with _seeded(seed):
+        found = float(magnitude(seed))
+    if not (np.isfinite(found) and found >= 0):
+        raise ValueError(f"magnitude must return a number of at least 0, got {found} for {seed}")
+    return found
 
 
 def _as_rows(moved: Any, row: Any) -> Any:
