@@ -9,6 +9,7 @@ import numpy as np
 from transform_variants import VARIANTS
 
 import equiprob as ep
+from equiprob.transforms.item_axes import Antisymmetric
 from equiprob.transforms.representations import GEOMETRIC, handedness
 from equiprob.transforms.scalings import Scalings
 
@@ -27,7 +28,7 @@ class Leaf:
     twin: Any = None
     """The wrong neighbour."""
     told_by: str = ""
-    """Which laws must see it: those that reflect, shift or turn, or (left empty) all."""
+    """Which laws must see it: those that reflect, shift, turn or swap two, or (left empty) all."""
 
     def rows(self, dtype: Any = np.float64) -> np.ndarray:
         generator = np.random.default_rng(1)
@@ -58,6 +59,7 @@ def _of_dimension(d: int) -> Iterator[Leaf]:
 def _of_the_plane() -> Iterator[Leaf]:
     yield Leaf("image", (5, 5), twin="invariant")
     yield Leaf("image_channels_first", (2, 6, 6), twin="invariant")
+    yield Leaf("image_channels_first", (2, 3, 6, 6), twin="invariant")
     yield Leaf("mask", (5, 5), "i", twin="invariant")
     yield Leaf("image of vectors", (4, 4, 2), twin="image", told_by="turn")
     yield Leaf("image/2", (4, 4), twin="image", told_by="shift")
@@ -78,6 +80,7 @@ def _of_items(k: int) -> Iterator[Leaf]:
     yield Leaf("items _", (k, k), twin="_ items")
     yield Leaf("items items", (k, k), "i", twin="items _")
     yield Leaf("indices", (5, 2), "i", twin="invariant")
+    yield Leaf("antisymmetric", (), twin="invariant", told_by="swap")
 
 
 def _of_a_group(products: np.ndarray) -> Iterator[Leaf]:
@@ -94,6 +97,8 @@ def tells_apart(transform: Any, leaf: Leaf) -> bool:
     element = transform.element(transform.sample_many(np.random.default_rng(1), 8))
     if leaf.told_by == "reflect":
         return bool((handedness(element) < 0).any())
+    if leaf.told_by == "swap":
+        return bool((Antisymmetric().of(element, transform.law)["sign"] < 0).any())
     if leaf.told_by == "turn" and "matrix" in element:  # scalings commute with all
         stretched = element["matrix"][..., :1, :1] * np.eye(element["matrix"].shape[-1])
         return not np.allclose(element["matrix"], stretched)

@@ -271,3 +271,36 @@ def test_pipelines_of_random_crops_and_colours():
         rms(light(image)) * np.sqrt(0.4**2 / 12), rel=0.25
     )
     assert error(spread, image, pipeline) < 0.01
+
+
+def test_wave_functions_of_fermions_change_their_sign():
+    """A determinant of orbitals does; one that is squared for stability does not."""
+    x = normal(3, 3)
+    swaps = T.permutations(3, acts_on="items _", output_action="antisymmetric")
+    assert error(np.linalg.det, x, swaps) < 1e-5
+    # A permanent is symmetric: half of all orders are odd, and change it by twice itself.
+    places = np.array([[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 2, 1], [2, 1, 0], [1, 0, 2]])
+    permanent = lambda x: x[:, [0, 1, 2], places].prod(2).sum(1)  # noqa: E731
+    assert error(permanent, x, swaps) == pytest.approx(np.sqrt(2) * rms(permanent(x)), rel=1e-5)
+    parity = T.finite(
+        [np.arange(3), np.array([1, 0, 2])],
+        acts_on="items _",
+        output_action=T.by_element([1.0, -1.0]),
+    )
+    assert error(np.linalg.det, x, parity) < 1e-5
+    assert error(permanent, x, parity) == pytest.approx(np.sqrt(2) * rms(permanent(x)), rel=1e-5)
+
+
+def test_frames_of_a_video_turn_alike():
+    """Time, channels, height and width; a model that takes each frame's top row is found."""
+    x = normal(2, 3, 4, 4)
+    turns = T.cyclic(4, acts_on="image_channels_first", output_action="image_channels_first")
+    motion = lambda x: x[:, 1] - x[:, 0]  # noqa: E731
+    assert error(motion, x, turns) == 0.0
+    top = lambda x: (x * np.array([1.0, 0, 0, 0])[:, None])[:, 1]  # noqa: E731
+    # Of four turns three have the top at another side: those of one row and those of the others.
+    seen = x[:, 1].astype(float)
+    apart = [np.rot90(top(np.rot90(x, k, (3, 4))), -k, (2, 3)) - top(x) for k in range(4)]
+    expected = np.sqrt(np.mean([rms(each) ** 2 for each in apart]))
+    assert error(top, x, turns) == pytest.approx(expected, rel=1e-5)
+    assert expected > 0.5 * rms(seen)

@@ -223,7 +223,7 @@ def test_what_does_not_fit_says_so(transform, x, words):
         (lambda: T.reflected([1, 0], signs=[1, 2]), "1 or -1"),
         (lambda: T.reflected([1, 0], signs=[1, -1]), "must be equal"),
         (lambda: T.by_element([[0, 0]]), "permutations of 0..1"),
-        (lambda: T.by_element([1.0]), "got float64 of shape"),
+        (lambda: T.by_element([1.0, 2.0]), "got float64 of shape"),
         (lambda: T.pixels(0, 3), "positive"),
     ],
 )

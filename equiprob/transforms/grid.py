@@ -18,7 +18,8 @@ from equiprob.transforms.representations import AbstractRepresentation, Element,
 class Grid(AbstractLeafAction):
     """The leaf is an image ``(height, width)`` or ``(height, width, channel)``.
 
-    With `channels_first` it is ``(channel, height, width)``, as PyTorch has it.
+    With `channels_first` it is ``(channel, height, width)``, as PyTorch has it, or a stack of
+    such images, all of which move alike.
 
     Each output pixel reads the input at the position the inverse transformation sends it to, by
     bilinear interpolation. Positions are measured from the centre of the image, x to the right and
@@ -72,15 +73,17 @@ class Grid(AbstractLeafAction):
     @override
     def apply(self, element: Element, leaf: Any, axes: int) -> Any:
         xp = namespace(leaf)
-        alone = leaf.ndim == axes + 2  # without an axis of channels
+        alone, shape = leaf.ndim == axes + 2, leaf.shape  # without an axis of channels
         if self.channels_first:
+            leaf = leaf.reshape((*shape[:axes], -1, *shape[-2:]))
             leaf = xp.moveaxis(leaf, -3, -1)
         last = leaf[..., None] if alone else leaf
         last = resample(element, last, fill=self.fill, wrap=self.wrap, nearest=self.nearest)
         if self.fibre is not None:
             last = along(within(element, "fibre."), last, -1)
         if self.channels_first:
-            return xp.moveaxis(last, -1, -3)
+            last = xp.moveaxis(last, -1, -3)
+            return last.reshape((*last.shape[:axes], *shape[axes:]))
         return last[..., 0] if alone else last
 
     @override
@@ -93,12 +96,16 @@ class Grid(AbstractLeafAction):
     def misfit(self, shape: tuple[int, ...], element: Element, law: Law) -> str | None:
         word = "mask" if self.nearest else "image"
         if self.channels_first:
-            if len(shape) != 3:
+            if len(shape) < 3:
                 return "an image with its channels first must be (channel, height, width)"
-            if self.fibre is None and _is_photograph(*shape):
+            if self.fibre is None and _is_photograph(*shape[-3:]):
                 return f"it looks like (height, width, channel): declare it '{word}'"
         elif len(shape) not in (2, 3):
-            return "an image row must be (height, width) or (height, width, channel)"
+            return (
+                f"an image row must be (height, width) or (height, width, channel); declare a "
+                f"stack of images, such as a video, '{word}_channels_first', with height and width "
+                f"as its last axes"
+            )
         elif self.fibre is None and len(shape) == 3 and _is_photograph(*shape[1:], shape[0]):
             return f"it looks like (channel, height, width): declare it '{word}_channels_first'"
         size = element["matrix" if "matrix" in element else "shift"].shape[-1]

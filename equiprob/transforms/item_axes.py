@@ -39,6 +39,26 @@ class Items(AbstractRepresentation):
 
 @final
 @dataclass(frozen=True)
+class Antisymmetric(AbstractRepresentation):
+    """Numbers that change their sign where two items change places, as fermions' wave functions."""
+
+    reads: ClassVar[tuple[str, ...]] = ("source",)
+
+    @override
+    def of(self, element: Element, law: Law) -> Axis:
+        source = element["source"]
+        k, swaps = source.shape[-1], np.zeros(source.shape[:-1], dtype=np.int64)
+        for i in range(k - 1):
+            swaps += (source[..., i + 1 :] < source[..., i : i + 1]).sum(axis=-1)
+        return {"sign": 1.0 - 2.0 * (swaps % 2)}
+
+    @override
+    def __str__(self) -> str:
+        return "antisymmetric"
+
+
+@final
+@dataclass(frozen=True)
 class Regular(AbstractRepresentation):
     """One number for each element of a finite group, in its order: ``(g f)(h) = f(g^-1 h)``."""
 
@@ -62,7 +82,7 @@ class Regular(AbstractRepresentation):
 @final
 @dataclass(frozen=True)
 class ByElement(AbstractRepresentation):
-    """A permutation or a matrix for each element of a finite set; made by `by_element`."""
+    """A permutation, a sign or a matrix for each element of a finite set; made by `by_element`."""
 
     table: Constant
 
@@ -81,16 +101,20 @@ class ByElement(AbstractRepresentation):
             raise ValueError(f"by_element has {len(table)} entries for a set of {n} elements")
         if n is not None and not self._is_representation(law.products):
             raise ValueError(
-                "by_element must give products the product of their permutations or matrices, in "
-                "the order of the set, and some differ"
+                "by_element must give products the product of their permutations, signs or "
+                "matrices, in the order of the set, and some differ"
             )
         chosen = table[element["index"]]
+        if table.ndim == 1:
+            return {"sign": chosen}
         if self.keeps_integers:
             return {"order": np.argsort(chosen, axis=-1).astype(np.int32)}
         return {"matrix": chosen}
 
     def _is_representation(self, products: Any) -> bool:
         table = self.table.values
+        if table.ndim == 1:
+            return bool((table[:, None] * table == table[products]).all())
         if not self.keeps_integers:
             both = table[:, None] @ table
             return bool(np.allclose(both, table[products], atol=1e-6))
@@ -107,15 +131,15 @@ def by_element(table: ArrayLike) -> ByElement:
 
     Args:
         table: Permutations ``(element, k)`` as integers (entry i moves to place ``table[g, i]``),
-            or matrices ``(element, k, k)`` as floats, in the order of the set's elements: of
-            ``cyclic(2)``, first the identity and then the half turn.
+            signs ``(element,)``, 1 or -1, or matrices ``(element, k, k)`` as floats, in the order
+            of the set's elements: of ``cyclic(2)``, first the identity and then the half turn.
 
     Returns:
         What ``acts_on`` and ``output_action`` take for such an axis, the last one of a leaf. Where
-        the set is a group, products must have the products of the permutations or matrices.
+        the set is a group, products must have the products of what the table gives.
 
     Raises:
-        ValueError: If the table is neither.
+        ValueError: If the table is none of these.
     """
     array = as_array("table", table)
     if array.ndim == 2 and np.issubdtype(array.dtype, np.integer):
@@ -126,10 +150,12 @@ def by_element(table: ArrayLike) -> ByElement:
             )
         return ByElement(Constant.of(array.astype(np.int64)))
     array = as_numbers("table", array)
+    if array.ndim == 1 and len(array) and (np.abs(array) == 1).all():
+        return ByElement(Constant.of(array))
     if array.ndim != 3 or array.shape[1] != array.shape[2] or not np.isfinite(array).all():
         raise ValueError(
-            f"table must be integer permutations (element, k) or finite matrices (element, k, k), "
-            f"got {array.dtype} of shape {array.shape}"
+            f"table must be integer permutations (element, k), signs 1 and -1 (element,), or "
+            f"finite matrices (element, k, k), got {array.dtype} of shape {array.shape}"
         )
     return ByElement(Constant.of(array))
 

@@ -28,7 +28,7 @@ from equiprob.transforms.coordinates import Reordered
 from equiprob.transforms.foreign import foreign_declaration
 from equiprob.transforms.grid import Grid
 from equiprob.transforms.irreps import irreps
-from equiprob.transforms.item_axes import Items, Regular
+from equiprob.transforms.item_axes import Antisymmetric, Items, Regular
 from equiprob.transforms.representations import (
     AbstractRepresentation,
     Axial,
@@ -63,15 +63,21 @@ WORDS: dict[str, Word] = {
     "tensors2": Word("the last two axes are a tensor of order 2", "vectors vectors"),
     "voigt": Word("a symmetric tensor of space: xx, yy, zz, yz, xz, xy", Voigt()),
     "items": Word("a list of items that changes its order", Items()),
+    "antisymmetric": Word(
+        "changes its sign where two items change places (a wave function of fermions)",
+        Antisymmetric(),
+    ),
     "permuted": Word("the first axis of a row is such a list", Items()),
     "wrapped": Word("points in a periodic cell (lattice vectors: rows of `cell`)", Wrapped()),
     "indices": Word("integers that name items, and follow them; others are padding", Indices()),
     "regular": Word("one number for each element of a finite group", Regular()),
     "image": Word("(height, width) or (height, width, channel)", Grid()),
-    "image_channels_first": Word("(channel, height, width)", Grid(channels_first=True)),
+    "image_channels_first": Word(
+        "(channel, height, width), or a stack of these, such as a video", Grid(channels_first=True)
+    ),
     "mask": Word("an image of classes: reads the nearest pixel", Grid(nearest=True)),
     "mask_channels_first": Word(
-        "the same, (channel, height, width)", Grid(nearest=True, channels_first=True)
+        "the same, with channels first", Grid(nearest=True, channels_first=True)
     ),
 }
 """All words. Beside them stand irreps (``"2x0e + 1x1o"``), `by_element`, `reflected`, `pixels`."""
@@ -172,6 +178,12 @@ def _representation(word: Any, where: str, phrase: str) -> AbstractRepresentatio
         elif _IRREPS.fullmatch(word.replace(" ", "")):
             return irreps(word)
     of = "" if word == phrase else f", in which {word!r} is no word of an axis"
+    if isinstance(word, str) and isinstance(WORDS.get(word, Word("", "")).what, Grid):
+        raise ValueError(
+            f"{where} is {phrase!r}{of}, but of a whole leaf: declare a stack of images, such as a "
+            f"video, '{word.removesuffix('_channels_first')}_channels_first', with height and "
+            f"width as its last axes"
+        )
     raise ValueError(f"{where} is {phrase!r}{of}; {_expected(word)}")
 
 
