@@ -61,6 +61,12 @@ def _few_weights(ids: bytes, n_draws: int, seed: int) -> NDArray[np.float32]:
     return weights
 
 
+@lru_cache(maxsize=1)
+def _by_draw(ids: bytes, n_draws: int, seed: int) -> Array:
+    """Return the same as float64 ``(draw, unit)``, kept for the next sums of the same units."""
+    return _few_weights(ids, n_draws, seed).T.astype(np.float64)
+
+
 @unforked
 def _weights(ids: Ids, n_draws: int, seed: int) -> NDArray[np.float32]:
     return in_tiles(_exponentials, seed, Purpose.WEIGHTS, ids, n_draws, _TILE)
@@ -99,8 +105,7 @@ class WeighedUnits:
         sums = np.zeros((n_draws, totals.shape[1]))
         for start in range(0, len(self.entries), _UNITS_AT_ONCE):
             part = slice(start, start + _UNITS_AT_ONCE)
-            weights = exponential_weights(self.entries[part], n_draws, seed)
-            sums += weights.T.astype(np.float64) @ totals[part]
+            sums += _by_draw(self.entries[part].tobytes(), n_draws, seed) @ totals[part]
         return sums
 
 
