@@ -42,11 +42,15 @@ _SECTIONS = {
 
 
 _LAW_SECTIONS = {
-    "Harm": (
+    "Harm,": (
         "What exact symmetry harms at n rows",
         "Kernel ridge regression on inputs that lean to one side, where few rows lie where exact "
         "symmetry fails; the truth by brute force. Intervals begin at 0: where the harm is less "
         "than the data show they hold it nearly always.",
+    ),
+    "Harm of a whole fit": (
+        "The same, by `StructuralLevel`",
+        "With the length scales that the package chose on each sample, at which the truth is found.",
     ),
     "Reweighted": (
         "Bounds under distributions of transformations that are not uniform",

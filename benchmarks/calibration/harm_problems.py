@@ -1,7 +1,8 @@
 """What exact symmetry costs kernel ridge regression where the law of the inputs leans to one side.
 
 Directions in the plane follow a von Mises law of concentration 2, so that few rows lie where exact
-symmetry fails. Kernels have fixed length scales; the truth is found by brute force.
+symmetry fails. The truth is found by brute force, for kernels of the length scales of a fit: fixed
+ones, or those that the package chose on each sample.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import cache, partial
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import equiprob as ep
 from benchmarks.calibration.problems import N_DRAWS, Array, Outcome, Problem
 from equiprob.levels.held_out_harm import harm_of, held_out_losses
 from equiprob.levels.joint_ridge_curve import TAUS
@@ -42,22 +44,25 @@ def _parts(one: Array, other: Array, length: float) -> tuple[Array, Array]:
     return symmetric, whole - symmetric
 
 
+Lengths = tuple[float, float]
+
+
 @cache
-def _scales() -> tuple[float, float]:
+def _scales(lengths: Lengths) -> tuple[float, float]:
     x, _ = leaning(600, 0.0, np.random.default_rng(0))
-    symmetric, asymmetric = _parts(x, x, LENGTHS[0])[0], _parts(x, x, LENGTHS[1])[1]
+    symmetric, asymmetric = _parts(x, x, lengths[0])[0], _parts(x, x, lengths[1])[1]
     return float(np.trace(symmetric) / len(x) - symmetric.mean()), float(asymmetric.trace() / 600)
 
 
-def kernels(one: Array, other: Array) -> tuple[Array, Array]:
+def kernels(one: Array, other: Array, lengths: Lengths = LENGTHS) -> tuple[Array, Array]:
     """Return both parts' kernels between points, of variance 1 about a constant."""
-    sizes = _scales()
-    symmetric = _parts(one, other, LENGTHS[0])[0] / sizes[0] + 1
-    return symmetric, _parts(one, other, LENGTHS[1])[1] / sizes[1]
+    sizes = _scales(lengths)
+    symmetric = _parts(one, other, lengths[0])[0] / sizes[0] + 1
+    return symmetric, _parts(one, other, lengths[1])[1] / sizes[1]
 
 
 @cache
-def true_harm(amplitude: float, n: int) -> float:
+def true_harm(amplitude: float, n: int, lengths: Lengths = LENGTHS) -> float:
     """Return what exact symmetry adds to the risk of the best amplitude, the ridge at its best."""
     generator = np.random.default_rng([n, 7])
     new, truth = leaning(_NEW, amplitude, np.random.default_rng(99))
@@ -65,7 +70,7 @@ def true_harm(amplitude: float, n: int) -> float:
     for _ in range(_SETS):
         x, f = leaning(n, amplitude, generator)
         y = f + NOISE * generator.normal(size=n)
-        here, ahead, centre = kernels(x, x), kernels(new, x), y.mean()
+        here, ahead, centre = kernels(x, x, lengths), kernels(new, x, lengths), y.mean()
         for place, tau in enumerate(TAUS):
             values, vectors = np.linalg.eigh(here[0] + tau * here[1])
             solved = (vectors.T @ (y - centre))[:, None] / (values[:, None] + _FINITE)
@@ -93,8 +98,29 @@ def harm(amplitude: float, n: int, seed: int) -> Iterator[Outcome]:
     yield Outcome("harm of exact symmetry", draws, truth)
 
 
+def harm_of_a_fit(amplitude: float, n: int, seed: int) -> Iterator[Outcome]:
+    generator = np.random.default_rng([seed, n, int(100 * amplitude), 3])
+    x, f = leaning(n, amplitude, generator)
+    y = f + NOISE * generator.normal(size=n)
+    with threadpool_limits(1, user_api="blas"):
+        turns = ep.transforms.rotations2d(acts_on="vectors")
+        orbits = ep.evaluate_orbits(lambda b: b[:, 0], x, turns, y=y, n_transforms=2)
+        process = ep.DataEquivarianceError(method=ep.methods.GaussianProcess(), n_draws=N_DRAWS)
+        error = process.fit(orbits)
+        level = ep.StructuralLevel(n=[n], n_draws=N_DRAWS, weight_seed=seed).fit(error)
+        one, other = error.process.likely_places
+        chosen = error.process.parts.lengths[0][one], error.process.parts.lengths[1][other]
+        # To steps of a tenth, which few samples of one number of rows tell apart.
+        lengths = tuple(float(np.exp(np.round(10 * np.log(length)) / 10)) for length in chosen)
+        truth = true_harm(amplitude, n, lengths)
+    yield Outcome("harm of exact symmetry", level.draws["harm"][:, 0], truth)
+
+
 HARM_PROBLEMS: dict[str, tuple[Problem, tuple[int, ...]]] = {
     f"Harm, slope of {amplitude:g}": (partial(harm, amplitude), (64, 128, 256))
     for amplitude in (0.0, 0.15, 0.3, 1.0)
+} | {
+    f"Harm of a whole fit, slope of {amplitude:g}": (partial(harm_of_a_fit, amplitude), (64, 128))
+    for amplitude in (0.0, 0.3, 1.0)
 }
 """Problems by name, and the numbers of rows each is simulated at."""
