@@ -50,7 +50,8 @@ _LAW_SECTIONS = {
     ),
     "Harm of a whole fit": (
         "The same, by `StructuralLevel`",
-        "With the length scales that the package chose on each sample, at which the truth is found.",
+        "With the length scales that the package chose on each sample, at which the truth is "
+        "found.",
     ),
     "Reweighted": (
         "Bounds under distributions of transformations that are not uniform",
