@@ -15,7 +15,7 @@ SETTINGS, SMOOTH = (
 M = 12  # transformations of most tables: each number of them is compiled by itself
 
 
-def crossed(n=150, m=24, **kwargs):
+def crossed(n=150, m=M, **kwargs):
     task = linear_task(n, seed=3)
     return task, ep.evaluate_orbits(
         task.predict, task.x, task.transform, n_transforms=m, design="crossed", **kwargs
@@ -90,11 +90,11 @@ def test_seeds_repeat():
 
 
 def test_a_smooth_profile_averages_over_the_law_not_over_the_list():
-    # Seven in eight listed transformations are small; the law is even. Curve: 1 - cos(pi place).
-    place = np.concatenate([np.linspace(0, 0.3, 21), [0.5, 0.7, 0.9]])
+    # Three in four listed transformations are small; the law is even. Curve: 1 - cos(pi place).
+    place = np.concatenate([np.linspace(0, 0.3, M - 3), [0.5, 0.7, 0.9]])
     curve = 1 - np.cos(np.pi * place)
     each = np.random.default_rng(0).exponential(size=(400, 1)) * curve
     drawn = SMOOTH.effects(each, place, n_draws=400, seed=0).mean * curve.mean()
     plain = SETTINGS.effects(each, place, n_draws=400, seed=0).mean * curve.mean()
-    assert abs(np.median(drawn) - 1) < 0.1  # the law's mean is 1, the list's is 0.32
-    assert np.median(plain) < 0.5
+    assert abs(np.median(drawn) - 1) < 0.1  # the law's mean is 1, the list's is 0.49
+    assert np.median(plain) < 0.7
