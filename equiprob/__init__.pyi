@@ -28,6 +28,7 @@ from equiprob.errors.model_error import ModelEquivarianceError as ModelEquivaria
 from equiprob.errors.screen import ScreenResult as ScreenResult
 from equiprob.errors.screen import screen as screen
 from equiprob.errors.stabilizer import Stabilizer as Stabilizer
+from equiprob.errors.unit_errors import UnitErrors as UnitErrors
 from equiprob.errors.worst_case import worst_case as worst_case
 from equiprob.geometry.geometry import Geometry as Geometry
 from equiprob.levels import paths as paths
@@ -79,6 +80,7 @@ __all__ = [
     "StructuralLevel",
     "SymmetryLevel",
     "SymmetryMap",
+    "UnitErrors",
     "adapters",
     "align",
     "assert_equivariant",

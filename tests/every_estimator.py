@@ -105,6 +105,7 @@ EVERY = {
     "changed decisions": lambda d: ep.ChangedDecisions(threshold=d.size, n_draws=d.n_draws).fit(
         d.orbits
     ),
+    "units": lambda d: ep.UnitErrors(n_draws=d.n_draws).fit(d.orbits),
     "where it holds": lambda d: ep.SymmetryMap(n_draws=d.n_draws).fit(d.orbits),
     "screen": lambda d: ep.screen(
         d.predict,

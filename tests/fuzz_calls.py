@@ -103,6 +103,10 @@ CALLS = {
         fitted(ep.ChangedDecisions, "orbits"),
         DRAWS | {"threshold": 0.1, "orbits": ORBITS},
     ),
+    "UnitErrors": (
+        fitted(ep.UnitErrors, "orbits"),
+        DRAWS | {"units": "last", "orbits": ORBITS},
+    ),
     "SymmetryMap": (
         fitted(ep.SymmetryMap, "orbits", "by"),
         DRAWS | {"tolerance": 0.1, "most_rows": 100, "orbits": MANY, "by": np.arange(48) % 3},

@@ -78,6 +78,7 @@ ON_ROWS = {
     "ModelEquivarianceError": model_error,
     "Stabilizer": lambda size: ep.Stabilizer(tolerance=0.1, **FEW).fit(table(size)),
     "LocalEquivarianceError": local_error,
+    "UnitErrors": lambda size: ep.UnitErrors(**FEW).fit(table(size)),
     "DataEquivarianceError": data_error,
     "DataEquivarianceError, MeasuredPairs": measured_pairs,
     "DataEquivarianceError, Oracle": lambda size: data_error(

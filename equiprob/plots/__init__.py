@@ -22,6 +22,7 @@ from equiprob.plots.structural_level import plot_structural_level
 from equiprob.plots.symmetry_level import plot_symmetry_level
 from equiprob.plots.symmetry_map import plot_symmetry_map
 from equiprob.plots.transform_budget import plot_transform_budget
+from equiprob.plots.unit_errors import plot_unit_errors
 
 __all__ = [
     "plot_alignment",
@@ -50,6 +51,7 @@ __all__ = [
     "plot_symmetry_level",
     "plot_symmetry_map",
     "plot_transform_budget",
+    "plot_unit_errors",
 ]
 
 

@@ -32,7 +32,7 @@ _RESULT_KEYS = {"format", "kind", "facts", "units", "dims", "diagnostics"}
 _BUNDLE_KEYS = {"format", "kind", "facts", "parts"}
 
 _AXES_OF_WORDS = {"candidate", "output", "way"}
-_AXES_OF_LABELS = {"generator", "group", "position_grid"}
+_AXES_OF_LABELS = {"generator", "group", "position_grid", "unit"}
 _AXES_TO_INFINITY = {"asymmetric_ridge"}
 """Along all other axes there are finite numbers, as figures need them."""
 

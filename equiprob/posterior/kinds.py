@@ -116,6 +116,7 @@ KINDS = {
         "task.symmetry_map", "SymmetryMapResult", "symmetry_map", ("SymmetryMap",)
     ),
     "transform_budget": Kind("levels.budget", "TransformBudget", "transform_budget"),
+    "unit_errors": Kind("errors.unit_errors", "UnitErrorsResult", "unit_errors", ("UnitErrors",)),
 }
 
 _NAMES = {(f"equiprob.{kind.module}", kind.result): name for name, kind in KINDS.items()}
