@@ -27,10 +27,12 @@ class Units:
     Args:
         ids: Id of each unit.
         rows: The rows of each unit.
+        of_row: The place of the unit of each row.
     """
 
     ids: Ids
     rows: Sequence[NDArray[np.int64]]
+    of_row: NDArray[np.int64]
 
     @classmethod
     def of(cls, table: OrbitTable) -> Units:
@@ -38,11 +40,11 @@ class Units:
         ids, place = np.unique(table.unit_ids, return_inverse=True)
         order = np.argsort(place, kind="stable")
         starts = np.searchsorted(place[order], np.arange(1, len(ids)))
-        return cls(ids, np.split(order, starts))
+        return cls(ids, np.split(order, starts), place)
 
     def means(self, values: Array) -> Array:
         """Return the mean of row values ``(row,)`` within each unit, ``(unit,)``."""
-        return np.array([values[rows].mean() for rows in self.rows])
+        return np.bincount(self.of_row, values) / np.bincount(self.of_row)
 
 
 @dataclass(frozen=True, eq=False)
