@@ -67,6 +67,16 @@ def test_every_figure_is_in_the_gallery():
     assert {name for name in equiprob.plots.__all__ if f"`{name}`" not in page} == set()
 
 
+def test_the_way_of_a_row_leads_through_the_house():
+    page = (DOCS / "extending.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z_/0-9]+\.py)` \| `(\w+)` \|", page, re.MULTILINE)
+    assert len(rows) == 20
+    house = Path(equiprob.__file__).parent
+    for file, name in rows:
+        defined = re.search(rf"^(?:def|class) {name}\b", (house / file).read_text(), re.MULTILINE)
+        assert defined, f"{file} has no {name}: mend docs/extending.md"
+
+
 def test_the_site_is_built_without_a_network():
     settings = (DOCS / "conf.py").read_text()
     assert "intersphinx" not in settings
