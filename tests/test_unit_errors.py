@@ -63,7 +63,17 @@ def test_channels_may_stand_last():
     assert result.draws["error"][:, 1].max() == 0.0 < result.draws["error"][:, 0].min()
 
 
+def test_layers_come_in_the_order_asked_for():
+    result = ep.UnitErrors(layers=["3 answer", "1 hidden"], n_draws=50).fit(table(layers))
+    assert list(result.facts.layers) == ["3 answer", "1 hidden"]
+    assert result.coords["unit"][0] == "3 answer[0]"
+    labels = [text.get_text() for text in result.plot().axes[0].get_yticklabels()]
+    assert labels == ["3 answer (1)", "1 hidden (2)"]
+
+
 def test_what_has_no_error_is_refused():
+    with pytest.raises(ValueError, match="'4 more'"):
+        ep.UnitErrors(layers=["1 hidden", "4 more"]).fit(table(layers))
     with pytest.raises(ValueError, match="keep='all'"):
         ep.UnitErrors().fit(ep.evaluate_orbits(layers, X, FLIP, keep="rows", backend="python"))
     with pytest.raises(ValueError, match="0 units"):

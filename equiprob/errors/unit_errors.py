@@ -11,7 +11,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, final
 
@@ -101,6 +101,8 @@ class UnitErrors(AbstractEstimator):
     """Estimate the error of each unit of each output of one pass, with a posterior.
 
     Args:
+        layers: Outputs, in the order in which they are to be shown; all of them, by name, when left
+            out.
         units: Which axis of an output counts its units where it has several: ``"first"`` (channels
             of PyTorch) or ``"last"``. The others, such as places in a feature map, are averaged.
 
@@ -124,6 +126,7 @@ class UnitErrors(AbstractEstimator):
         ['output[1]']
     """
 
+    layers: Sequence[str] | None = None
     units: Literal["first", "last"] = "first"
 
     def fit(self, orbits: OrbitTable) -> UnitErrorsResult:
@@ -139,8 +142,9 @@ class UnitErrors(AbstractEstimator):
             another.
 
         Raises:
-            ValueError: If displacements were not kept, rows share their transformations, the model
-                is stochastic, there are more than 4096 units, or all of them are constant.
+            ValueError: If there is no such output, displacements were not kept, rows share their
+                transformations, the model is stochastic, there are more than 4096 units, or all of
+                them are constant.
         """
         table = orbits.finite
         require_deterministic(table, "the error of each unit")
@@ -149,8 +153,15 @@ class UnitErrors(AbstractEstimator):
                 "rows share one list of transformations, which are themselves a sample: pass "
                 "design='quasi' to evaluate_orbits"
             )
+        chosen = table.outputs if self.layers is None else list(self.layers)
+        unknown = [name for name in chosen if name not in table.statistics]
+        if unknown or not chosen:
+            raise ValueError(
+                f"layers asks for {unknown or 'nothing'}; the outputs are {list(table.statistics)}"
+            )
         moved, spread, names, layers, constant = [], [], [], {}, {}
-        for name, stats in table.statistics.items():
+        for name in dict.fromkeys(chosen):
+            stats = table.statistics[name]
             squares, variance = self._squares(stats, table.design.weights)
             varies = variance.mean(axis=0) > _CONSTANT * (stats.base**2).mean()
             layers[name] = int(varies.sum())
@@ -161,7 +172,7 @@ class UnitErrors(AbstractEstimator):
         squares, variance = np.concatenate(moved, axis=1), np.concatenate(spread, axis=1)
         if not 0 < len(names) <= _MOST_UNITS:
             raise ValueError(
-                f"{len(names)} units of {list(table.statistics)} vary from row to row; expected 1 "
+                f"{len(names)} units of {list(layers)} vary from row to row; expected 1 "
                 f"to {_MOST_UNITS}: pass fewer outputs, or average them over places first"
             )
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
