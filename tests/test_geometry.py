@@ -13,7 +13,8 @@ import equiprob as ep
 from equiprob.geometry.dimension import NEIGHBOURS, fit_dimension
 from equiprob.geometry.extremes import end_point
 from equiprob.geometry.nets import farthest_point_net, log_cover
-from equiprob.geometry.row_metrics import OrbitMetric, RawMetric
+from equiprob.geometry.orbit_metric import OrbitMetric
+from equiprob.geometry.row_metrics import RawMetric
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.testing import disc_task
 

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import iv
 
 import equiprob as ep
-from equiprob.geometry.row_metrics import OrbitMetric
+from equiprob.geometry.orbit_metric import OrbitMetric
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.task.methods.neighbours import Neighbours
 

@@ -18,7 +18,8 @@ from equiprob.geometry.clouds import Cloud, diameters
 from equiprob.geometry.dimension import NEIGHBOURS, fit_dimension
 from equiprob.geometry.extremes import end_point
 from equiprob.geometry.nets import centres_within_budget, farthest_point_net
-from equiprob.geometry.row_metrics import OrbitMetric, RawMetric
+from equiprob.geometry.orbit_metric import OrbitMetric
+from equiprob.geometry.row_metrics import RawMetric
 from equiprob.testing import disc_task
 
 EPS = float(np.finfo(np.float64).eps)

@@ -15,13 +15,8 @@ import numpy as np
 
 from equiprob.arguments.array_types import Array
 from equiprob.arguments.tensors import all_on_host
-from equiprob.geometry.row_metrics import (
-    AbstractMetric,
-    OrbitMetric,
-    RawMetric,
-    leaf_scales,
-    scaled_rows,
-)
+from equiprob.geometry.orbit_metric import OrbitMetric
+from equiprob.geometry.row_metrics import AbstractMetric, RawMetric, leaf_scales, scaled_rows
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 

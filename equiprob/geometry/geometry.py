@@ -20,7 +20,8 @@ from equiprob.arguments.tensors import all_on_host
 from equiprob.geometry.clouds import Cloud, diameters, radii_between
 from equiprob.geometry.dimension import NEIGHBOURS, Dimension
 from equiprob.geometry.extremes import end_point
-from equiprob.geometry.row_metrics import OrbitMetric, RawMetric, flattened
+from equiprob.geometry.orbit_metric import OrbitMetric
+from equiprob.geometry.row_metrics import RawMetric, flattened
 from equiprob.geometry.slopes import row_slopes
 from equiprob.orbits.inputs import check_inputs, ids_of_rows, take_rows, units_of_rows
 from equiprob.orbits.keys import Ids

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from equiprob.arguments.array_types import Array, Index
-from equiprob.geometry.row_metrics import OrbitMetric, squared_distances
+from equiprob.geometry.orbit_metric import OrbitMetric
+from equiprob.geometry.row_metrics import squared_distances
 from equiprob.orbits.keys import Ids
 from equiprob.transforms.law import Parameters
 

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from equiprob.arguments.array_types import Array, Index
-from equiprob.geometry.row_metrics import OrbitMetric
+from equiprob.geometry.orbit_metric import OrbitMetric
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.diagnostics import Diagnostic
