@@ -63,6 +63,26 @@ def test_channels_may_stand_last():
     assert result.draws["error"][:, 1].max() == 0.0 < result.draws["error"][:, 0].min()
 
 
+def test_padding_is_left_out():
+    """Features of items, half of the rows with one item less, whose numbers are nonsense."""
+    mask = np.ones((len(X), 3), bool)
+    mask[::2, 2] = False
+    items = np.stack([X, 2 * X, np.where(mask[:, 2:], 3 * X, 1e3)], axis=1)
+    features = lambda x: np.stack([x[..., 0], x[..., 1] ** 2], axis=-1)  # noqa: E731
+    padded = table(features, x=items, outputs=ep.Output(mask=mask))
+    with pytest.raises(ValueError, match="units='last'"):
+        ep.UnitErrors().fit(padded)
+    result = ep.UnitErrors(units="last", n_draws=300).fit(padded)
+    odd = [each[kept, 0] for each, kept in zip(items, mask, strict=True)]
+    expected = np.sqrt(2 * np.mean([np.mean(each**2) for each in odd]))
+    error = np.median(result.draws["error"], axis=0)
+    assert error[0] == pytest.approx(expected, rel=0.1)  # the posterior's median of 60 rows
+    assert error[1] == 0.0
+    assert np.median(result.draws["relative_error"][:, 0]) == pytest.approx(
+        expected / np.concatenate(odd).std(), rel=0.15
+    )
+
+
 def test_layers_come_in_the_order_asked_for():
     result = ep.UnitErrors(layers=["3 answer", "1 hidden"], n_draws=50).fit(table(layers))
     assert list(result.facts.layers) == ["3 answer", "1 hidden"]

@@ -206,12 +206,22 @@ class UnitErrors(AbstractEstimator):
         """Return squared changes and squared distances to the mean ``(row, unit)`` of an output."""
         if stats.raw is None:
             raise ValueError("displacements were not kept: pass keep='all' to evaluate_orbits")
-        changes = np.einsum("rmk,m->rk", stats.raw**2, weights)
         shape = stats.output_shape or (1,)
         axis = 1 if self.units == "first" else len(shape)
         places = tuple(i for i in range(1, len(shape) + 1) if i != axis)
+        # Outputs come times the roots of their weights, which are 0 where there is padding.
         base = stats.base.reshape(-1, *shape)
-        centre = base.mean(axis=(0, *places), keepdims=True)
-        return changes.reshape(-1, *shape).mean(axis=places), ((base - centre) ** 2).mean(
-            axis=places
+        root = np.ones_like(base) if stats.weight is None else stats.weight.reshape(base.shape)
+        count = (root**2).sum(axis=places)
+        if not count.all():
+            raise ValueError(
+                "some units are padding in some rows; pass units='last', or 'first', for the axis "
+                "without padding"
+            )
+        all_but = (0, *places)
+        centre = (root * base).sum(axis=all_but, keepdims=True) / count.sum(axis=0).reshape(
+            [-1 if i == axis else 1 for i in range(base.ndim)]
         )
+        changes = np.einsum("rmk,m->rk", stats.raw**2, weights).reshape(base.shape)
+        spread = (base - root * centre) ** 2
+        return changes.sum(axis=places) / count, spread.sum(axis=places) / count
