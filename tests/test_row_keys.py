@@ -1,5 +1,6 @@
 """Randomness belongs to rows: ids from content, transformations from ids, whatever the order."""
 
+import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 
 import equiprob as ep
 from equiprob.orbits import keys
-from equiprob.orbits.keys import Purpose, content_ids, keyed_uniforms, label_ids
+from equiprob.orbits.keys import (
+    Purpose,
+    content_ids,
+    keyed_uniforms,
+    keys_of,
+    label_ids,
+    root_key,
+    split_ids,
+)
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(24, 2)).astype(np.float32)
@@ -155,3 +164,18 @@ def test_uniforms_are_uniform_and_purposes_are_independent():
 
 def test_the_largest_seed_is_taken():
     assert evaluate(seed=2**32 - 1).design.seed == 2**32 - 1
+
+
+def test_numbers_of_an_id_do_not_depend_on_the_tiles_that_it_stands_in():
+    """They are those of ``jax.random`` with the key of the id, for any number of ids."""
+    ids = np.random.default_rng(0).integers(0, 2**63, 2100, dtype=np.uint64)
+    for n in (1, 2, 3, 40):
+        whole = keyed_uniforms(7, Purpose.NOISE, ids, n)
+        for some in (slice(0), slice(1), slice(600, 700), slice(1000, 2100)):
+            np.testing.assert_array_equal(
+                keyed_uniforms(7, Purpose.NOISE, ids[some], n), whole[some]
+            )
+    key = keys_of(root_key(7, Purpose.NOISE), *split_ids(ids[:1]))[0]
+    words = np.asarray(jax.random.bits(key, (40, 2), np.uint32)).astype(np.uint64)
+    expected = ((words[:, 0] >> 5) * 2**26 + (words[:, 1] >> 6)) / 2.0**53
+    np.testing.assert_array_equal(whole[0], expected)

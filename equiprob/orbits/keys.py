@@ -185,7 +185,7 @@ def in_tiles(
         What it returns, ``(id, n)``.
     """
     found, (rows, columns) = [], tile
-    for i in range(0, len(ids), rows):
+    for i in range(0, max(len(ids), 1), rows):
         part = ids[i : i + rows]
         padded = np.zeros(rows, dtype=np.uint64)
         padded[: len(part)] = part
