@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 
 import equiprob as ep
 from equiprob.errors.fixed_outputs import fixed_part
+from equiprob.errors.table_findings import grid_error
 from equiprob.posterior.diagnostics import Diagnostic
 from equiprob.posterior.row_means import RowMeans
 from equiprob.posterior.words import change_of_risk, of_its_own_variation
@@ -239,3 +241,37 @@ def test_worst_rows_come_worst_first():
     errors = result.rows["error"]
     assert errors[worst[0]] == errors.max()
     assert (np.diff(errors[worst]) <= 0).all()
+
+
+# ---- maps over a grid ---------------------------------------------------------------------------
+
+
+def maps_of(transform, predict):
+    """Return the error of a model of smooth pictures, and whether it says that it is the grid's."""
+    waves = np.random.default_rng(0).normal(size=(30, 16, 16))
+    pictures = gaussian_filter(waves, (0, 3, 3)).astype(np.float32) * 10
+    table = ep.evaluate_orbits(predict, pictures, transform, n_transforms=6, backend="python")
+    result = ep.ModelEquivarianceError(n_draws=200).fit(table)
+    said = Diagnostic.PARTLY_THE_GRID in result.diagnostics
+    return np.median(result.draws["error"]), grid_error(table, "output"), said
+
+
+def test_an_error_that_the_grid_makes_is_said():
+    """Squares of pixels commute with all motions; a map times a ramp with none."""
+    square, ramp = np.square, np.linspace(-3, 3, 16, dtype=np.float32)
+    words = {"acts_on": "image", "output_action": "image"}
+    turns = ep.transforms.rotations2d(np.pi / 6, **words)
+    shifts = ep.transforms.translations(3.0, wrap=True, **words)
+    for transform in (turns, shifts):  # corners that leave the frame; interpolation alone
+        error, grid, said = maps_of(transform, square)
+        assert said
+        assert 0.5 * error < grid < 1.5 * error
+    assert maps_of(ep.transforms.cyclic(4, **words), square) == (0.0, 0.0, False)
+    whole = ep.transforms.translations(3.0, whole=True, wrap=True, **words)
+    assert maps_of(whole, lambda x: x * ramp)[1:] == (0.0, False)
+    error, grid, said = maps_of(shifts, lambda x: np.ones_like(x) * ramp)
+    assert not said  # a ramp that stays where it is, whatever is on the picture
+    assert maps_of(ep.transforms.rotations2d(acts_on="image"), lambda x: x[:, 0].sum(1))[1:] == (
+        0.0,
+        False,
+    )

@@ -89,4 +89,50 @@ def design_diagnostics(orbits: OrbitTable) -> set[Diagnostic]:
         found.add(Diagnostic.RANDOM_DESIGN)
     if design.kind == "crossed" and design.n_transforms < FEW_UNITS:
         found.add(Diagnostic.FEW_TRANSFORMS)
+    if any(_is_partly_the_grid(orbits, name) for name in orbits.outputs):
+        found.add(Diagnostic.PARTLY_THE_GRID)
     return found
+
+
+_MUCH = 0.5
+"""Of the error: what the grid alone makes, beyond which that is said."""
+
+_LOOKED_AT = 32
+
+
+def _is_partly_the_grid(orbits: OrbitTable, name: str) -> bool:
+    """Whether the error of an output map is largely made by moving it over its grid."""
+    grid = grid_error(orbits, name)
+    stats = orbits.statistics[name]
+    valid = stats.pair_sq[stats.n_nonfinite == 0]
+    return len(valid) > 0 and grid > _MUCH * float(np.sqrt(max(valid.mean(), 0.0)))
+
+
+def grid_error(orbits: OrbitTable, name: str) -> float:
+    """Return how much moving an output map forth and back changes it, without the model.
+
+    A model that commutes with the transformations exactly has about this error: places between
+    pixels are interpolated, and what leaves the frame is lost.
+
+    Args:
+        orbits: The table.
+        name: The output.
+
+    Returns:
+        The root mean square over a few rows, each under one of its transformations; 0 of outputs
+        that are no maps, and where rows are pooled, of which no maps are left.
+    """
+    stats, transform = orbits.statistics[name], orbits.transform.of_output(name)
+    finite = np.flatnonzero(stats.n_nonfinite == 0)
+    if orbits.blocks is not None or stats.weight is not None or not len(finite):
+        return 0.0
+    rows = finite[np.unique(np.linspace(0, len(finite) - 1, _LOOKED_AT).astype(int))]
+    maps = stats.base[rows].reshape(-1, *stats.output_shape)
+    acting = transform.on(output=maps)
+    if not acting.interpolates or acting.changes_shape or acting.reads_more:
+        return 0.0
+    parameters = orbits.parameters()[rows]
+    own = parameters[np.arange(len(rows)), np.arange(len(rows)) % parameters.shape[1]]
+    returned = acting.at(own).back(acting.at(own, outputs="forth").forth(maps))
+    change = np.asarray(returned, np.float64) - maps
+    return float(np.sqrt((change.reshape(len(rows), -1) ** 2).sum(axis=1).mean()))

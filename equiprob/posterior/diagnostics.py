@@ -129,6 +129,10 @@ class Diagnostic(enum.Enum):
     )
     UP_TO_ROUNDING = "equivariant up to rounding: the error is no larger than floating point makes"
 
+    PARTLY_THE_GRID = (
+        "moving output maps forth and back without the model changes them by more than half as "
+        "much: the error is partly that of the grid (interpolation, what leaves the frame)"
+    )
     OUTLYING_ROWS = "rows far from all others (see outlier_rows) were left out of the dimension"
     ORBITS_SAMPLED = (
         "orbit distances are the least over a sample of the transformations: orbits may be nearer"
