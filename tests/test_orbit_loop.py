@@ -201,3 +201,59 @@ def test_a_handler_of_the_users_own_stays(monkeypatch):
         assert called
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def sizes_seen(predict, n=4096, **options):
+    """Return the numbers of rows that a model is called with, and its table."""
+    seen = []
+
+    def spied(rows):
+        seen.append(len(rows))
+        return predict(rows)
+
+    x = np.random.default_rng(0).normal(size=(n, 2))
+    turns = ep.transforms.rotations2d(acts_on="vectors")
+    options = {"n_transforms": 2, "backend": "python", "progress": False} | options
+    return seen, ep.evaluate_orbits(spied, x, turns, **options)
+
+
+def test_quick_models_are_given_larger_chunks():
+    # Less than a microsecond a row, if one of twenty calls is not held up for 4 ms.
+    seen, table = sizes_seen(lambda rows: rows[:, 0] * rows[:, 1])
+    assert 512 in seen
+    assert max(seen) in (512, 1024)
+    _, small = sizes_seen(lambda rows: rows[:, 0] * rows[:, 1], batch_size=128)
+    assert np.array_equal(table.row_ids, small.row_ids)
+    assert np.allclose(table.only.displacement, small.only.displacement, rtol=0, atol=1e-14)
+    assert np.allclose(table.only.pair_sq, small.only.pair_sq, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"batch_size": 128}, {"n": 2000}, {"batch_dependent": True}, {"stop_when": lambda _: None}],
+)
+def test_chunks_stay_as_they_are_where_they_matter(options):
+    seen, _ = sizes_seen(lambda rows: rows[:, 0] * rows[:, 1], **options)
+    assert max(seen) == (125 if "n" in options else 128)
+
+
+def test_chunks_of_models_that_are_not_quick_stay_small():
+    def slow(rows):
+        time.sleep(0.005)  # 39 microseconds a row, or more
+        return rows[:, 0]
+
+    seen, _ = sizes_seen(slow, n=2048, n_transforms=1)
+    assert max(seen) == 128
+
+
+def test_a_chunk_that_makes_a_model_slower_is_not_kept():
+    def slower(rows):
+        if len(rows) == 1024:
+            time.sleep(0.1)  # 98 microseconds a row
+        return rows[:, 0]
+
+    seen, _ = sizes_seen(slower, n=5000)
+    large = [n for n in seen if n > 128]
+    # Tried once, on a chunk and its two transformations.
+    assert large.count(1024) == 3
+    assert large.count(512) > 3

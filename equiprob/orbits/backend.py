@@ -51,6 +51,12 @@ class AbstractBackend(abc.ABC):
     seen_later: bool = False
     """Whether rows are still to be seen beside others, in the batch of the probe."""
 
+    is_quick: bool = False
+    """Whether a call takes any number of rows, and so little time that larger ones are worth it."""
+
+    seconds: Mapping[int, float] = MappingProxyType({})
+    """Of a row, in the quickest call on so many, where that was looked at."""
+
     takes_fewer: bool = False
     """Whether `outputs_at` is known to take fewer rows than a chunk has."""
 

@@ -39,6 +39,14 @@ from equiprob.transforms.transform import Transform
 MOST_ROWS = 1_000_000
 """Rows up to which keep="auto" keeps the statistics of each."""
 
+LARGER = (512, 1024)
+"""Rows in larger chunks, which quick models are tried on: what the host does for a chunk and
+transformation is soon more than their passes."""
+
+_NO_SLOWER = 1.1
+"""Time of a row in a larger chunk, relative to that before, up to which the chunk stays larger:
+1024 rows of a network may not stay in a processor's memory where 512 do."""
+
 _MOST_KEPT = 2**23
 """Numbers up to which keep="auto" keeps all displacements (64 MiB)."""
 
@@ -154,6 +162,7 @@ class OrbitPass:
         backend: As the user asked for it.
         keep: What is kept of each row.
         batch_dependent: Whether outputs may depend on the batch that rows come in.
+        may_grow: Whether chunks of a quick model may hold more than `size` rows.
         token: Names the pass in the processes that work on it.
     """
 
@@ -165,6 +174,7 @@ class OrbitPass:
     backend: str
     keep: Keep
     batch_dependent: bool = False
+    may_grow: bool = False
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def bins(self) -> MagnitudeBins:
@@ -196,7 +206,7 @@ class OrbitPass:
         expected = self._expected(engine, chunk)
         n = len(chunk)
         # Padding is copies of the chunk's rows, whose outputs are dropped.
-        index = np.resize(np.arange(n), self.size if engine.pads or fill else n)
+        index = np.resize(np.arange(n), max(self.size, n) if engine.pads or fill else n)
         x = chunk.x if len(index) == n else take_rows(chunk.x, index)
         parameters = self.design.parameters(self.transform, chunk.ids[index])
         with naming_rows(chunk.start, chunk.stop):
@@ -225,6 +235,21 @@ class OrbitPass:
     def looked_at(self) -> int:
         """How many rows one look at the model may evaluate: one in a hundred of all."""
         return max(self.keep.entries or 0, self.size * self.design.n_transforms) // SHARE
+
+    @property
+    def next_size(self) -> int:
+        """Rows of the next chunk: once a model has turned out to be quick, more of them."""
+        engine, size = _engines.made_for(self), self.size
+        if not self.may_grow or engine is None or not engine.is_quick:
+            return size
+        seconds = engine.seconds
+        for larger in LARGER:
+            if seconds.get(larger, 0.0) > _NO_SLOWER * seconds.get(size, np.inf):
+                break
+            size = larger
+            if larger not in seconds:  # to be tried
+                break
+        return size
 
     @property
     def runs_ahead(self) -> bool:

@@ -104,7 +104,7 @@ def _evaluated(
     probed: ProbedRows,
 ) -> str | None:
     """Put all rows into the store; return why not all were needed, where a rule said so."""
-    chunks = _with_progress(rows.chunks(orbit_pass.size), rows.n, course.progress)
+    chunks = _with_progress(rows.chunks(lambda: orbit_pass.next_size), rows.n, course.progress)
     stopped = None
     if record is not None:
         for chunk in record.resume(store, chunks, orbit_pass):

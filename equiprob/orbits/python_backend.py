@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final, override
 
@@ -38,6 +39,12 @@ _MOST_SHAPES = 32
 _FEWEST = 40
 """Rows, at least, that are evaluated twice: what is random on a fifth of the rows, always the same
 ones, was missed on 16 of them in 1 to 3 % of passes of 128 and 300 rows."""
+
+_QUICK = 3e-5
+"""Seconds of a row up to which a model is quick."""
+
+_SMALL = 1024
+"""Bytes of a row up to which a larger chunk stays in a processor's memory."""
 
 _MOST_BYTES = 2**23
 """Bytes of transformed inputs that are made ahead of the model."""
@@ -78,6 +85,11 @@ class PythonBackend(AbstractBackend):
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
         self._shapes: set[Any] = set()
+        self.seconds: dict[int, float] = {}
+        # Compiled for one number of rows, it would be compiled again for another.
+        compiled = getattr(predict, "is_compiled", False)
+        n_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(x))
+        self._may_grow = not compiled and n_bytes <= _SMALL * n_rows(x)
         ids = np.zeros(n_rows(x), dtype=np.uint64)
         lent = Lent.of(x)
         # Held by one thread at a time, if the model writes all outputs to one place of its own.
@@ -100,6 +112,12 @@ class PythonBackend(AbstractBackend):
             seen = self._require_repeatable(x, first, written, looked_at)
             if not batch_dependent:
                 self._require_row_wise(x, first, seen)
+
+    @property
+    def is_quick(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether calls took little time, on more than one number of small rows."""
+        known = self.seconds.values()
+        return self._may_grow and len(known) > 1 and min(known) <= _QUICK
 
     @override
     def evaluate(
@@ -226,12 +244,14 @@ class PythonBackend(AbstractBackend):
                 return {k: leaf(v) for k, v in output.items()}
             return leaf(output)
 
+        n, began = n_rows(x), time.perf_counter()
         if self._alone is None:
             arrays = arrays_of(self._predict(x, *keys))
         else:
             with self._alone:
                 arrays = jax.tree.map(np.array, arrays_of(self._predict(x, *keys)))
-        n = n_rows(x)
+        took = (time.perf_counter() - began) / max(n, 1)
+        self.seconds[n] = min(self.seconds.get(n, np.inf), took)
         each: Any = arrays.items() if isinstance(arrays, dict) else (("", arrays),)
         kind = (n, *((name, array.shape, array.dtype) for name, array in each))
         if kind not in self._accepted:

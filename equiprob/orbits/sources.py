@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, final, override
@@ -34,8 +34,8 @@ class AbstractRows(abc.ABC):
     """Whether groups of rows are the independent units."""
 
     @abc.abstractmethod
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """Yield all rows in chunks of `size`, the last one perhaps shorter."""
+    def chunks(self, size: Callable[[], int]) -> Iterator[Chunk]:
+        """Yield all rows in chunks of `size()`, which may grow, the last one perhaps shorter."""
 
     @abc.abstractmethod
     def check_targets(self, outputs: Mapping[str, Any]) -> None:
@@ -80,10 +80,10 @@ class ArrayRows(AbstractRows):
         return self.units is not None
 
     @override
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        seen = Counter[int]()
-        for start in range(0, self.n, size):
-            part = slice(start, min(start + size, self.n))
+    def chunks(self, size: Callable[[], int]) -> Iterator[Chunk]:
+        start, seen = 0, Counter[int]()
+        while start < self.n:
+            part = slice(start, min(start + size(), self.n))
             x, y = take_rows((self.x, self.y), part)
             if self.ids is None:
                 leaves = jax.tree.leaves(x) + jax.tree.leaves(y)
@@ -92,6 +92,7 @@ class ArrayRows(AbstractRows):
                 ids = self.ids[part]
             units = ids if self.units is None else self.units[part]
             yield Chunk(start, x, y, ids, units, rows_of(self.declared, part))
+            start = part.stop
 
     @override
     def check_targets(self, outputs: Mapping[str, Any]) -> None:
@@ -135,9 +136,9 @@ class StreamedRows(AbstractRows):
         return self.groups is not None
 
     @override
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        start, seen = 0, Counter[int]()
-        for x, y in _in_chunks(self._batches(size), size):
+    def chunks(self, size: Callable[[], int]) -> Iterator[Chunk]:
+        start, seen, rows = 0, Counter[int](), size()
+        for x, y in _in_chunks(self._batches(rows), rows):
             n = check_batch(x, start)
             part = slice(start, start + n)
             declared = rows_of(self.declared, part)
