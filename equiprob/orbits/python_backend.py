@@ -85,7 +85,8 @@ class PythonBackend(AbstractBackend):
         # Shapes and dtypes that have been checked: a quick model is called often.
         self._accepted: set[Any] = set()
         self._shapes: set[Any] = set()
-        self.seconds: dict[int, float] = {}
+        self._took: dict[int, float] = {}
+        self.seconds: Mapping[int, float] = self._took
         # Compiled for one number of rows, it would be compiled again for another.
         compiled = getattr(predict, "is_compiled", False)
         n_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(x))
@@ -116,7 +117,7 @@ class PythonBackend(AbstractBackend):
     @property
     def is_quick(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether calls took little time, on more than one number of small rows."""
-        known = self.seconds.values()
+        known = self._took.values()
         return self._may_grow and len(known) > 1 and min(known) <= _QUICK
 
     @override
@@ -251,7 +252,7 @@ class PythonBackend(AbstractBackend):
             with self._alone:
                 arrays = jax.tree.map(np.array, arrays_of(self._predict(x, *keys)))
         took = (time.perf_counter() - began) / max(n, 1)
-        self.seconds[n] = min(self.seconds.get(n, np.inf), took)
+        self._took[n] = min(self._took.get(n, np.inf), took)
         each: Any = arrays.items() if isinstance(arrays, dict) else (("", arrays),)
         kind = (n, *((name, array.shape, array.dtype) for name, array in each))
         if kind not in self._accepted:
