@@ -23,6 +23,7 @@ from scipy import stats
 
 import equiprob as ep
 from benchmarks.calibration.problems import LAWS
+from benchmarks.pages import write
 from equiprob.errors.betting import log_capital, upper_bound
 from equiprob.testing import linear_task
 
@@ -211,7 +212,8 @@ def main() -> None:
         print(rules[-1], flush=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
     newline = "\n"
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Calibration of certificates\n\n"
         f"Written by `python -m benchmarks.certificates` ({versions}, Python "
         f"{platform.python_version()}; {runs} runs a cell, seeds 0 to {runs - 1}).\n\n"
@@ -237,7 +239,7 @@ def main() -> None:
         "interval is narrower than a fifth of its median "
         f"(`interval_narrower(0.2, relative=True)`, at most 1500 rows, {options.interval_runs} "
         "runs), and at the mean number of rows of those passes, fixed beforehand.\n\n"
-        f"{newline.join(rules)}\n"
+        f"{newline.join(rules)}\n",
     )
     print(PAGE.read_text())
 

@@ -31,6 +31,7 @@ import scipy.stats  # noqa: F401
 
 import equiprob as ep
 from benchmarks.disk_faults import harm_disks, rows_of_disks
+from benchmarks.pages import write
 from benchmarks.worker_faults import Log, rows_of_page
 from equiprob.orbits import checkpoint
 from equiprob.orbits.archive import read_arrays
@@ -198,7 +199,8 @@ def main() -> None:
         raise SystemExit("the kills of workers did not end")
     disk_table = "\n".join(rows_of_disks(log))
     worker_table = "\n".join(rows_of_page(log))
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Kills\n\n"
         f"Written by `python -m benchmarks.faults --kills {kills} --workers {asked.workers} "
         f"--peers {asked.peers} --disks {asked.disks} --log kills.jsonl` ({versions}, "
@@ -225,7 +227,7 @@ def main() -> None:
         "again. Identical are the numbers of both calls, and no other file is left.\n\n"
         "| the disk is | from when | times | one warning | identical results "
         "| the saved result is as it was |\n|---|---|---|---|---|---|\n"
-        f"{disk_table}\n"
+        f"{disk_table}\n",
     )
     print(PAGE.read_text())
     if same < kills:

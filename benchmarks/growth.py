@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import equiprob as ep
+from benchmarks.pages import write
 
 PAGE = Path(__file__).parents[1] / "docs" / "growth.md"
 ROWS = (1_000, 10_000, 100_000)
@@ -96,14 +97,15 @@ def main() -> None:
         print(lines[-1], flush=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
     newline = "\n"
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Time by rows\n\n"
         f"Written by `python -m benchmarks.growth` ({versions}, Python "
         f"{platform.python_version()}).\n\n"
         "Processor seconds of one fit with its default settings, inputs in the plane, eight "
         "rotations a row, 4,000 draws, on one core or two. A table is there already; symmetries "
         "found and screens call the model, a small one.\n\n"
-        f"{newline.join(lines)}\n"
+        f"{newline.join(lines)}\n",
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import equiprob as ep
+from benchmarks.pages import write
 
 PAGE = Path(__file__).parents[1] / "docs" / "calibration_level_certificates.md"
 DELTA = 0.05
@@ -214,7 +215,8 @@ def main() -> None:
         print(lines[-1], flush=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "numpy"))
     newline = "\n"
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Calibration of certified levels\n\n"
         f"Written by `python -m benchmarks.level_certificates` ({versions}, Python "
         f"{platform.python_version()}; {options.samples} samples a row, delta = {DELTA:g}).\n\n"
@@ -224,7 +226,7 @@ def main() -> None:
         "or of the model as it is, is above its bound: it may be delta. The next one is that of "
         "Hoeffding's bound at the position of least risk, as if it had been fixed beforehand. Then "
         "means over samples.\n\n"
-        f"{newline.join(lines)}\n"
+        f"{newline.join(lines)}\n",
     )
     print(PAGE.read_text())
 

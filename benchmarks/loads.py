@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import equiprob as ep
+from benchmarks.pages import write
 
 PAGE = Path(__file__).parents[1] / "docs" / "loads.md"
 MATRIX = np.array([[1.0, 0.4], [-0.7, 0.5]], np.float32)
@@ -155,7 +156,8 @@ def main() -> None:
         return
     lines = [line_of(name, asked.seconds, asked.gib) for name in LOADS]
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Loads that were run\n\n"
         f"Written by `python -m benchmarks.loads --seconds {asked.seconds:g} --gib {asked.gib:g}` "
         f"({versions}, Python {platform.python_version()}), one at a time, each in a process of "
@@ -163,7 +165,7 @@ def main() -> None:
         "own time (of all cores together) says more.\n\n"
         "| load | time | of the processor | memory, at most | answer |\n|---|---|---|---|---|\n"
         + "\n".join(lines)
-        + "\n"
+        + "\n",
     )
     print(PAGE.read_text())
 

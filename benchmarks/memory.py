@@ -23,6 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.pages import write
+
 PAGE = Path(__file__).parents[1] / "docs" / "memory.md"
 BATCH = 4096
 TRANSFORMS = 4
@@ -146,7 +148,7 @@ def main() -> None:
         source, keep, n, folder = options.one
         measure(source, keep, int(n), folder)
     else:
-        PAGE.write_text(page())
+        write(PAGE, page())
 
 
 if __name__ == "__main__":

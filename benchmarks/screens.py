@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pages import write
 from equiprob.errors.screen import MOST_HIDDEN, hidden_rate, simultaneous_upper
 from equiprob.posterior.row_findings import few_carry
 from equiprob.posterior.row_means import RowMeans
@@ -79,7 +80,8 @@ def main() -> None:
             print(lines[-1], flush=True)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "numpy"))
     newline = "\n"
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Calibration of screens\n\n"
         f"Written by `python -m benchmarks.screens` ({versions}, Python "
         f"{platform.python_version()}; {options.samples} samples a row).\n\n"
@@ -89,7 +91,7 @@ def main() -> None:
         "it what bounds of each way alone do. Of the last law some way has no large row in "
         "a fifth of samples of 128 rows, and no bound can know: with so few rows for so many "
         "ways the result carries a caution.\n\n"
-        f"{newline.join(lines)}\n"
+        f"{newline.join(lines)}\n",
     )
     print(PAGE.read_text())
 

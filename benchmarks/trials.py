@@ -21,6 +21,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.pages import write
+
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "docs" / "trials"
 MARK = "# ---- equiprob ----\n"
@@ -133,7 +135,7 @@ def main() -> None:
                 file.write(json.dumps(asdict(trials[name])) + "\n")
     if trials.keys() == NEEDS.keys():
         made = [trials[name] for name in NEEDS]
-        (ROOT / "docs" / "trials.md").write_text(page(made), "utf-8")
+        write(ROOT / "docs" / "trials.md", page(made))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,14 @@ import ast
 import hashlib
 import os
 import shutil
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
 HERE = Path(__file__).parent
+
+sys.path.insert(0, str(HERE.parent))
+from benchmarks import pages  # noqa: E402
 
 # Sphinx only reads pages below docs/, so the notebooks are copied there; their
 # links to pages are those of the repository, where they can be followed, too.
@@ -90,8 +94,8 @@ nitpick_ignore = [
         "decisions.prospects.NoisePart",
         "decisions.shrinkage.Shrinkage",
         "decisions.winner.Winner",
-        "equivariance.methods.two_part_posterior.PartDraws",
-        "equivariance.methods.two_part_posterior.TwoPartPosterior",
+        "task.methods.two_part_posterior.PartDraws",
+        "task.methods.two_part_posterior.TwoPartPosterior",
         "levels.path_risk.EvaluatedPathRisk",
         "orbits.blocks.BlockState",
         "orbits.forms.RowForm",
@@ -118,6 +122,18 @@ nb_execution_timeout = 600
 ALWAYS = {"index", "_notebooks/quickstart"}
 
 
+OUTDATED = set(pages.outdated())
+
+
+def _say_what_is_outdated(app, docname, source):
+    """Say at the top of a page of figures that what they are of has changed."""
+    if docname in OUTDATED:
+        title, newline, rest = source[0].partition("\n")
+        source[0] = f"{title}{newline}\n{pages.NOTE}\n{rest}"
+
+
 def setup(app):
-    """Read the pages that are always executed even where nothing of them changed."""
-    app.connect("env-get-outdated", lambda app, env, *_: sorted(ALWAYS & env.found_docs))
+    """Read anew the pages that are always executed, and those that may have become outdated."""
+    often = ALWAYS | set(pages.DEPENDS)
+    app.connect("env-get-outdated", lambda app, env, *_: sorted(often & env.found_docs))
+    app.connect("source-read", _say_what_is_outdated)

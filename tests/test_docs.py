@@ -1,6 +1,7 @@
 """Links between pages lead somewhere, every page is in the contents, and nothing is fetched."""
 
 import ast
+import importlib.util
 import inspect
 import json
 import re
@@ -75,6 +76,38 @@ def test_the_way_of_a_row_leads_through_the_house():
     for file, name in rows:
         defined = re.search(rf"^(?:def|class) {name}\b", (house / file).read_text(), re.MULTILINE)
         assert defined, f"{file} has no {name}: mend docs/extending.md"
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Return `benchmarks.pages`, which is no part of the package that is installed."""
+    spec = importlib.util.spec_from_file_location("pages", ROOT / "benchmarks" / "pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_pages_of_figures_tell_where_their_code_has_changed(pages):
+    written = {p.stem for p in DOCS.glob("*.md") if "Written by `" in p.read_text("utf-8")}
+    assert written == set(pages.DEPENDS)
+    for part in {part for parts in pages.DEPENDS.values() for part in parts}:
+        assert (pages.ROOT / part).exists(), f"{part} has moved: mend benchmarks/pages.py"
+    one = 'import os\n\ndef f():\n    """Say."""\n    return 1  # one\n'
+    assert pages.code_of(one) == pages.code_of("from os import path\n\ndef f(): return 1\n")
+    assert pages.code_of(one) != pages.code_of(one.replace("return 1", "return 2"))
+
+
+def test_a_page_is_current_until_its_code_changes(pages, tmp_path, monkeypatch):
+    (tmp_path / "model.py").write_text("ANSWER = 1")
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    monkeypatch.setattr(pages, "MEASURED", tmp_path / "measured.json")
+    monkeypatch.setattr(pages, "DEPENDS", {"page": ("model.py",)})
+    assert pages.outdated() == ["page"]
+    pages.write(tmp_path / "page.md", "# A page\n")
+    assert (tmp_path / "page.md").read_text() == "# A page\n"
+    assert pages.outdated() == []
+    (tmp_path / "model.py").write_text("ANSWER = 2")
+    assert pages.outdated() == ["page"]
 
 
 def test_the_site_is_built_without_a_network():

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.calibration.page import PAGE, SHORT, listed, markdown, tabulate
+from benchmarks.pages import write
 
 DATA_PAGE = PAGE.with_name("calibration_data.md")
 LAWS_PAGE = PAGE.with_name("calibration_laws.md")
@@ -99,5 +100,5 @@ def _write(
         if len(part):
             sizes = sorted(part["n"].unique())
             text += f"\n## {heading}\n\n{words}\n{markdown(part, sizes, surely=True)}\n"
-    page.write_text(text)
+    write(page, text)
     print(text)

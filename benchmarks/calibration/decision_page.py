@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.calibration.page import PAGE
+from benchmarks.pages import write
 
 DECISION_PAGE = PAGE.with_name("calibration_decisions.md")
 RELIABILITY = PAGE.parent / "images" / "calibration-p-best.svg"
@@ -27,7 +28,8 @@ def write_decision_page(records: list[dict[str, Any]]) -> None:
     runs = int(recommended.groupby(["problem", "n"]).size().max())
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
     _draw(p_best, recommended)
-    DECISION_PAGE.write_text(
+    write(
+        DECISION_PAGE,
         "# Calibration of decisions\n\n"
         f"Written by `make calibrate` ({versions}, Python {platform.python_version()}; {runs} "
         f"decisions a problem and number of rows, 1000 draws each, {len(recommended)} in all).\n\n"
@@ -68,7 +70,7 @@ def write_decision_page(records: list[dict[str, Any]]) -> None:
         "Mean stated value, and the mean fall of the regret when the information was had in truth "
         "and the decision made again: as many rows again as there are, or, for learning curves, "
         "one more run of each candidate at 400 or 1600 rows.\n\n"
-        f"{_pairs(scores[scores['quantity'].str.startswith('value of')], 4)}\n"
+        f"{_pairs(scores[scores['quantity'].str.startswith('value of')], 4)}\n",
     )
     print(DECISION_PAGE.read_text())
 

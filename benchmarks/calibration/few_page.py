@@ -11,6 +11,7 @@ import pandas as pd
 from benchmarks.calibration.few_rows_problems import GROUPS, SIZES
 from benchmarks.calibration.limit_problems import CREDIBILITY, FACTORS, RULES
 from benchmarks.calibration.page import PAGE, SHORT, SHORT_FEW, markdown, tabulate
+from benchmarks.pages import write
 
 _LIMIT = "limit, "
 """How the names of problems of limits begin."""
@@ -27,7 +28,8 @@ def write_few_page(records: list[dict[str, Any]]) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
     grouped = table["quantity"] == "risk"
     columns = sorted({30, 100, *SIZES})
-    FEW_PAGE.write_text(
+    write(
+        FEW_PAGE,
         "# Calibration: few rows that differ, few groups\n\n"
         f"Written by `python -m benchmarks.calibration --suites few` ({versions}, Python "
         f"{platform.python_version()}; at least {runs // 2} replications a problem and number of "
@@ -60,7 +62,7 @@ def write_few_page(records: list[dict[str, Any]]) -> None:
         f"Rows in {' or '.join(map(str, GROUPS))} groups that share all, or 30 %, of their "
         "variance, of sizes that are equal, or log-normal with log-sd 1; 20 rows a group. The "
         "number of rows is that of the groups.\n"
-        f"{markdown(table[grouped], GROUPS, surely=True)}\n"
+        f"{markdown(table[grouped], GROUPS, surely=True)}\n",
     )
     print(FEW_PAGE.read_text())
 

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.calibration.page import PAGE, tabulate
+from benchmarks.pages import write
 
 GEOMETRY_PAGE = PAGE.with_name("calibration_geometry.md")
 
@@ -25,7 +26,8 @@ def write_geometry_page(records: list[dict[str, Any]]) -> None:
     def part(start: str) -> str:
         return _table(table[table["quantity"].str.startswith(start)])
 
-    GEOMETRY_PAGE.write_text(
+    write(
+        GEOMETRY_PAGE,
         "# Calibration of the geometry\n\n"
         f"Written by `make calibrate` ({versions}, Python {platform.python_version()}; up to "
         f"{runs} replications a cell, 1000 draws each).\n\n"
@@ -48,7 +50,7 @@ def write_geometry_page(records: list[dict[str, Any]]) -> None:
         "twice as many rows as were seen, found by brute force over 40 fresh data sets. Half of "
         "the tasks on the disc are exactly symmetric; the others have an amplitude with a "
         f"half-normal law of scale 1/2.\n\n{part('level')}\n\n{_all_levels(table)}\n\n"
-        f"## Reading\n\n{_low(table)}\n"
+        f"## Reading\n\n{_low(table)}\n",
     )
     print(GEOMETRY_PAGE.read_text())
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.calibration.level_problems import SIZES
 from benchmarks.calibration.page import PAGE, SHORT, SHORT_FEW, listed, markdown, tabulate
+from benchmarks.pages import write
 
 LEVEL_PAGE = PAGE.with_name("calibration_levels.md")
 
@@ -21,7 +22,8 @@ def write_level_page(records: list[dict[str, Any]]) -> None:
     other = table["problem"].str.contains("loss")
     runs = int(table.loc[table["quantity"] == "risk_saved_shipped", "runs"].max())
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
-    LEVEL_PAGE.write_text(
+    write(
+        LEVEL_PAGE,
         "# Calibration of symmetry levels\n\n"
         f"Written by `python -m benchmarks.calibration --suites level` ({versions}, Python "
         f"{platform.python_version()}; {runs} replications a problem and number of rows, 1000 "
@@ -46,7 +48,7 @@ def write_level_page(records: list[dict[str, Any]]) -> None:
         "A classifier too sure of the direction, on the disc; the truth has the named share of its "
         "asymmetric part in the logit. The optimum is that of averages over m rotations, found on "
         "100000 rows.\n"
-        f"{markdown(table[other], (128, 512), surely=True)}\n"
+        f"{markdown(table[other], (128, 512), surely=True)}\n",
     )
     print(LEVEL_PAGE.read_text())
 

@@ -16,6 +16,7 @@ from benchmarks.calibration import (
     many_rows_problems,
 )
 from benchmarks.calibration.page import PAGE, SHORT, listed, markdown, tabulate
+from benchmarks.pages import write
 
 MORE_PAGE = PAGE.with_name("calibration_more.md")
 
@@ -27,7 +28,8 @@ def write_more_page(records: list[dict[str, Any]]) -> None:
     law = table["quantity"] == "auc"
     gap = table["quantity"] == "gap of one more run"
     found = table["problem"].str.startswith("Generators")
-    MORE_PAGE.write_text(
+    write(
+        MORE_PAGE,
         "# Calibration: many rows, the inputs' law, forecasts of gaps, generators\n\n"
         f"Written by `python -m benchmarks.calibration --suites more` ({versions}, Python "
         f"{platform.python_version()}; up to {int(table['runs'].max())} replications a cell, 1000 "
@@ -54,7 +56,7 @@ def write_more_page(records: list[dict[str, Any]]) -> None:
         "## Generators\n\n"
         "A particle in a harmonic well and a field: the relative error of the second and third "
         "generators, the root of the mean of their squares.\n"
-        f"{markdown(table[found], generator_problems.SIZES, surely=True)}\n"
+        f"{markdown(table[found], generator_problems.SIZES, surely=True)}\n",
     )
     print(MORE_PAGE.read_text())
 

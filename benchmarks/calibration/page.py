@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.pages import write
+
 PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
 FIGURE = PAGE.parent / "images" / "calibration.svg"
 RANKS = FIGURE.with_name("calibration-ranks.svg")
@@ -158,7 +160,8 @@ def write_page(records: list[dict[str, Any]]) -> None:
     draw(table)
     runs = int(table.loc[table["quantity"] == "error", "runs"].max())
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Calibration\n\n"
         f"Written by `make calibrate` ({versions}, Python {platform.python_version()}; {runs} "
         f"replications a cell, seeds 0 to {runs - 1}, 1000 draws each).\n\n"
@@ -184,6 +187,6 @@ def write_page(records: list[dict[str, Any]]) -> None:
         "two models get the same seeds: what is chance in one is chance in the other.\n\n"
         f"{ranks(records)}\n\n![ranks of the truth](images/{RANKS.name})\n\n"
         f"## Nominal 90 %\n{markdown(table)}\n\n"
-        f"## All levels, n = 128\n\n{levels(table)}\n"
+        f"## All levels, n = 128\n\n{levels(table)}\n",
     )
     print(PAGE.read_text())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.calibration.page import PAGE, tabulate
+from benchmarks.pages import write
 
 TASK_PAGE = PAGE.with_name("calibration_task.md")
 RELIABILITY = PAGE.parent / "images" / "calibration-p-symmetric.svg"
@@ -25,7 +26,8 @@ def write_task_page(records: list[dict[str, Any]]) -> None:
     bounds = intervals[intervals["problem"].str.startswith("Symmetrization")]
     runs = int(bounds.groupby(["problem", "n"])["runs"].sum().max() / 2)
     versions = ", ".join(f"{name} {version(name)}" for name in ("equiprob", "jax", "numpy"))
-    TASK_PAGE.write_text(
+    write(
+        TASK_PAGE,
         "# Calibration of the data error\n\n"
         f"Written by `make calibrate` ({versions}, Python {platform.python_version()}; up to "
         f"{runs} replications a problem and number of rows, 1000 draws each).\n\n"
@@ -63,7 +65,7 @@ def write_task_page(records: list[dict[str, Any]]) -> None:
         "the law is not invariant (the 90 % interval of the AUC lies above one half), and in which "
         "it takes the law for invariant (its 95 % interval lies within 0.05 of one half). Of an "
         "invariant law the first are false alarms, nominal at most 5 %.\n\n"
-        f"{_checks(scores)}\n"
+        f"{_checks(scores)}\n",
     )
     print(TASK_PAGE.read_text())
 

@@ -22,6 +22,7 @@ from benchmarks.curves.cases import emlp_cases, lcdb_cases, table_cases
 from benchmarks.curves.forecasts import Forecaster, Prepared, prepared, scores
 from benchmarks.curves.ridge import ridge_rows, ridge_section, timing_section, wrong_section
 from benchmarks.curves.rivals import RIVALS, rival
+from benchmarks.pages import write
 from equiprob.curves.priors import DEFAULT_PRIORS
 
 Array = NDArray[np.float64]
@@ -213,7 +214,7 @@ def main() -> None:
         *wrong_section(max(1, options.tasks // _LESS), options.first),
         *timing_section(),
     ]
-    PAGE.write_text("\n".join(lines))
+    write(PAGE, "\n".join(lines))
 
 
 if __name__ == "__main__":

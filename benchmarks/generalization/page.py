@@ -15,6 +15,7 @@ from benchmarks.generalization.observed_gaps import ASKED, RUNS_AHEAD, SEEN
 from benchmarks.generalization.timings import DRAWS, FORECASTS, SPLITS
 from benchmarks.generalization.trained_models import DELTA, LEVELS, LOSS, TEST_ROWS
 from benchmarks.generalization.worst_of_class import HELD_OUT, LAWS
+from benchmarks.pages import write
 
 PAGE = Path("docs/generalization_measured.md")
 FIGURE = PAGE.parent / "images" / "generalization-measured.svg"
@@ -27,7 +28,8 @@ def write_page(found: dict[str, list[dict[str, Any]]]) -> None:
     tables = {kind: pd.DataFrame.from_records(records) for kind, records in found.items()}
     models = tables["trained"]
     _draw(models)
-    PAGE.write_text(
+    write(
+        PAGE,
         "# Generalization bounds, measured\n\n"
         f"Written by `python -m benchmarks.generalization` ({versions}, Python "
         f"{platform.python_version()}). What the bounds say: [the gap](generalization.md).\n\n"
@@ -67,7 +69,7 @@ def write_page(found: dict[str, list[dict[str, Any]]]) -> None:
         f"`bounds.Transport` with {SPLITS} splits, {DRAWS} draws, in five dimensions with 32 sign "
         f"flips: CPU seconds of one fit, of forecasts at {FORECASTS} numbers of rows, and the most "
         "memory that the fit adds.\n\n"
-        f"{_timing_table(tables['timing'])}\n"
+        f"{_timing_table(tables['timing'])}\n",
     )
     print(PAGE.read_text())
 

@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks import processes
+from benchmarks.pages import write
 from benchmarks.performance import scale, scaling
 from benchmarks.performance.models import timed_models
 from benchmarks.performance.page import Findings, page, versions
@@ -50,7 +51,7 @@ def main() -> None:
     for name, text in pages.items():
         print(text)
         if not quick:
-            (DOCS / name).write_text(text)
+            write(DOCS / name, text)
 
 
 if __name__ == "__main__":
