@@ -304,3 +304,19 @@ def test_frames_of_a_video_turn_alike():
     expected = np.sqrt(np.mean([rms(each) ** 2 for each in apart]))
     assert error(top, x, turns) == pytest.approx(expected, rel=1e-5)
     assert expected > 0.5 * rms(seen)
+
+
+def test_headings_jump_by_a_full_turn_unless_the_remainder_is_taken():
+    x, heading = normal(2), lambda x: np.arctan2(x[:, 1], x[:, 0])
+
+    def ahead(parameter, angle):
+        return (angle + parameter[0] + np.pi) % (2 * np.pi) - np.pi
+
+    def turns(forth, back):
+        return T.rotations2d(acts_on="vectors", output_action=T.Action(forth, back))
+
+    # Of 640 headings one lies within 1e-5 of the seam with probability 1e-3.
+    assert error(heading, x, turns(ahead, lambda p, angle: ahead(-p, angle))) < 1e-5
+    jumping = turns(lambda p, angle: angle + p[0], lambda p, angle: angle - p[0])
+    # Turned by t, |t| / 2 pi of all headings pass the seam, a quarter on average: a jump of 2 pi.
+    assert error(heading, x, jumping) == pytest.approx(np.pi, rel=0.25)
