@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import equiprob as ep
 from equiprob.cli import main
+from equiprob.report.audit_page import result_page
 from equiprob.report.page import FigureBlock, Page, Section
 from equiprob.testing import linear_task
 
@@ -189,3 +190,14 @@ def test_command_line_helps_and_refuses():
     assert "demo" in runner.invoke(main, ["--help"]).output
     assert runner.invoke(main, ["--version"]).output.strip().endswith(ep.__version__)
     assert runner.invoke(main, ["demo", "--seed", "-1"]).exit_code == 2
+
+
+def test_the_page_of_a_result_asks_its_question_and_no_other(orbits, monkeypatch):
+    error = ep.ModelEquivarianceError(n_draws=50).fit(orbits)
+    assert result_page(error).title == "How equivariant is it?"
+    units = ep.UnitErrors(n_draws=50).fit(
+        ep.evaluate_orbits(lambda x: x, orbits.x, orbits.transform, keep="all", backend="python")
+    )
+    assert result_page(units).title == "UnitErrors"
+    monkeypatch.setattr("equiprob.report.audit_page.name_of", lambda result: None)  # a user's class
+    assert result_page(error).title == "ModelEquivarianceError"

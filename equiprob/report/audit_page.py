@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from equiprob.posterior.kinds import name_of
 from equiprob.posterior.results import AbstractResult
 from equiprob.posterior.versions import installed_versions
 from equiprob.posterior.words import listed
@@ -15,8 +16,16 @@ from equiprob.report.page import FigureBlock, Page, Section, in_words
 
 @dataclass(frozen=True)
 class _Question:
-    """What a step of an audit is to a reader."""
+    """What a step of an audit is to a reader.
 
+    Args:
+        kind: The kind of result that it is the question of; None where another step's is it, too.
+        heading: The question.
+        caption: What its figure shows.
+        assumptions: What the answer rests on.
+    """
+
+    kind: str | None
     heading: str
     caption: str
     assumptions: str
@@ -26,18 +35,21 @@ _ROWS = "Rows (or groups) are independent draws, and the model was not trained o
 
 _QUESTIONS = {
     "comparison": _Question(
+        "comparison",
         "Which one to ship?",
         "Expected squared error of each candidate (for labels, the Brier score), best first.",
         f"{_ROWS} Candidates are judged on the same rows with the same weights, so that every "
         f"difference is paired.",
     ),
     "model_error": _Question(
+        "model_error",
         "How equivariant is it?",
         "How much the output changes under a transformation, by its size, root mean square over "
         "rows.",
         _ROWS,
     ),
     "level": _Question(
+        "symmetry_level",
         "How far should its predictions be averaged?",
         "Change of the risk along the path from the model as trained to its average; the bar below "
         "is the posterior of the best place.",
@@ -45,6 +57,7 @@ _QUESTIONS = {
         "the position is slightly optimistic; the first one stated is not.",
     ),
     "data_error": _Question(
+        "data_error",
         "How symmetric is the task?",
         "What is known of how much the truth itself changes under a transformation, and of what "
         "exact symmetry costs.",
@@ -54,6 +67,7 @@ _QUESTIONS = {
         "true of moved inputs cannot be known from data.",
     ),
     "symmetry_cost": _Question(
+        None,
         "What does exact symmetry cost, whatever the model?",
         "How much more risk the best exactly symmetric predictor has than the best predictor, from "
         "targets of neighbours in the data.",
@@ -62,6 +76,7 @@ _QUESTIONS = {
         "enters.",
     ),
     "symmetry_map": _Question(
+        "symmetry_map",
         "Where does the symmetry hold?",
         "Which moved rows land among data with the same targets, among data with others, or where "
         "there are no data: by the size of the transformation, and by label.",
@@ -69,23 +84,27 @@ _QUESTIONS = {
         "between inputs as vectors says which are alike. No model enters.",
     ),
     "approximation_gap": _Question(
+        "approximation_gap",
         "What does the mismatch of model and task cost?",
         "Excess risk that the mismatch forces: exactly, or at least, as the labels say.",
         "Those of the two errors that it is made of.",
     ),
     "stabilizer": _Question(
+        "stabilizer",
         "Which transformations does it respect?",
         "Probability that the output changes by no more than the tolerance, by the size of the "
         "transformation.",
         f"{_ROWS} Nothing is said of transformations that were not evaluated.",
     ),
     "generalization_gap": _Question(
+        "generalization_gap",
         "How much worse is it on new rows than on its training rows?",
         "Risk on held-out rows less the risk on the training rows.",
         "The held-out rows are independent of training, from the distribution of the training "
         "rows, which were given completely.",
     ),
     "law": _Question(
+        "invariance_check",
         "Are moved inputs as likely as the inputs?",
         "How well a classifier tells inputs from transformed inputs (one half is chance), by the "
         "size of the transformation.",
@@ -93,25 +112,13 @@ _QUESTIONS = {
         "invariance.",
     ),
     "learning_curve": _Question(
+        "learning_curve",
         "How does the risk fall with the number of training rows?",
         "Risk of each candidate against the number of training rows, within and beyond the data.",
         "A run's risk is that on fresh rows. Expected risks do not rise with n beyond the data.",
     ),
 }
 """In the order in which a reader needs them."""
-
-_KINDS = {
-    "comparison": "Comparison",
-    "model_error": "ModelEquivarianceError",
-    "level": "SymmetryLevel",
-    "data_error": "DataEquivarianceError",
-    "approximation_gap": "ApproximationGap",
-    "stabilizer": "Stabilizer",
-    "generalization_gap": "GeneralizationGap",
-    "law": "InvarianceCheck",
-    "learning_curve": "LearningCurve",
-}
-"""The estimator of each step."""
 
 _WITHOUT_A_MODEL = ("InvarianceCheckResult", "SymmetryMapResult", "Neighbours")
 """Results, and methods, that see the data alone."""
@@ -203,9 +210,9 @@ def _first_number(result: AbstractResult) -> str:
 def result_page(result: AbstractResult) -> Page:
     """Return a page of one result."""
     words = str(result)
-    kind = type(result).__name__.removesuffix("Result")
-    known = {kind: _QUESTIONS[step] for step, kind in _KINDS.items()}
-    question = known.get(kind, _Question(kind, "The result, drawn.", ""))
+    name = type(result).__name__.removesuffix("Result")
+    known = {each.kind: each for each in _QUESTIONS.values() if each.kind is not None}
+    question = known.get(name_of(result) or "", _Question(None, name, "The result, drawn.", ""))
     return Page(
         title=question.heading,
         verdict=[words],
