@@ -33,8 +33,8 @@ import equiprob as ep
 from benchmarks.disk_faults import harm_disks, rows_of_disks
 from benchmarks.pages import write
 from benchmarks.worker_faults import Log, rows_of_page
-from equiprob.orbits import checkpoint
-from equiprob.orbits.archive import read_arrays
+from equiprob.orbits.storage import checkpoint
+from equiprob.orbits.storage.archive import read_arrays
 
 PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 ROWS, BATCH, TRANSFORMS = 1600, 32, 8

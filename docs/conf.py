@@ -97,7 +97,7 @@ nitpick_ignore = [
         "task.methods.two_part_posterior.PartDraws",
         "task.methods.two_part_posterior.TwoPartPosterior",
         "levels.path_risk.EvaluatedPathRisk",
-        "orbits.blocks.BlockState",
+        "orbits.storage.blocks.BlockState",
         "orbits.forms.RowForm",
         "posterior.row_means.RowMeans",
         "transforms.acting.Actor",

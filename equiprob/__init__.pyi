@@ -38,10 +38,10 @@ from equiprob.levels.paths import AbstractPath as AbstractPath
 from equiprob.levels.structural_level import StructuralLevel as StructuralLevel
 from equiprob.levels.symmetry_level import SymmetryLevel as SymmetryLevel
 from equiprob.orbits.evaluate import evaluate_orbits as evaluate_orbits
-from equiprob.orbits.gather import gather as gather
-from equiprob.orbits.merge import merge as merge
 from equiprob.orbits.output import Output as Output
 from equiprob.orbits.padding import padded as padded
+from equiprob.orbits.storage.gather import gather as gather
+from equiprob.orbits.storage.merge import merge as merge
 from equiprob.orbits.table import OrbitTable as OrbitTable
 from equiprob.posterior import hierarchical
 from equiprob.posterior.diagnostics import Diagnostic as Diagnostic

@@ -13,10 +13,10 @@ import pytest
 from refusals import refuses
 
 import equiprob as ep
-from equiprob.orbits import checkpoint as module
-from equiprob.orbits.archive import read_arrays, write_arrays
-from equiprob.orbits.blocks import BlockState
-from equiprob.orbits.store import Store
+from equiprob.orbits.storage import checkpoint as module
+from equiprob.orbits.storage.archive import read_arrays, write_arrays
+from equiprob.orbits.storage.blocks import BlockState
+from equiprob.orbits.storage.store import Store
 
 resource = pytest.importorskip("resource")
 

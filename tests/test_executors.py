@@ -17,7 +17,7 @@ from refusals import refuses
 
 import equiprob as ep
 from equiprob.orbits import workers
-from equiprob.orbits.archive import read_arrays
+from equiprob.orbits.storage.archive import read_arrays
 
 rng = np.random.default_rng(0)
 N = 120

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import equiprob as ep
-from equiprob.orbits.archive import read_arrays, write_arrays
+from equiprob.orbits.storage.archive import read_arrays, write_arrays
 from equiprob.posterior import files
 from equiprob.posterior.stored import Stored
 

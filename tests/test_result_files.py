@@ -17,7 +17,7 @@ from every_estimator import audit_facts
 from refusals import refuses
 
 import equiprob as ep
-from equiprob.orbits.archive import read_arrays, write_arrays
+from equiprob.orbits.storage.archive import read_arrays, write_arrays
 from equiprob.posterior import files
 from equiprob.posterior.bundle import AbstractBundle
 from equiprob.posterior.kinds import KINDS, saved_class, saved_name_of

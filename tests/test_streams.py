@@ -13,7 +13,7 @@ import zarr
 from refusals import refuses
 
 import equiprob as ep
-from equiprob.orbits.blocks import N_TOP, BlockSums
+from equiprob.orbits.storage.blocks import N_TOP, BlockSums
 from equiprob.posterior.row_means import RowMeans
 
 rng = np.random.default_rng(3)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from equiprob.arguments.calls import calling
-from equiprob.orbits.checkpoint import Checkpoint
 from equiprob.orbits.chunk import Chunk, OrbitPass, forget_pass
 from equiprob.orbits.ending import saying_where
 from equiprob.orbits.failures import PredictionFailed
@@ -20,7 +19,8 @@ from equiprob.orbits.lasting import Change, require_unchanged
 from equiprob.orbits.parts import first_failure
 from equiprob.orbits.sources import AbstractRows
 from equiprob.orbits.statistics import check_not_lost
-from equiprob.orbits.store import Store
+from equiprob.orbits.storage.checkpoint import Checkpoint
+from equiprob.orbits.storage.store import Store
 from equiprob.orbits.table import OrbitTable
 from equiprob.orbits.under_way import Evaluated
 from equiprob.orbits.workers import Outcome, evaluated_by, evaluated_here

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equiprob.orbits.allocation import Allocation, VarianceParts, allocate, variance_parts
-from equiprob.orbits.blocks import BlockState
 from equiprob.orbits.chosen_rows import choose_rows
 from equiprob.orbits.designs import Design
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.statistics import LARGEST, Rows, RowStatistics
+from equiprob.orbits.storage.blocks import BlockState
 from equiprob.transforms.law import Parameters
 from equiprob.transforms.transform import Transform
 

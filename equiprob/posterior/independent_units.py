@@ -1,7 +1,7 @@
 """Which units are independent, how unequally do they carry a mean, and what has a weight?
 
 A unit is a row, or a group of rows. Where there are many they are pooled into blocks, of which only
-sums are known, and the most extreme rows that stay themselves (`equiprob.orbits.blocks`).
+sums are known, and the most extreme rows that stay themselves (`equiprob.orbits.storage.blocks`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.blocks import errors_of
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.storage.blocks import errors_of
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.tails import Array
 from equiprob.posterior.weights import MOST_UNITS, WeighedUnits

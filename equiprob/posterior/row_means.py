@@ -27,8 +27,8 @@ from functools import cached_property
 
 import numpy as np
 
-from equiprob.orbits.blocks import N_TOP
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.storage.blocks import N_TOP
 from equiprob.orbits.table import OrbitTable
 from equiprob.posterior.contrast import Contrast, Limits, Rule, first_equal, spread
 from equiprob.posterior.independent_units import IndependentUnits, PooledRows

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from equiprob.arguments.array_types import Array
 from equiprob.arguments.forks import unforked
-from equiprob.orbits.blocks import N_BLOCKS, block_of
 from equiprob.orbits.keys import Ids, Purpose, in_tiles, keyed_bits, keyed_uniforms
+from equiprob.orbits.storage.blocks import N_BLOCKS, block_of
 
 _UNITS_AT_ONCE = 1024
 

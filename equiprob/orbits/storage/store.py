@@ -14,11 +14,11 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.blocks import BlockState
 from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
 from equiprob.orbits.statistics import RowStatistics
+from equiprob.orbits.storage.blocks import BlockState
 from equiprob.orbits.table import OrbitTable
 from equiprob.orbits.under_way import Evaluated
 

@@ -9,10 +9,10 @@ import jax
 import numpy as np
 
 from equiprob.arguments.checked import checked
-from equiprob.orbits.blocks import BlockState
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.statistics import RowStatistics
-from equiprob.orbits.store import pool_rows
+from equiprob.orbits.storage.blocks import BlockState
+from equiprob.orbits.storage.store import pool_rows
 from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.fingerprint import check_same_transform
 

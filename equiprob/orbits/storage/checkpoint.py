@@ -21,13 +21,13 @@ import jax
 import numpy as np
 
 from equiprob.arguments.whole_files import NoPlace, remove_partial, target_of
-from equiprob.orbits.archive import read_arrays, write_arrays
 from equiprob.orbits.chunk import Chunk, OrbitPass
 from equiprob.orbits.output import Output
-from equiprob.orbits.path_lock import PathLock
-from equiprob.orbits.saved_state import packed, unpack
 from equiprob.orbits.statistics import RowStatistics
-from equiprob.orbits.store import Store
+from equiprob.orbits.storage.archive import read_arrays, write_arrays
+from equiprob.orbits.storage.path_lock import PathLock
+from equiprob.orbits.storage.saved_state import packed, unpack
+from equiprob.orbits.storage.store import Store
 from equiprob.transforms.fingerprint import difference
 
 _FORMAT = 2

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import NDArray
 
-from equiprob.orbits.blocks import BlockState, BlockSums, TopRows
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.statistics import RowStatistics
-from equiprob.orbits.store import RowArrays, Store, arrays_of
+from equiprob.orbits.storage.blocks import BlockState, BlockSums, TopRows
+from equiprob.orbits.storage.store import RowArrays, Store, arrays_of
 from equiprob.orbits.table import OrbitTable
 from equiprob.transforms.fingerprint import check_same_transform
 

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from equiprob.arguments.checked import checked
-from equiprob.orbits.archive import from_bytes, to_bytes
-from equiprob.orbits.merge import merge
-from equiprob.orbits.saved_state import packed_table, unpacked_table
+from equiprob.orbits.storage.archive import from_bytes, to_bytes
+from equiprob.orbits.storage.merge import merge
+from equiprob.orbits.storage.saved_state import packed_table, unpacked_table
 from equiprob.orbits.table import OrbitTable
 
 

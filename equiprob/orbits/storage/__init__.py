@@ -1,0 +1,1 @@
+"""What becomes of the statistics of chunks: gathered, summed up in blocks, merged, and saved."""
