@@ -563,9 +563,11 @@ def chunk_and_pass(predict, x, transform, **options):
     """Return a pass whose first chunk has been looked at, and that chunk."""
     import jax
 
-    from equiprob.orbits.chunk import Chunk, Keep, OrbitPass
+    from equiprob.orbits.chunk import Chunk
     from equiprob.orbits.designs import make_design
+    from equiprob.orbits.keep import Keep
     from equiprob.orbits.keys import content_ids
+    from equiprob.orbits.orbit_pass import OrbitPass
 
     ids = content_ids(jax.tree.leaves(x))
     design = make_design(transform, "quasi", 6, 0)
@@ -725,7 +727,7 @@ def test_the_gpu_that_does_not_exist_has_power(call):
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Let passes believe that the CPU is another device; return what they did, in order."""
-    from equiprob.orbits.chunk import OrbitPass
+    from equiprob.orbits.orbit_pass import OrbitPass
     from equiprob.orbits.under_way import UnderWay
 
     monkeypatch.setattr(OrbitPass, "runs_ahead", property(lambda self: True))

@@ -15,7 +15,6 @@ from equiprob.arguments.checked import checked
 from equiprob.arguments.forks import unforked
 from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
-from equiprob.orbits.chunk import LARGER, Keep, OrbitPass
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.foreign_rows import require_arrays
 from equiprob.orbits.inputs import (
@@ -24,9 +23,11 @@ from equiprob.orbits.inputs import (
     ids_of_rows,
     units_of_rows,
 )
+from equiprob.orbits.keep import Keep
 from equiprob.orbits.keys import are_heavy
 from equiprob.orbits.loop import Course, run_pass
 from equiprob.orbits.noise import Noise
+from equiprob.orbits.orbit_pass import LARGER, OrbitPass
 from equiprob.orbits.output import Output, check_declared, has_masks, without_padding
 from equiprob.orbits.output_arrays import checked_targets
 from equiprob.orbits.sources import (

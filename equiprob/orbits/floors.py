@@ -13,9 +13,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.chunk import Chunk, OrbitPass
+from equiprob.orbits.chunk import Chunk
 from equiprob.orbits.inputs import take_rows
 from equiprob.orbits.lasting import FEWEST, SHARE
+from equiprob.orbits.orbit_pass import OrbitPass
 from equiprob.orbits.output import joined, measures, rows_of
 from equiprob.orbits.precision import root_mean_square
 from equiprob.orbits.rounding import (

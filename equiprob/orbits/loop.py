@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from equiprob.arguments.calls import calling
-from equiprob.orbits.chunk import Chunk, OrbitPass, forget_pass
+from equiprob.orbits.chunk import Chunk
 from equiprob.orbits.ending import saying_where
 from equiprob.orbits.failures import PredictionFailed
 from equiprob.orbits.floors import ProbedRows, with_floors
 from equiprob.orbits.lasting import Change, require_unchanged
+from equiprob.orbits.orbit_pass import OrbitPass, forget_pass
 from equiprob.orbits.parts import first_failure
 from equiprob.orbits.sources import AbstractRows
 from equiprob.orbits.statistics import check_not_lost

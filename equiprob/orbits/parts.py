@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from equiprob.orbits.chunk import Chunk, OrbitPass
+from equiprob.orbits.chunk import Chunk
 from equiprob.orbits.failures import PredictionFailed
+from equiprob.orbits.orbit_pass import OrbitPass
 from equiprob.orbits.under_way import Evaluated
 
 _MOST_FAILURES = 32

@@ -13,8 +13,9 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from typing import Any
 
-from equiprob.orbits.chunk import Chunk, OrbitPass
+from equiprob.orbits.chunk import Chunk
 from equiprob.orbits.failures import PredictionFailed, rows_named
+from equiprob.orbits.orbit_pass import OrbitPass
 from equiprob.orbits.parts import Part, begun, evaluated_in_parts
 
 IN_FLIGHT = 64

@@ -14,7 +14,6 @@ from equiprob.arguments.calls import calling
 from equiprob.arguments.checked import checked
 from equiprob.arguments.seeds import check_seed
 from equiprob.arguments.tensors import all_on_host
-from equiprob.orbits.chunk import Keep, OrbitPass
 from equiprob.orbits.designs import make_design
 from equiprob.orbits.inputs import (
     check_batch_size,
@@ -23,7 +22,9 @@ from equiprob.orbits.inputs import (
     take_rows,
     units_of_rows,
 )
+from equiprob.orbits.keep import Keep
 from equiprob.orbits.loop import Course, run_pass
+from equiprob.orbits.orbit_pass import OrbitPass
 from equiprob.orbits.output_arrays import are_labels, checked_targets
 from equiprob.orbits.sources import ArrayRows
 from equiprob.orbits.statistics import RowStatistics

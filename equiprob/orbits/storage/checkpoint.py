@@ -21,7 +21,8 @@ import jax
 import numpy as np
 
 from equiprob.arguments.whole_files import NoPlace, remove_partial, target_of
-from equiprob.orbits.chunk import Chunk, OrbitPass
+from equiprob.orbits.chunk import Chunk
+from equiprob.orbits.orbit_pass import OrbitPass
 from equiprob.orbits.output import Output
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.storage.archive import read_arrays, write_arrays

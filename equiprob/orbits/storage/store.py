@@ -14,9 +14,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from equiprob.orbits.chunk import Chunk, OrbitPass
+from equiprob.orbits.chunk import Chunk
 from equiprob.orbits.failures import Skipped
 from equiprob.orbits.keys import Ids
+from equiprob.orbits.orbit_pass import OrbitPass
 from equiprob.orbits.statistics import RowStatistics
 from equiprob.orbits.storage.blocks import BlockState
 from equiprob.orbits.table import OrbitTable
