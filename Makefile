@@ -94,8 +94,9 @@ calibrate: .venv/.test ## simulation-based calibration
 	.venv/bin/python -m benchmarks.calibration
 	.venv/bin/python -m benchmarks.certificates
 
-bench: .venv/.test ## measure speed, precision and memory; writes docs/performance.md and docs/scale.md
+bench: .venv/.test ## measure speed, precision and memory; writes docs/performance.md, docs/scale.md and docs/wall_time.md
 	.venv/bin/python -m benchmarks.performance
+	.venv/bin/python -m benchmarks.performance.wall
 
 constraints: | $(UV) ## pin the newest versions in constraints.txt
 	$(UV) pip compile -q --upgrade --universal --python-version 3.12 --no-python-downloads \

@@ -54,13 +54,14 @@ def chunks(model: Timed) -> list[np.ndarray]:
     return [model.x[i : i + model.batch] for i in range(0, len(model.x), model.batch)]
 
 
-def our_pass(model: Timed, m: int) -> Work:
+def our_pass(model: Timed, m: int, *, chosen: bool = False) -> Work:
+    """Return the whole call; where `chosen`, it chooses the rows of each call of the model."""
     return lambda: ep.evaluate_orbits(
         model.predict,
         model.x,
         model.transform,
         n_transforms=m,
-        batch_size=model.batch,
+        batch_size=None if chosen else model.batch,
         backend=model.backend,
         keep="rows",
         progress=False,
