@@ -54,6 +54,7 @@ DEPENDS: Mapping[str, tuple[str, ...]] = {
     "performance": (*_PASS, "benchmarks/performance"),
     "scale": (*_PASS, "benchmarks/performance"),
     "trials": ("docs/trials", "benchmarks/trials.py"),
+    "wall_time": (*_PASS, "benchmarks/performance/wall.py"),
 }
 """What each page measures: modules, or folders of them."""
 

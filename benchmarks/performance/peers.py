@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import equiprob as ep
+from benchmarks.pages import write
 from benchmarks.performance.page import installed, processor, versions
 from benchmarks.performance.torch_models import torch_models, turned
 from equiprob.adapters import from_torch
@@ -237,7 +238,7 @@ def main() -> None:
     text = page([*found, *clouds(rounds)], rank)
     print(text)
     if not quick:
-        PAGE.write_text(text)
+        write(PAGE, text)
 
 
 if __name__ == "__main__":
