@@ -51,6 +51,7 @@ DEPENDS: Mapping[str, tuple[str, ...]] = {
     "growth": ("equiprob/errors", "equiprob/task", "equiprob/posterior", "benchmarks/growth.py"),
     "loads": ("equiprob/orbits", "equiprob/posterior", "equiprob/curves", "benchmarks/loads.py"),
     "memory": (*_PASS, "benchmarks/memory.py"),
+    "peers": ("benchmarks/performance/peers.py",),
     "performance": (*_PASS, "benchmarks/performance"),
     "scale": (*_PASS, "benchmarks/performance"),
     "trials": ("docs/trials", "benchmarks/trials.py"),
