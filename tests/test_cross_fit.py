@@ -1,5 +1,6 @@
 """Cross-fitted orbit tables: no row is predicted by a model that saw it."""
 
+import jax
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
@@ -34,6 +35,23 @@ def test_rows_keep_their_order_their_ids_and_their_transformations():
     assert np.array_equal(table.row_ids, whole.row_ids)
     assert np.allclose(table.only.pair_sq, whole.only.pair_sq)
     assert np.allclose(table.only.y, whole.only.y)
+
+
+def test_noise_and_magnitudes_are_those_of_one_pass():
+    def predict(batch, keys):
+        return batch[:, 0] + jax.vmap(jax.random.normal)(keys)
+
+    options = {"noise_repeats": 3, "keep": [0.5, 3.0], "n_transforms": 4, "backend": "python"}
+    table = fit(lambda x, y: predict, **options)
+    whole = ep.evaluate_orbits(predict, TASK.x, TASK.transform, y=TASK.y, **options)
+    assert table.noise_repeats == 3
+    # The keys are those of the rows' ids: equal up to rounding.
+    for name in ("base", "pair_sq", "range_sum"):
+        found = getattr(table.only, name)
+        assert np.isfinite(found).all()
+        assert np.allclose(found, getattr(whole.only, name))
+    silent = fit(lambda x, y: lambda batch: batch[:, 0], **options | {"noise_repeats": 1})
+    assert not np.allclose(table.only.pair_sq, silent.only.pair_sq)
 
 
 def test_groups_share_a_fold():

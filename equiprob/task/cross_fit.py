@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from equiprob.orbits.inputs import (
 )
 from equiprob.orbits.keep import Keep
 from equiprob.orbits.loop import Course, run_pass
+from equiprob.orbits.noise import Noise
 from equiprob.orbits.orbit_pass import OrbitPass
 from equiprob.orbits.output_arrays import are_labels, checked_targets
 from equiprob.orbits.sources import ArrayRows
@@ -50,7 +51,8 @@ def cross_fit(
     seed: int = 0,
     batch_size: int | None = None,
     batch_dependent: bool = False,
-    keep: str = "auto",
+    keep: str | Sequence[float] = "auto",
+    noise_repeats: int = 1,
     backend: str = "auto",
     progress: bool | None = None,
 ) -> OrbitTable:
@@ -72,6 +74,7 @@ def cross_fit(
         batch_size: As in `evaluate_orbits`.
         batch_dependent: As in `evaluate_orbits`.
         keep: As in `evaluate_orbits`.
+        noise_repeats: As in `evaluate_orbits`, of each trained model.
         backend: As in `evaluate_orbits`; ``"python"`` for scikit-learn.
         progress: As in `evaluate_orbits`.
 
@@ -110,7 +113,7 @@ def cross_fit(
             transform,
             plan,
             check_batch_size(batch_size, len(judged)),
-            None,
+            Noise.of(predict, noise_repeats, seed),
             "python" if _is_estimator(train) else backend,
             Keep.of(keep, len(judged) * plan.n_transforms),
             batch_dependent=batch_dependent,
