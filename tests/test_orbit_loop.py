@@ -257,3 +257,25 @@ def test_a_chunk_that_makes_a_model_slower_is_not_kept():
     # Tried once, on a chunk and its two transformations.
     assert large.count(1024) == 3
     assert large.count(512) > 3
+
+
+def test_a_quick_model_that_takes_no_larger_chunks_goes_on_with_small_ones():
+    def fixed(rows):  # writes to a buffer of its own
+        buffer = np.zeros(200)
+        buffer[: len(rows)] = rows[:, 0] * rows[:, 1]
+        return buffer[: len(rows)].copy()
+
+    seen, table = sizes_seen(fixed)
+    assert seen.count(512) == 1  # tried once
+    _, small = sizes_seen(fixed, batch_size=128)
+    assert np.array_equal(table.only.pair_sq, small.only.pair_sq)
+
+    def never(rows):
+        if len(rows) > 128:
+            return fixed(rows)
+        if len(seen) > 60:
+            raise RuntimeError("no more")
+        return fixed(rows)
+
+    with pytest.raises(RuntimeError, match="no more"):
+        sizes_seen(never)

@@ -40,7 +40,11 @@ def test_units_have_the_errors_that_formulas_give():
     assert relative[0] == pytest.approx(odd / X[:, 0].std(), rel=0.1)
     np.testing.assert_array_equal(result.of_layer("2 map"), result.draws["relative_error"][:, 2:4])
     assert result.worst_units(1) == ["1 hidden[0]"]
-    assert "1 units are the same for all rows" in str(result)
+    assert "1 units are the same for all rows but fewer than 5" in str(result)
+    # What one row alone makes vary has no variation that is known.
+    spike = lambda x: np.stack([x[:, 0], 1.0 * (np.arange(len(x)) == 3)], axis=1)  # noqa: E731
+    result = ep.UnitErrors(n_draws=50).fit(table(spike, batch_dependent=True))
+    assert result.facts.constant == {"output": [1]}
 
 
 def test_a_layer_of_one_unit_has_the_error_of_the_model(tmp_path):

@@ -30,6 +30,9 @@ from equiprob.posterior.row_means import RowMeans
 _CONSTANT = 1e-12
 """Of a unit's mean square: one that varies less is constant, and has no relative error."""
 
+_FEWEST = 5.0
+"""Rows, by how unequally they carry a unit's variation, from which that is known."""
+
 _MOST_UNITS = 4096
 
 
@@ -41,7 +44,7 @@ class UnitErrorsFacts(RowFacts):
         transform: The transform.
         fingerprint: Of it.
         layers: The outputs, and how many units of each have an error here.
-        constant: The units left out, as they are the same for all rows, by output.
+        constant: The units left out, as they are the same for all rows but a few, by output.
     """
 
     transform: str
@@ -91,7 +94,7 @@ class UnitErrorsResult(AbstractResult):
             f"(90% credible interval {low:.2g} to {high:.2g}, of this unit alone)."
         )
         if left:
-            text += f" {left} units are the same for all rows, and left out."
+            text += f" {left} units are the same for all rows but fewer than 5, and left out."
         return text + self.cautions
 
 
@@ -164,6 +167,7 @@ class UnitErrors(AbstractEstimator):
             stats = table.statistics[name]
             squares, variance = self._squares(stats, table.design.weights)
             varies = variance.mean(axis=0) > _CONSTANT * (stats.base**2).mean()
+            varies &= variance.sum(axis=0) ** 2 > _FEWEST * (variance**2).sum(axis=0)
             layers[name] = int(varies.sum())
             constant[name] = np.flatnonzero(~varies).tolist()
             names += [f"{name}[{unit}]" for unit in np.flatnonzero(varies)]

@@ -86,6 +86,8 @@ class PythonBackend(AbstractBackend):
         self._accepted: set[Any] = set()
         self._shapes: set[Any] = set()
         self._took: dict[int, float] = {}
+        # Rows of the first chunk, and of a larger one that the model does not take.
+        self._size, self._refused = n_rows(x), 0
         self.seconds: Mapping[int, float] = self._took
         # Compiled for one number of rows, it would be compiled again for another.
         compiled = getattr(predict, "is_compiled", False)
@@ -247,18 +249,32 @@ class PythonBackend(AbstractBackend):
 
         n, began = n_rows(x), time.perf_counter()
         if self._alone is None:
-            arrays = arrays_of(self._predict(x, *keys))
+            arrays = self._in_one_call(lambda rows: arrays_of(self._predict(rows, *keys)), x)
         else:
             with self._alone:
                 arrays = jax.tree.map(np.array, arrays_of(self._predict(x, *keys)))
-        took = (time.perf_counter() - began) / max(n, 1)
-        self._took[n] = min(self._took.get(n, np.inf), took)
+        if n != self._refused:
+            took = (time.perf_counter() - began) / max(n, 1)
+            self._took[n] = min(self._took.get(n, np.inf), took)
         each: Any = arrays.items() if isinstance(arrays, dict) else (("", arrays),)
         kind = (n, *((name, array.shape, array.dtype) for name, array in each))
         if kind not in self._accepted:
             self._check(arrays, n)
             self._accepted.add(kind)
         return arrays
+
+    def _in_one_call(self, arrays_of: Callable[[Any], Any], x: Any) -> Any:
+        """Return outputs of one call, or of several where a larger chunk is refused."""
+        n = n_rows(x)
+        if n != self._refused:
+            try:
+                return arrays_of(x)
+            except Exception:
+                if n <= self._size or not self._may_grow:
+                    raise
+        parts = [arrays_of(take_rows(x, slice(i, i + self._size))) for i in range(0, n, self._size)]
+        self._refused, self._took[n] = n, np.inf
+        return jax.tree.map(lambda *each: np.concatenate(each), *parts)
 
     def _require_few_shapes(self, x: Any) -> None:
         """Raise where rows come in more shapes than a model is compiled for."""
