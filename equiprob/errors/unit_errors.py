@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from equiprob.arguments.array_types import Array
 from equiprob.errors.table_findings import design_diagnostics, require_deterministic
@@ -30,8 +31,8 @@ from equiprob.posterior.row_means import RowMeans
 _CONSTANT = 1e-12
 """Of a unit's mean square: one that varies less is constant, and has no relative error."""
 
-_FEWEST = 5.0
-"""Rows, by how unequally they carry a unit's variation, from which that is known."""
+_FEWEST, _SEEN = 5, 1e-3
+"""Rows from which a unit's variation is known, of those that vary by this share of the most."""
 
 _MOST_UNITS = 4096
 
@@ -162,23 +163,24 @@ class UnitErrors(AbstractEstimator):
             raise ValueError(
                 f"layers asks for {unknown or 'nothing'}; the outputs are {list(table.statistics)}"
             )
-        moved, spread, names, layers, constant = [], [], [], {}, {}
-        for name in dict.fromkeys(chosen):
-            stats = table.statistics[name]
-            squares, variance = self._squares(stats, table.design.weights)
-            varies = variance.mean(axis=0) > _CONSTANT * (stats.base**2).mean()
-            varies &= variance.sum(axis=0) ** 2 > _FEWEST * (variance**2).sum(axis=0)
-            layers[name] = int(varies.sum())
-            constant[name] = np.flatnonzero(~varies).tolist()
-            names += [f"{name}[{unit}]" for unit in np.flatnonzero(varies)]
-            moved.append(squares[:, varies])
-            spread.append(variance[:, varies])
-        squares, variance = np.concatenate(moved, axis=1), np.concatenate(spread, axis=1)
+        of_layer = {
+            name: self._squares(table.statistics[name], table.design.weights)
+            for name in dict.fromkeys(chosen)
+        }
+        varies = {name: variance.any(axis=0) for name, (_, variance) in of_layer.items()}
+        known = {name: _is_known(variance) for name, (_, variance) in of_layer.items()}
+        if any(each.any() for each in known.values()):  # else rows that carry all are named
+            varies = known
+        names = [f"{name}[{unit}]" for name in of_layer for unit in np.flatnonzero(varies[name])]
         if not 0 < len(names) <= _MOST_UNITS:
             raise ValueError(
-                f"{len(names)} units of {list(layers)} vary from row to row; expected 1 "
-                f"to {_MOST_UNITS}: pass fewer outputs, or average them over places first"
+                f"{len(names)} units of {list(of_layer)} vary from row to row; expected 1 to "
+                f"{_MOST_UNITS}: pass fewer outputs, or average them over places first"
             )
+        squares, variance = (
+            np.concatenate([each[part][:, varies[name]] for name, each in of_layer.items()], axis=1)
+            for part in (0, 1)
+        )
         means = RowMeans(table.unit_ids, self.n_draws, self.weight_seed)
         draws = {
             "error": np.sqrt(means.means(squares)),
@@ -196,8 +198,12 @@ class UnitErrors(AbstractEstimator):
             facts=UnitErrorsFacts(
                 transform=str(table.transform),
                 fingerprint=table.fingerprint,
-                layers=layers,
-                constant={name: some for name, some in constant.items() if some},
+                layers={name: int(some.sum()) for name, some in varies.items()},
+                constant={
+                    name: np.flatnonzero(~some).tolist()
+                    for name, some in varies.items()
+                    if not some.all()
+                },
                 n_rows=len(table),
                 **rows.facts,
                 weight_seed=self.weight_seed,
@@ -228,4 +234,13 @@ class UnitErrors(AbstractEstimator):
         )
         changes = np.einsum("rmk,m->rk", stats.raw**2, weights).reshape(base.shape)
         spread = (base - root * centre) ** 2
-        return changes.sum(axis=places) / count, spread.sum(axis=places) / count
+        variance = spread.sum(axis=places) / count
+        size = (base**2).sum(axis=places) / count
+        variance[:, variance.mean(axis=0) <= _CONSTANT * size.mean(axis=0)] = 0.0
+        return changes.sum(axis=places) / count, variance
+
+
+def _is_known(variance: Array) -> NDArray[np.bool_]:
+    """Whether as many rows as are needed show the variation of each unit, ``(row, unit)``."""
+    largest = variance.max(axis=0)
+    return ((variance > _SEEN * largest).sum(axis=0) >= _FEWEST) & (largest > 0)
