@@ -23,7 +23,8 @@ from benchmarks.pages import write
 
 PAGE = Path(__file__).parents[1] / "docs" / "growth.md"
 ROWS = (1_000, 10_000, 100_000)
-_FEW = 200
+_FEW = 250
+"""In chunks as long as those of 1,000 rows, so that the same programs are compiled."""
 TURNS = ep.transforms.rotations2d(acts_on="vectors")
 
 

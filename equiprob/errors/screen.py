@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from equiprob.arguments.array_types import Array
 from equiprob.arguments.checked import checked
@@ -236,7 +237,9 @@ def screen(
     for name, transform, table in tables_of_every_way(
         predict, x, y, base, transforms or {}, options
     ):
-        found.append(_Way.of(name, transform, table, n_draws, weight_seed, tolerance))
+        # Thin products of matrices: a second thread costs as much time again, and saves none.
+        with threadpool_limits(1, user_api="blas"):
+            found.append(_Way.of(name, transform, table, n_draws, weight_seed, tolerance))
     if not found:
         raise ValueError(
             "no transformation of the catalogue can act on inputs of these shapes and dtypes; pass "
